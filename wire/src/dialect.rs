@@ -1,0 +1,49 @@
+//! Which command number means which message.
+
+use crate::field::Message;
+use crate::message;
+
+/// A version of the protocol: the numbers of its commands and the layouts behind them.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// The name that `--profile` takes.
+    pub name: &'static str,
+    /// Command numbers and their messages, by number.
+    pub commands: &'static [(u16, &'static Message)],
+}
+
+impl Dialect {
+    /// The message of that number.
+    pub fn message(&self, number: u16) -> Option<&'static Message> {
+        self.commands.iter().find(|(known, _)| *known == number).map(|(_, message)| *message)
+    }
+
+    /// The number and the message of that name.
+    pub fn command(&self, name: &str) -> Option<(u16, &'static Message)> {
+        self.commands.iter().find(|(_, message)| message.name == name).copied()
+    }
+
+    /// The name of a command number, for people.
+    pub fn name_of(&self, number: u16) -> String {
+        self.message(number).map_or_else(|| format!("command {number}"), |message| message.name.to_owned())
+    }
+}
+
+/// Version 0.9.2 (specification 365-392).
+pub const V0_9_2: Dialect = Dialect {
+    name: "0.9.2",
+    commands: &[
+        (1, &message::VERSION),
+        (2, &message::DMA_MAP),
+        (3, &message::DMA_UNMAP),
+        (4, &message::DEVICE_GET_INFO),
+        (5, &message::DEVICE_GET_REGION_INFO),
+        (7, &message::DEVICE_GET_IRQ_INFO),
+        (8, &message::DEVICE_SET_IRQS),
+        (9, &message::REGION_READ),
+        (10, &message::REGION_WRITE),
+        (11, &message::DMA_READ),
+        (12, &message::DMA_WRITE),
+        (13, &message::DEVICE_RESET),
+    ],
+};

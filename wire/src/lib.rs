@@ -1,0 +1,33 @@
+//! vfio-user on the wire: the header, every message as a table of fields, the dialects that map command numbers to
+//! messages, and the parsing of all that is not a fixed table (version data, capability chains). No I/O.
+//!
+//! Each message is declared once, in [`mod@message`], by the [`layout!`] macro: from it come the struct with its
+//! asserted layout and the [`Layout`] that names each field with offset, width and meaning. Integers are in host byte
+//! order (specification 358-361).
+
+mod capability;
+mod constants;
+mod dialect;
+mod field;
+mod frame;
+mod header;
+pub mod message;
+mod version_data;
+
+pub use capability::{
+    Capability, CapabilityBody, CapabilityError, CapabilityHeader, RegionType, SparseArea, SparseHeader, capabilities,
+    sparse_mmap_bytes, type_bytes,
+};
+pub use constants::{
+    device_info_flags, irq, irq_info_flags, irq_set_flags, region, region_capability, region_info_flags,
+};
+pub use dialect::{Dialect, V0_9_2};
+pub use field::{Bit, Body, Decoded, DecodedField, Direction, Field, Layout, Message, Tail};
+pub use frame::{Frame, FrameError};
+pub use header::{ERROR, HEADER_SIZE, Header, NO_REPLY, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
+pub use version_data::{
+    DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_MAX_MSG_FDS, DEFAULT_PGSIZES, Limits, VersionData,
+    VersionDataError,
+};
+#[doc(hidden)]
+pub use zerocopy;

@@ -1,0 +1,13 @@
+//! REGION_WRITE: a write to a device region (specification 1350-1392).
+
+use super::RegionAccess;
+use crate::field::{Body, Direction, Message, Tail};
+
+/// Writes to a region.
+pub const REGION_WRITE: Message = Message {
+    name: "REGION_WRITE",
+    direction: Direction::ToServer,
+    request: Body::with_tail(&RegionAccess::LAYOUT, Tail::Data),
+    reply: Body::fixed(&RegionAccess::LAYOUT),
+    clause: "REGION_WRITE 1350-1392",
+};
