@@ -1,1 +1,13 @@
-//! The harness.
+//! The conformance test harness for vfio-user servers: it plays the client, and judges what the server does.
+
+pub mod case;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod model;
+pub mod procedure;
+pub mod report;
+pub mod requirement;
+pub mod run;
+pub mod session;
+pub mod target;
+pub mod verdict;

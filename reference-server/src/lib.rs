@@ -1,1 +1,32 @@
-//! The reference server.
+//! The reference server: one reading of the vfio-user specification, version 0.9.2, and the conformance device.
+//!
+//! [`Server`] is a state machine without I/O. It takes one message and the descriptors that came with it, and answers
+//! with [`Effect`]s: messages to send, interrupts to signal, the end of the connection. What it must know the outcome
+//! of before it can answer (mapping client memory, copying through a map) it asks of the [`Memory`] it is handed.
+//!
+//! [`run`] and [`serve`] are the thin loop: sockets, `mmap()`, eventfds. The loop drives any [`Machine`], so a wrapper
+//! around [`Server`] sees every message and every effect.
+//!
+//! The device is described register by register in `docs/conformance-device.md`.
+
+mod answer;
+mod command;
+mod device;
+mod dma_table;
+mod effect;
+mod host;
+mod irq_table;
+mod machine;
+mod memory;
+mod region;
+mod server;
+mod session;
+mod transfer;
+
+pub use device::Registers;
+pub use effect::{Effect, IrqEvent};
+pub use host::{Endpoint, HostMemory, ServeError, run, serve, serve_with};
+pub use machine::{FRAME_LIMIT, Machine};
+pub use memory::{Access, Memory};
+pub use nix::errno::Errno;
+pub use server::Server;

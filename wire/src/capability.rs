@@ -1,5 +1,7 @@
 //! The capability chain behind a region info reply (specification 861-932).
 
+use std::collections::BTreeMap;
+
 use crate::constants::region_capability;
 use crate::layout;
 use crate::message::RegionInfo;
@@ -99,18 +101,29 @@ pub enum CapabilityError {
     /// The chain comes back to a capability that it had.
     #[error("the chain comes back to offset {0}")]
     Loop(usize),
+    /// Two capabilities share bytes.
+    #[error("the capability at offset {offset} shares bytes with the one at offset {other}")]
+    Overlap {
+        /// The one that comes later in the chain.
+        offset: usize,
+        /// The one that had the bytes first.
+        other: usize,
+    },
 }
 
 /// Walks the chain that starts at `cap_offset` in a region info payload.
 ///
 /// # Errors
 /// The first thing wrong with it. The areas of a sparse capability are allocated only after the payload is known to
-/// hold them; a chain longer than the payload has room for is a loop.
+/// hold them, and no byte belongs to two capabilities: so the walk ends, and all areas together take no more than the
+/// payload.
 pub fn capabilities(payload: &[u8], cap_offset: u32) -> Result<Vec<Capability>, CapabilityError> {
     let mut found: Vec<Capability> = Vec::new();
+    // Where each capability so far starts and ends.
+    let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
     let mut offset = cap_offset as usize;
     while offset != 0 {
-        if found.iter().any(|capability| capability.offset == offset) {
+        if taken.contains_key(&offset) {
             return Err(CapabilityError::Loop(offset));
         }
         if offset < RegionInfo::LAYOUT.size {
@@ -119,26 +132,38 @@ pub fn capabilities(payload: &[u8], cap_offset: u32) -> Result<Vec<Capability>, 
         let outside = |needed: u64| CapabilityError::Outside { offset, needed, end: payload.len() };
         let bytes = payload.get(offset..).unwrap_or_default();
         let (header, rest) = CapabilityHeader::parse(bytes).ok_or_else(|| outside(8))?;
-        let body = match header.id {
+        // Those before are disjoint, so the last one to start below `end` is the only one that may reach past `offset`.
+        let alone = |size: usize| {
+            let end = offset + size;
+            match taken.range(..end).next_back() {
+                Some((other, other_end)) if *other_end > offset => {
+                    Err(CapabilityError::Overlap { offset, other: *other })
+                }
+                _ => Ok(end),
+            }
+        };
+        let (body, end) = match header.id {
             region_capability::SPARSE_MMAP => {
                 let (sparse, rest) = SparseHeader::parse(rest).ok_or_else(|| outside(16))?;
                 let needed = u64::from(sparse.nr_areas) * SparseArea::LAYOUT.size as u64;
                 if (rest.len() as u64) < needed {
                     return Err(outside(16 + needed));
                 }
+                let end = alone(16 + needed as usize)?;
                 let areas = rest
                     .chunks_exact(SparseArea::LAYOUT.size)
                     .take(sparse.nr_areas as usize)
                     .filter_map(|area| SparseArea::parse(area).map(|(area, _)| area))
                     .collect();
-                CapabilityBody::SparseMmap { reserved: sparse.reserved, areas }
+                (CapabilityBody::SparseMmap { reserved: sparse.reserved, areas }, end)
             }
             region_capability::TYPE => {
                 let (kind, _) = RegionType::parse(rest).ok_or_else(|| outside(16))?;
-                CapabilityBody::Type { kind: kind.kind, subtype: kind.subtype }
+                (CapabilityBody::Type { kind: kind.kind, subtype: kind.subtype }, alone(16)?)
             }
-            _ => CapabilityBody::Unknown,
+            _ => (CapabilityBody::Unknown, alone(8)?),
         };
+        taken.insert(offset, end);
         found.push(Capability { offset, id: header.id, version: header.version, body });
         offset = header.next as usize;
     }

@@ -209,6 +209,7 @@ macro_rules! layout {
             $crate::zerocopy::FromBytes, $crate::zerocopy::IntoBytes,
             $crate::zerocopy::KnownLayout, $crate::zerocopy::Immutable, $crate::zerocopy::Unaligned,
         )]
+        #[zerocopy(crate = "vfio_user_wire::zerocopy")]
         #[repr(C, packed)]
         pub struct $name {
             $($(#[doc = $meaning])+ pub $field: $type,)+

@@ -5,6 +5,9 @@
 //! asserted layout and the [`Layout`] that names each field with offset, width and meaning. Integers are in host byte
 //! order (specification 358-361).
 
+// What `layout!` expands to names zerocopy by this crate's name, here as in every other crate.
+extern crate self as vfio_user_wire;
+
 mod capability;
 mod constants;
 mod dialect;

@@ -111,19 +111,21 @@ impl VersionData {
         self.capabilities()?.get(name)
     }
 
-    /// The number that a capability gives; `None` where it is absent or no non-negative integer (policy A-21).
+    /// The number that a capability gives; `None` where it is absent or no non-negative integer.
     pub fn number(&self, name: &str) -> Option<u64> {
         self.capability(name)?.as_u64()
     }
 
     /// The limits that this peer states, with the defaults for what it does not state.
     pub fn limits(&self) -> Limits {
-        let defaults = Limits::default();
+        // A limit holds only where it is a well-formed positive integer (policy A-21).
+        let limit = |name, default| self.number(name).filter(|number| *number > 0).unwrap_or(default);
         Limits {
-            max_msg_fds: self.number("max_msg_fds").unwrap_or(defaults.max_msg_fds),
-            max_data_xfer_size: self.number("max_data_xfer_size").unwrap_or(defaults.max_data_xfer_size),
-            max_dma_maps: self.number("max_dma_maps").unwrap_or(defaults.max_dma_maps),
-            pgsizes: self.number("pgsizes").unwrap_or(defaults.pgsizes),
+            // None at all is a number of descriptors that a peer can take.
+            max_msg_fds: self.number("max_msg_fds").unwrap_or(DEFAULT_MAX_MSG_FDS),
+            max_data_xfer_size: limit("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE),
+            max_dma_maps: limit("max_dma_maps", DEFAULT_MAX_DMA_MAPS),
+            pgsizes: limit("pgsizes", DEFAULT_PGSIZES),
         }
     }
 
@@ -132,5 +134,112 @@ impl VersionData {
         let mut bytes = Value::Object(self.object.clone()).to_string().into_bytes();
         bytes.push(0);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(json: &str) -> Result<VersionData, VersionDataError> {
+        VersionData::parse(format!("{json}\0").as_bytes())
+    }
+
+    /// The limits of a peer that gives these capabilities.
+    fn limits(capabilities: &str) -> Limits {
+        parsed(&format!("{{\"capabilities\":{capabilities}}}")).unwrap().limits()
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_has_the_defaults() {
+        let defaults = Limits { max_msg_fds: 1, max_data_xfer_size: 1_048_576, max_dma_maps: 65_535, pgsizes: 0x1000 };
+        assert_eq!(Limits::default(), defaults);
+        assert_eq!(VersionData::parse(&[]).unwrap().limits(), defaults);
+        assert_eq!(parsed("{}").unwrap().limits(), defaults);
+        assert_eq!(limits("{}"), defaults);
+        assert_eq!(limits(r#"{"max_msg_sz":4096,"twin_socket":{"supported":true}}"#), defaults);
+    }
+
+    #[test]
+    fn each_number_sets_its_own_limit() {
+        assert_eq!(limits(r#"{"max_msg_fds":8}"#), Limits { max_msg_fds: 8, ..Limits::default() });
+        assert_eq!(limits(r#"{"max_data_xfer_size":4}"#), Limits { max_data_xfer_size: 4, ..Limits::default() });
+        assert_eq!(limits(r#"{"max_dma_maps":1}"#), Limits { max_dma_maps: 1, ..Limits::default() });
+        assert_eq!(limits(r#"{"pgsizes":69632}"#), Limits { pgsizes: 0x11000, ..Limits::default() });
+        assert_eq!(
+            limits(r#"{"pgsizes":4,"max_dma_maps":3,"max_data_xfer_size":2,"max_msg_fds":1}"#),
+            Limits { max_msg_fds: 1, max_data_xfer_size: 2, max_dma_maps: 3, pgsizes: 4 }
+        );
+    }
+
+    #[test]
+    fn only_a_well_formed_positive_integer_is_a_limit() {
+        // Policy A-21.
+        for number in ["4294967296", "18446744073709551615"] {
+            let stated = limits(&format!("{{\"max_data_xfer_size\":{number}}}"));
+            assert_eq!(stated.max_data_xfer_size.to_string(), number);
+        }
+        let zero = Limits { max_msg_fds: 0, ..Limits::default() };
+        assert_eq!(limits(r#"{"max_msg_fds":0,"max_data_xfer_size":0,"max_dma_maps":0,"pgsizes":0}"#), zero);
+        let malformed = [
+            "-0",
+            "-1",
+            "1e3",
+            "1.0",
+            "1.5",
+            "18446744073709551616",
+            "1180591620717411303424",
+            "null",
+            "true",
+            "\"8\"",
+            "\"\"",
+            "[8]",
+            "{}",
+        ];
+        for name in ["max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsizes"] {
+            for value in malformed {
+                assert_eq!(limits(&format!("{{\"{name}\":{value}}}")), Limits::default(), "{name}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_limit_leaves_the_others_as_they_are() {
+        assert_eq!(
+            limits(r#"{"max_msg_fds":"many","max_dma_maps":7}"#),
+            Limits { max_dma_maps: 7, ..Limits::default() }
+        );
+    }
+
+    #[test]
+    fn each_thing_that_data_must_be_has_its_error() {
+        use VersionDataError::{CapabilitiesNotObject, InteriorNul, NoNul, NotJson, NotObject, NotUtf8};
+        assert_eq!(VersionData::parse(b"{}"), Err(NoNul));
+        assert_eq!(VersionData::parse(b"{}\0\0"), VersionData::parse(b"{}\0"));
+        assert_eq!(VersionData::parse(b"{}\0{}\0"), Err(InteriorNul(2)));
+        assert_eq!(VersionData::parse(b"{\"\xff\":1}\0"), Err(NotUtf8(2)));
+        for text in [&b"\0"[..], b"\0\0\0", b" \0", b"{\0", b"{} {}\0", b"{\"a\":1,}\0"] {
+            assert!(matches!(VersionData::parse(text), Err(NotJson(_))), "{text:?}");
+        }
+        for text in ["null", "1", "[]", "\"capabilities\""] {
+            assert_eq!(parsed(text), Err(NotObject), "{text}");
+        }
+        for value in ["null", "1", "[]", "\"\""] {
+            assert_eq!(parsed(&format!("{{\"capabilities\":{value}}}")), Err(CapabilitiesNotObject), "{value}");
+        }
+        assert!(parsed("{\"other\":1}").unwrap().capabilities().is_none());
+    }
+
+    #[test]
+    fn capabilities_keep_their_order_and_end_in_one_nul() {
+        let capabilities = json!({"write_multiple": true, "max_msg_fds": 8, "pgsizes": 4096});
+        let data = VersionData::with_capabilities(capabilities.as_object().unwrap().clone());
+        assert_eq!(data.bytes(), b"{\"capabilities\":{\"write_multiple\":true,\"max_msg_fds\":8,\"pgsizes\":4096}}\0");
+        assert_eq!(VersionData::parse(&data.bytes()), Ok(data.clone()));
+        assert_eq!(data.capability("write_multiple"), Some(&json!(true)));
+        assert_eq!(data.number("write_multiple"), None);
+        assert_eq!(data.number("max_msg_fds"), Some(8));
     }
 }

@@ -9,7 +9,7 @@ layout! {
         /// Bytes of this structure.
         argsz: u32 @ 0,
         /// What the device may do with the region.
-        flags: u32 @ 4 { readable = 0x1, writeable = 0x2 },
+        flags: u32 @ 4 { readable = 0x1, writeable = 0x2, rw = 0x3 },
         /// Offset of the region in the file behind the descriptor; 0 without one.
         offset: u64 @ 8,
         /// First IOVA of the region.

@@ -1,0 +1,23 @@
+//! DEVICE_GET_INFO (specification 706-772).
+
+use nix::errno::Errno;
+use vfio_user_wire::device_info_flags as flags;
+use vfio_user_wire::message::DeviceInfo;
+
+use super::enough;
+use crate::answer::Answer;
+use crate::irq_table::IRQ_TYPES;
+use crate::region::REGION_COUNT;
+
+/// Says what the device has.
+pub(crate) fn device_get_info(payload: &[u8]) -> Result<Answer, Errno> {
+    let (request, _) = DeviceInfo::parse(payload).ok_or(Errno::EINVAL)?;
+    enough(request.argsz, DeviceInfo::LAYOUT.size)?;
+    let info = DeviceInfo {
+        argsz: DeviceInfo::LAYOUT.size as u32,
+        flags: flags::RESET | flags::PCI,
+        num_regions: REGION_COUNT,
+        num_irqs: IRQ_TYPES,
+    };
+    Ok(Answer::payload(info.bytes()))
+}

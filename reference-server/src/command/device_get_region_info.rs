@@ -1,0 +1,54 @@
+//! DEVICE_GET_REGION_INFO (specification 774-932).
+
+use nix::errno::Errno;
+use vfio_user_wire::message::RegionInfo;
+use vfio_user_wire::{Limits, region_info_flags as flags, sparse_mmap_bytes};
+
+use super::enough;
+use crate::answer::Answer;
+use crate::memory::Memory;
+use crate::region::region;
+
+/// Describes a region, and hands out the descriptor to map it by.
+pub(crate) fn device_get_region_info(
+    limits: &Limits,
+    payload: &[u8],
+    memory: &mut dyn Memory,
+) -> Result<Answer, Errno> {
+    let (request, _) = RegionInfo::parse(payload).ok_or(Errno::EINVAL)?;
+    let fixed = RegionInfo::LAYOUT.size;
+    enough(request.argsz, fixed)?;
+    let region = region(request.index).ok_or(Errno::EINVAL)?;
+
+    // A client that takes no descriptor (517-518) cannot map anything: MMAP promises one (843-844).
+    let fd = memory.region_fd(request.index).filter(|_| limits.max_msg_fds > 0);
+    let capabilities = match &fd {
+        Some(_) if !region.areas.is_empty() => sparse_mmap_bytes(region.areas, 0),
+        _ => Vec::new(),
+    };
+    let needed = (fixed + capabilities.len()) as u32;
+    // 343-347: what does not fit is left out, and argsz says what it takes. CAPS is for what is in the reply (847).
+    let complete = !capabilities.is_empty() && needed <= request.argsz;
+    let mut info = RegionInfo {
+        argsz: needed,
+        flags: region.flags,
+        index: request.index,
+        cap_offset: 0,
+        size: region.size,
+        offset: region.file_offset,
+    };
+    if fd.is_none() {
+        info.flags &= !flags::MMAP;
+        info.offset = 0;
+    }
+    if complete {
+        info.flags |= flags::CAPS;
+        info.cap_offset = fixed as u32;
+    }
+    let mut answer = Answer::payload(info.bytes());
+    if complete {
+        answer.payload.extend(capabilities);
+    }
+    answer.fds.extend(fd);
+    Ok(answer)
+}

@@ -1,0 +1,77 @@
+//! VERSION (specification 461-593).
+
+use nix::errno::Errno;
+use serde_json::{Map, Value};
+use vfio_user_wire::message::Version;
+use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Limits, VersionData};
+
+use crate::answer::Answer;
+
+/// The major version that is spoken.
+const MAJOR: u16 = 0;
+/// The largest minor version that is spoken.
+const MINOR: u16 = 1;
+/// Descriptors that this server promises to take in one message.
+const MAX_MSG_FDS: u64 = 16;
+
+/// The numbers that this server states, where the client states them, too.
+const STATED: [(&str, u64); 4] = [
+    ("max_msg_fds", MAX_MSG_FDS),
+    ("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE),
+    ("max_dma_maps", DEFAULT_MAX_DMA_MAPS),
+    ("pgsizes", DEFAULT_PGSIZES),
+];
+
+/// Agrees on a version, and returns what the client stated.
+///
+/// # Errors
+/// Where there is nothing to agree on; the connection ends then (88-90).
+pub(crate) fn version(payload: &[u8]) -> Result<(Answer, Limits), Errno> {
+    let (proposed, data) = Version::parse(payload).ok_or(Errno::EINVAL)?;
+    if proposed.major != MAJOR {
+        return Err(Errno::EPROTONOSUPPORT);
+    }
+    let client = VersionData::parse(data).map_err(|_| Errno::EINVAL)?;
+    well_typed(&client)?;
+    let limits = limits(&client);
+    // No byte could be transferred.
+    if limits.max_data_xfer_size == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let agreed = Version { major: MAJOR, minor: proposed.minor.min(MINOR) };
+    let mut reply = agreed.bytes().to_vec();
+    if !data.is_empty() {
+        reply.extend(VersionData::with_capabilities(selected(&client)).bytes());
+    }
+    Ok((Answer { payload: reply, ..Answer::default() }, limits))
+}
+
+/// The client's numbers, or the defaults. 0 is a number: a client may take no descriptors (46-48, 517-518).
+fn limits(client: &VersionData) -> Limits {
+    let number = |name, default| client.number(name).unwrap_or(default);
+    let defaults = Limits::default();
+    Limits {
+        max_msg_fds: number("max_msg_fds", defaults.max_msg_fds),
+        max_data_xfer_size: number("max_data_xfer_size", defaults.max_data_xfer_size),
+        max_dma_maps: number("max_dma_maps", defaults.max_dma_maps),
+        pgsizes: number("pgsizes", defaults.pgsizes),
+    }
+}
+
+/// What of the proposed this server selects: the reply holds no name that the client did not propose (478).
+fn selected(client: &VersionData) -> Map<String, Value> {
+    let proposed = STATED.iter().filter(|(name, _)| client.capability(name).is_some());
+    proposed.map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect()
+}
+
+/// Every capability that the specification names has the type that it gives (514-558).
+fn well_typed(client: &VersionData) -> Result<(), Errno> {
+    let numbers = STATED.iter().all(|(name, _)| client.capability(name).is_none_or(Value::is_u64));
+    let write_multiple = client.capability("write_multiple").is_none_or(Value::is_boolean);
+    let twin_socket = client.capability("twin_socket").is_none_or(|twin_socket| {
+        let Value::Object(twin_socket) = twin_socket else { return false };
+        twin_socket.get("supported").is_none_or(Value::is_boolean)
+            && twin_socket.get("fd_index").is_none_or(Value::is_u64)
+    });
+    if numbers && write_multiple && twin_socket { Ok(()) } else { Err(Errno::EINVAL) }
+}

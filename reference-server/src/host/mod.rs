@@ -1,0 +1,14 @@
+//! The thin loop: sockets, mappings, eventfds, SIGTERM.
+
+mod connection;
+mod endpoint;
+mod incoming;
+mod memory;
+mod outgoing;
+mod serve;
+mod signal;
+mod termination;
+
+pub use endpoint::Endpoint;
+pub use memory::HostMemory;
+pub use serve::{ServeError, run, serve, serve_with};

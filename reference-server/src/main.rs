@@ -1,0 +1,60 @@
+//! `vfio-user-reference-server --socket-path=PATH | --fd=N` (specification 1961-1980).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use vfio_user_reference_server::{Endpoint, run};
+
+fn main() -> ExitCode {
+    let served = endpoint(std::env::args_os().skip(1)).and_then(|endpoint| run(endpoint).map_err(|e| e.to_string()));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("vfio-user-reference-server: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The endpoint that the arguments name.
+fn endpoint(mut arguments: impl Iterator<Item = OsString>) -> Result<Endpoint, String> {
+    let (mut path, mut fd) = (None, None);
+    while let Some(argument) = arguments.next() {
+        let (name, value) = split(&argument);
+        let slot = match name.to_str() {
+            Some("--socket-path") => &mut path,
+            Some("--fd") => &mut fd,
+            _ => return Err(format!("unknown argument {}", argument.display())),
+        };
+        let value = value.or_else(|| arguments.next());
+        let value = value.filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| format!("{} needs a value", name.display()))?;
+        if slot.replace(value).is_some() {
+            return Err(format!("{} is given twice", name.display()));
+        }
+    }
+    match (path, fd) {
+        (Some(path), None) => Ok(Endpoint::SocketPath(PathBuf::from(path))),
+        (None, Some(fd)) => {
+            let number = fd.to_str().and_then(|fd| fd.parse().ok());
+            let number = number.ok_or_else(|| format!("--fd takes a number, not {}", fd.display()))?;
+            Endpoint::inherited(number).map_err(|error| error.to_string())
+        }
+        (Some(_), Some(_)) => Err("--socket-path and --fd exclude each other".to_owned()),
+        (None, None) => Err("one of --socket-path=PATH and --fd=N is needed".to_owned()),
+    }
+}
+
+/// An option and the value behind its `=`, if it has one.
+fn split(argument: &OsStr) -> (OsString, Option<OsString>) {
+    let bytes = argument.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'=') {
+        None => (argument.to_owned(), None),
+        Some(at) => {
+            let (name, value) = bytes.split_at(at);
+            (OsString::from_vec(name.to_vec()), Some(OsString::from_vec(value.iter().skip(1).copied().collect())))
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The server: which command is answered by what, and what the device does on its own account.
+
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use vfio_user_wire::{Frame, Header, TYPE_COMMAND, TYPE_REPLY, V0_9_2};
+
+use crate::answer::{Answer, Refusal, error_field};
+use crate::command::device_get_info::device_get_info;
+use crate::command::device_get_irq_info::device_get_irq_info;
+use crate::command::device_get_region_info::device_get_region_info;
+use crate::command::device_set_irqs::device_set_irqs;
+use crate::command::dma_map::dma_map;
+use crate::command::dma_unmap::dma_unmap;
+use crate::command::region_read::region_read;
+use crate::command::region_write::region_write;
+use crate::command::version::version;
+use crate::device::{Device, MAX_DMA_READ, MAX_DMA_WRITE, Rung, status};
+use crate::effect::Effect;
+use crate::machine::Machine;
+use crate::memory::Memory;
+use crate::session::Session;
+use crate::transfer::{Direction, Progress, Transfer};
+
+/// A vfio-user server with the conformance device, for one client after the other.
+#[derive(Debug, Default)]
+pub struct Server {
+    device: Device,
+    session: Session,
+}
+
+impl Server {
+    /// A device as it is after a reset, and no client.
+    pub fn new() -> Server {
+        Server::default()
+    }
+
+    /// Executes a command.
+    fn execute(
+        &mut self,
+        frame: &Frame,
+        fds: Vec<OwnedFd>,
+        memory: &mut dyn Memory,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Refusal> {
+        let payload = frame.payload.as_slice();
+        let name = V0_9_2.message(frame.header.command).map_or("", |message| message.name);
+        let Some(limits) = self.session.limits else {
+            // 466-470: VERSION is the first message.
+            return if name == "VERSION" { self.negotiate(payload) } else { Err(Errno::EINVAL.into()) };
+        };
+        let Session { maps, irqs, .. } = &mut self.session;
+        let answer = match name {
+            "DMA_MAP" => dma_map(maps, payload, fds, memory)?,
+            "DMA_UNMAP" => {
+                let (answer, map) = dma_unmap(maps, payload, memory)?;
+                // 699-701: nothing that is under way touches the window after the reply.
+                if self.session.transfer.as_ref().is_some_and(|transfer| transfer.touches(&map)) {
+                    self.stop_transfer();
+                }
+                answer
+            }
+            "DEVICE_GET_INFO" => device_get_info(payload)?,
+            "DEVICE_GET_REGION_INFO" => device_get_region_info(&limits, payload, memory)?,
+            "DEVICE_GET_IRQ_INFO" => device_get_irq_info(payload)?,
+            "DEVICE_SET_IRQS" => device_set_irqs(irqs, &mut self.device, payload, fds, effects)?,
+            "REGION_READ" => region_read(&mut self.device, payload, memory)?,
+            "REGION_WRITE" => {
+                let (answer, rung) = region_write(&mut self.device, payload, memory)?;
+                Answer { command: self.ring(rung, memory, effects), ..answer }
+            }
+            "DEVICE_RESET" => {
+                self.session.transfer = None;
+                self.session.irqs.reset();
+                self.device.reset(memory)?;
+                Answer::default()
+            }
+            // A second VERSION, and the commands that only a server sends.
+            "VERSION" | "DMA_READ" | "DMA_WRITE" => return Err(Errno::EINVAL.into()),
+            _ => return Err(Errno::ENOSYS.into()),
+        };
+        Ok(answer)
+    }
+
+    fn negotiate(&mut self, payload: &[u8]) -> Result<Answer, Refusal> {
+        let (answer, limits) = version(payload).map_err(|errno| Refusal { errno, close: true })?;
+        self.session.limits = Some(limits);
+        Ok(answer)
+    }
+
+    /// Does what the doorbells ask for; a DMA that needs a message returns it.
+    fn ring(&mut self, rung: Rung, memory: &mut dyn Memory, effects: &mut Vec<Effect>) -> Option<Frame> {
+        let registers = &mut self.device.registers;
+        if rung.event != 0 {
+            registers.events = registers.events.wrapping_add(1);
+        }
+        // There is one DMA engine: while it is busy, its doorbell is dead.
+        let mut command = None;
+        if rung.dma != 0 && self.session.transfer.is_none() {
+            self.start_transfer(rung.dma);
+            command = self.drive_transfer(memory);
+        }
+        if rung.irq != 0 {
+            self.raise(effects);
+        }
+        command
+    }
+
+    /// Raises the interrupt that the IRQ registers name.
+    fn raise(&mut self, effects: &mut Vec<Effect>) {
+        let registers = &mut self.device.registers;
+        let raised = self.session.irqs.trigger(registers.irq_index, registers.irq_vector, effects);
+        registers.irq_status = if raised.is_ok() { status::DONE } else { status::FAILED };
+        registers.triggers = registers.triggers.wrapping_add(u32::from(raised.is_ok()));
+    }
+
+    /// Takes up the operation that the DMA registers describe.
+    fn start_transfer(&mut self, command: u32) {
+        let registers = &mut self.device.registers;
+        let (iova, length) = (registers.dma_iova, registers.dma_length);
+        let [pattern, ..] = registers.dma_pattern.to_le_bytes();
+        let maps = &self.session.maps;
+        self.session.transfer = match command {
+            1 if length <= MAX_DMA_WRITE => Transfer::new(maps, Direction::Write(pattern), iova, u64::from(length)),
+            2 if length <= MAX_DMA_READ => Transfer::new(maps, Direction::Read, iova, u64::from(length)),
+            _ => None,
+        };
+        let started = self.session.transfer.is_some();
+        registers.dma_status = if started { status::BUSY } else { status::FAILED };
+    }
+
+    /// Goes on with the operation under way, as far as that goes without a message.
+    fn drive_transfer(&mut self, memory: &mut dyn Memory) -> Option<Frame> {
+        let max_count = self.session.max_dma_count();
+        let id = self.session.next_id();
+        let transfer = self.session.transfer.as_mut()?;
+        match transfer.advance(&self.session.maps, max_count, id, memory) {
+            Progress::Waiting(command) => return Some(command),
+            Progress::Failed => self.stop_transfer(),
+            Progress::Done(bytes) => {
+                self.session.transfer = None;
+                self.device.store_result(&bytes);
+                self.device.registers.dma_status = status::DONE;
+            }
+        }
+        None
+    }
+
+    /// Ends the operation under way, in failure.
+    fn stop_transfer(&mut self) {
+        if self.session.transfer.take().is_some() {
+            self.device.registers.dma_status = status::FAILED;
+        }
+    }
+
+    /// Takes a reply to a command of the server's own; any other reply answers nothing and is dropped.
+    fn take_reply(&mut self, reply: &Frame, memory: &mut dyn Memory) -> Option<Frame> {
+        if self.session.transfer.as_mut()?.reply(reply)? {
+            return self.drive_transfer(memory);
+        }
+        self.stop_transfer();
+        None
+    }
+}
+
+impl Machine for Server {
+    fn connect(&mut self) {
+        self.session = Session::default();
+    }
+
+    fn receive(&mut self, frame: Frame, fds: Vec<OwnedFd>, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        let header = frame.header;
+        match header.message_type() {
+            TYPE_COMMAND => match self.execute(&frame, fds, memory, effects) {
+                Ok(answer) => {
+                    if !header.no_reply() {
+                        effects.push(send(Frame::reply(&header, answer.payload), answer.fds));
+                    }
+                    effects.extend(answer.command.map(|command| send(command, Vec::new())));
+                }
+                Err(refusal) => refuse(&header, refusal, effects),
+            },
+            TYPE_REPLY => effects.extend(self.take_reply(&frame, memory).map(|command| send(command, Vec::new()))),
+            _ => refuse(&header, Errno::EINVAL.into(), effects),
+        }
+    }
+
+    fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
+        if header.is_reply() {
+            // A reply to a reply could go on for ever.
+            effects.push(Effect::Close);
+        } else {
+            refuse(header, Refusal { errno: Errno::EINVAL, close: true }, effects);
+        }
+    }
+
+    fn disconnect(&mut self, memory: &mut dyn Memory) {
+        self.stop_transfer();
+        self.session.end(memory);
+    }
+}
+
+fn send(frame: Frame, fds: Vec<std::sync::Arc<OwnedFd>>) -> Effect {
+    Effect::Send { frame, fds }
+}
+
+/// A failed command is answered with a header alone (454), or with nothing where no reply is wanted.
+fn refuse(header: &Header, refusal: Refusal, effects: &mut Vec<Effect>) {
+    if !header.no_reply() {
+        effects.push(send(Frame::error(header, error_field(refusal.errno)), Vec::new()));
+    }
+    if refusal.close {
+        effects.push(Effect::Close);
+    }
+}

@@ -1,0 +1,44 @@
+//! What belongs to one connection and ends with it (specification 298-303).
+
+use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, Limits};
+
+use crate::dma_table::DmaTable;
+use crate::irq_table::IrqTable;
+use crate::memory::Memory;
+use crate::transfer::Transfer;
+
+/// The state of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// What the client stated in VERSION; `None` before it.
+    pub(crate) limits: Option<Limits>,
+    /// Client memory.
+    pub(crate) maps: DmaTable,
+    /// Assigned interrupts.
+    pub(crate) irqs: IrqTable,
+    /// What the DMA engine is at.
+    pub(crate) transfer: Option<Transfer>,
+    last_id: u16,
+}
+
+impl Session {
+    /// The most bytes of one DMA message: the client's limit (1303-1304), and no more than what a reply to this server
+    /// can hold.
+    pub(crate) fn max_dma_count(&self) -> u64 {
+        self.limits.unwrap_or_default().max_data_xfer_size.min(DEFAULT_MAX_DATA_XFER_SIZE)
+    }
+
+    /// An id for a command of the server's own.
+    pub(crate) fn next_id(&mut self) -> u16 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
+    /// Lets go of all that the client passed.
+    pub(crate) fn end(&mut self, memory: &mut dyn Memory) {
+        for address in self.maps.direct() {
+            memory.unmap(address);
+        }
+        *self = Session::default();
+    }
+}

@@ -1,0 +1,13 @@
+//! The state machine alone: messages in, effects out, and no socket, mapping or eventfd.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod client;
+mod device;
+mod dma;
+mod fake_memory;
+mod info;
+mod irqs;
+mod maps;
+mod messages;
+mod regions;
+mod version;

@@ -1,0 +1,52 @@
+//! The case language: one conversation with a server, as lines to send (`>`) and lines that must come back (`<`).
+//!
+//! A case file is [parsed](parse()) into [`Case`]s whose every part knows its place in the file, [checked](check()) against
+//! the message tables, the register and the list of needs, and [printed](print()) in the one form that files are kept in.
+
+mod check;
+mod diagnostic;
+mod errno;
+mod evaluate;
+mod expression;
+mod need;
+mod parse;
+mod print;
+mod similar;
+mod span;
+mod step;
+
+pub use check::{Context, TARGET_NAMES, check, duplicates};
+pub use diagnostic::{Diagnostic, Source};
+pub use errno::{errno, errno_name};
+pub use evaluate::EvaluationError;
+pub use expression::{Bytes, Expression, pattern};
+pub use need::{NEEDS, Need};
+pub use parse::parse;
+pub use print::print;
+pub use similar::similar;
+pub use span::{Span, Spanned};
+pub use step::{
+    Argument, Condition, ConditionValue, Descriptor, DeviceAction, Expect, FdExpectation, Given, Memory, Name, Outcome,
+    Outcomes, Relation, Send, Serve, Step, StepKind, Subject, Value, With,
+};
+
+/// One case: its head, and the steps in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Comment lines before `case`, without `#`.
+    pub comments: Vec<String>,
+    /// Its name: lower-case words joined by `-` and `.`, unique among all cases.
+    pub name: Spanned<String>,
+    /// What the target must offer for the case to run: words of [`NEEDS`].
+    pub needs: Vec<Spanned<String>>,
+    /// In what state the session starts.
+    pub given: Given,
+    /// Parameters; one sub-case for each combination of their values.
+    pub with: Vec<With>,
+    /// `for every command`: one sub-case for each sample, whose set-up runs first.
+    pub every_command: bool,
+    /// What is done, top to bottom.
+    pub steps: Vec<Step>,
+    /// Comment lines after the last step.
+    pub trailing: Vec<String>,
+}

@@ -1,0 +1,143 @@
+//! The words of `needs`: a closed list.
+
+/// What a target must offer for a case to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// The word.
+    pub word: &'static str,
+    /// What it means, for the reason of a skip: "the target has no ..".
+    pub meaning: &'static str,
+    /// How the harness finds out.
+    pub probed: &'static str,
+    /// Names that a case with this need can use in braces.
+    pub names: &'static [&'static str],
+}
+
+/// Every word of `needs`. The names without a need are `target.num_regions`, `target.num_irqs`, `target.pgsize`,
+/// `target.max_msg_fds`, `target.max_data_xfer_size`, `target.max_dma_maps`.
+pub const NEEDS: &[Need] = &[
+    need("pci", "PCI flag in DEVICE_GET_INFO", "DEVICE_GET_INFO flags", &[]),
+    need("reset", "support of DEVICE_RESET", "DEVICE_GET_INFO flags", &[]),
+    need("no-reset", "lack of DEVICE_RESET", "DEVICE_GET_INFO flags", &[]),
+    need(
+        "readable",
+        "readable region",
+        "the READ flag of a region with a size; config space first",
+        &["readable.region", "readable.size"],
+    ),
+    need("absent-region", "region of size 0", "DEVICE_GET_REGION_INFO", &["absent.region"]),
+    need("readonly", "region without the WRITE flag", "DEVICE_GET_REGION_INFO", &["readonly.region", "readonly.size"]),
+    need("no-read", "region without the READ flag", "DEVICE_GET_REGION_INFO", &["writeonly.region", "writeonly.size"]),
+    need("device-region", "region with an index of 9 or above", "DEVICE_GET_INFO", &["device.region"]),
+    need(
+        "capabilities",
+        "region whose info has capabilities",
+        "DEVICE_GET_REGION_INFO argsz",
+        &["capable.region", "capable.argsz"],
+    ),
+    need("mmap", "region that can be mapped", "the MMAP flag and a descriptor", &["mmap.region", "mmap.size"]),
+    need(
+        "mmap-whole",
+        "region that can be mapped as a whole",
+        "the MMAP flag without a sparse capability",
+        &["whole.region", "whole.size"],
+    ),
+    need(
+        "mmap-sparse",
+        "region with a sparse mmap capability",
+        "its capability",
+        &["sparse.region", "sparse.offset", "sparse.length", "sparse.areas"],
+    ),
+    need(
+        "mmap-scratch",
+        "scratch range in a mappable region",
+        "device file, and the MMAP flag",
+        &["shared.region", "shared.offset", "shared.length"],
+    ),
+    need(
+        "scratch",
+        "scratch range",
+        "device file (at least 64 bytes)",
+        &["scratch.region", "scratch.offset", "scratch.length"],
+    ),
+    need(
+        "scratch-large",
+        "scratch range as large as its max_data_xfer_size",
+        "device file",
+        &["large.region", "large.offset", "large.length"],
+    ),
+    need("irq", "interrupt type that can signal an eventfd", "DEVICE_GET_IRQ_INFO", &["irq.index", "irq.count"]),
+    need(
+        "irq-multi",
+        "interrupt type with at least 3 interrupts that can be assigned one by one",
+        "DEVICE_GET_IRQ_INFO",
+        &["multi.index", "multi.count"],
+    ),
+    need("irq-two", "second interrupt type", "DEVICE_GET_IRQ_INFO", &["second.index", "second.count"]),
+    need(
+        "irq-trigger",
+        "interrupt type that the client can trigger",
+        "NONE|TRIGGER fires an assigned eventfd",
+        &["irq.index", "irq.count"],
+    ),
+    need(
+        "irq-multi-trigger",
+        "interrupt type of at least 3 that the client can trigger",
+        "NONE|TRIGGER fires",
+        &["multi.index", "multi.count"],
+    ),
+    need(
+        "irq-socket",
+        "interrupt type that takes a socket in place of an eventfd",
+        "DEVICE_SET_IRQS",
+        &["irq.index", "irq.count"],
+    ),
+    need("irq-maskable", "maskable interrupt type", "DEVICE_GET_IRQ_INFO", &["maskable.index", "maskable.count"]),
+    need("irq-unmaskable", "interrupt type that is not maskable", "DEVICE_GET_IRQ_INFO", &["unmaskable.index"]),
+    need("irq-automasked", "automasked interrupt type", "DEVICE_GET_IRQ_INFO", &["automasked.index"]),
+    need(
+        "irq-noresize",
+        "interrupt type of at least 2 with NORESIZE",
+        "DEVICE_GET_IRQ_INFO",
+        &["noresize.index", "noresize.count"],
+    ),
+    need("irq-absent", "interrupt type with a count of 0", "DEVICE_GET_IRQ_INFO", &["none.index"]),
+    need("irq-err", "ERR or REQ interrupt type", "DEVICE_GET_IRQ_INFO", &["err.index"]),
+    need("dma", "support of DMA maps", "a DMA_MAP without descriptor succeeds", &[]),
+    need("no-dma", "lack of DMA maps", "DMA_MAP is refused", &[]),
+    need(
+        "dma-table",
+        "table of DMA maps",
+        "a seal that stays EBUSY while mapped, or the refusal to unmap what was never mapped",
+        &[],
+    ),
+    need("dma-mapping", "server that maps client memory", "F_SEAL_WRITE gives EBUSY while mapped", &[]),
+    need("device-dma", "way to make the device do DMA", "device file", &["dma.max"]),
+    need(
+        "device-dma-read",
+        "way to make the device read client memory and show what it read",
+        "device file",
+        &["dma.max", "result.region", "result.offset"],
+    ),
+    need("device-status", "status register of the device's DMA", "device file", &[]),
+    need("device-irq", "way to make the device raise an interrupt", "device file", &[]),
+    need("pid", "process whose id the harness knows", "it was started by the harness, or SO_PEERCRED", &[]),
+    need("spawned", "server that the harness starts", "--spawn", &[]),
+    need(
+        "conventions",
+        "server that follows the backend program conventions",
+        "--spawn without {socket} and {fd}",
+        &[],
+    ),
+    need(
+        "reconnect",
+        "server that accepts again after a disconnect",
+        "a second connection in a process of its own",
+        &[],
+    ),
+    need("exits", "server that exits after a disconnect", "a second connection in a process of its own", &[]),
+];
+
+const fn need(word: &'static str, meaning: &'static str, probed: &'static str, names: &'static [&'static str]) -> Need {
+    Need { word, meaning, probed, names }
+}

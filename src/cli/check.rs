@@ -1,0 +1,114 @@
+//! `check`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Failure, setup};
+use crate::case::{self, Case, Diagnostic, Source};
+use crate::report::ExitCode;
+use crate::run::check;
+
+/// Check case files, and with --fix bring them into printed form.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Rewrite files that are not in printed form.
+    #[arg(long)]
+    fix: bool,
+    /// The files, or folders of them; the cases that are compiled in where there is none.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl Check {
+    pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        let register = setup::register()?;
+        if self.files.is_empty() {
+            let library = setup::library(None, &register)?;
+            let plan = setup::plan(&library)?;
+            anstream::println!("{} cases in {} files: no error", plan.cases.len(), library.cases.len());
+            return Ok(ExitCode::Conforming);
+        }
+        let mut paths = Vec::new();
+        for path in &self.files {
+            files_below(path, &mut paths)?;
+        }
+        let mut parsed: Vec<(Arc<Source>, Vec<Case>)> = Vec::new();
+        let mut errors: Vec<(Arc<Source>, Diagnostic)> = Vec::new();
+        let (mut unprinted, mut cases) = (Vec::new(), 0);
+        for path in paths {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| Failure::usage(format!("could not read {}: {error}", path.display())))?;
+            let source = Arc::new(Source { name: path.display().to_string(), text });
+            match case::parse(&source) {
+                Ok(found) => {
+                    let samples = path.parent().is_some_and(|parent| parent.ends_with("samples"));
+                    errors.extend(
+                        check(&found, samples, &register).into_iter().map(|error| (Arc::clone(&source), error)),
+                    );
+                    if case::print(&found) != source.text {
+                        unprinted.push((path, case::print(&found)));
+                    }
+                    cases += found.len();
+                    parsed.push((source, found));
+                }
+                Err(found) => errors.extend(found.into_iter().map(|error| (Arc::clone(&source), error))),
+            }
+        }
+        let files: Vec<(&Source, &[Case])> =
+            parsed.iter().map(|(source, cases)| (&**source, cases.as_slice())).collect();
+        for (file, error) in case::duplicates(&files) {
+            errors.extend(parsed.get(file).map(|(source, _)| (Arc::clone(source), error)));
+        }
+        let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+        for (source, error) in &errors {
+            anstream::println!("{}", error.render(source, colour));
+        }
+        if !errors.is_empty() {
+            return Err(Failure::usage(format!("{} in the case files", counted(errors.len(), "error"))));
+        }
+        for (path, printed) in &unprinted {
+            if self.fix {
+                std::fs::write(path, printed)
+                    .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
+                anstream::println!("{}: brought into printed form", path.display());
+            } else {
+                anstream::println!(
+                    "{}: not in printed form; `check --fix {}` rewrites it",
+                    path.display(),
+                    path.display()
+                );
+            }
+        }
+        if !unprinted.is_empty() && !self.fix {
+            return Err(Failure::usage(format!("{} not in printed form", counted(unprinted.len(), "file"))));
+        }
+        anstream::println!("{} in {}: no error", counted(cases, "case"), counted(files.len(), "file"));
+        Ok(ExitCode::Conforming)
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn files_below(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    if !path.is_dir() {
+        found.push(path.to_path_buf());
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| Failure::usage(format!("could not read {}: {error}", path.display()));
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
+        .map_err(failed)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "case") {
+            files_below(&entry, found)?;
+        }
+    }
+    Ok(())
+}

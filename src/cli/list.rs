@@ -1,0 +1,50 @@
+//! `list`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, setup};
+use crate::report::ExitCode;
+use crate::run::Selection;
+
+/// List the cases.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Case names or requirement ids, with globs.
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+    /// Case files of this folder instead of those that are compiled in.
+    #[arg(long, value_name = "DIR", env = "VFIO_USER_CONFORMANCE_CASES")]
+    cases: Option<PathBuf>,
+    /// List requirements instead, with the cases that check each.
+    #[arg(long)]
+    requirements: bool,
+}
+
+impl List {
+    pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        let register = setup::register()?;
+        let library = setup::library(self.cases.as_deref(), &register)?;
+        let plan = setup::plan(&library)?;
+        if self.requirements {
+            for requirement in register.requirements() {
+                let cases = plan.cases.iter().filter(|case| case.requirements().contains(&requirement.id)).count();
+                let said = match (&requirement.untestable, cases) {
+                    (Some(reason), _) => format!("no case: {reason}"),
+                    (None, 0) => "no case yet".to_owned(),
+                    (None, 1) => "1 case".to_owned(),
+                    (None, n) => format!("{n} cases"),
+                };
+                anstream::println!("{:<11}{:<8}{said}", requirement.id, requirement.level.to_string());
+            }
+            return Ok(ExitCode::Conforming);
+        }
+        let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
+        let chosen: Vec<_> = plan.cases.iter().filter(|case| selection.admits(case)).collect();
+        for case in &chosen {
+            anstream::println!("{}", case.name);
+        }
+        Ok(if chosen.is_empty() { ExitCode::NothingRan } else { ExitCode::Conforming })
+    }
+}

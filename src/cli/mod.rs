@@ -1,0 +1,100 @@
+//! The command line: one file per subcommand.
+
+mod check;
+mod explain;
+mod list;
+mod options;
+mod probe;
+mod reference_server;
+mod run;
+mod setup;
+
+use std::process::ExitCode as Code;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::report::ExitCode;
+
+/// A conformance test harness for vfio-user servers.
+#[derive(Debug, Parser)]
+#[command(name = "vfio-user-conformance", version, about, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 conforming, 1 wrong usage or a case file in error, 2 violations, 3 inconclusive only, \
+4 the target could not be started or reached or never negotiates, 5 nothing selected or nothing ran, 6 differs from the pinned \
+expectations, 70 a fault of the harness, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run cases against a server: the bundled reference server, one that is started, or one that runs.
+    Run(Box<run::Run>),
+    /// Ask a server what it offers.
+    Probe(probe::Probe),
+    /// List the cases, and with a target which of them would run.
+    List(list::List),
+    /// Tell what a requirement says, where it comes from, and how it is judged.
+    Explain(explain::Explain),
+    /// Check case files, and with --fix bring them into printed form.
+    Check(check::Check),
+    /// Serve the conformance device on a socket.
+    ReferenceServer(reference_server::ReferenceServer),
+}
+
+/// Something that went wrong, for the user, and the exit code that says so.
+#[derive(Debug)]
+struct Failure {
+    code: ExitCode,
+    sentence: String,
+}
+
+impl Failure {
+    fn usage(sentence: impl Into<String>) -> Failure {
+        Failure { code: ExitCode::Usage, sentence: sentence.into() }
+    }
+
+    fn unreachable(sentence: impl Into<String>) -> Failure {
+        Failure { code: ExitCode::Unreachable, sentence: sentence.into() }
+    }
+
+    fn ours(sentence: impl Into<String>) -> Failure {
+        Failure { code: ExitCode::Internal, sentence: sentence.into() }
+    }
+}
+
+/// The program.
+pub fn main() -> Code {
+    let parsed = Arguments::command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap's own exit code for usage, 2, means violations here.
+            let code = if error.use_stderr() { ExitCode::Usage.number() } else { 0 };
+            let _ = error.print();
+            return Code::from(code);
+        }
+    };
+    let done = std::panic::catch_unwind(|| match arguments.command {
+        Command::Run(run) => run.main(),
+        Command::Probe(probe) => probe.main(),
+        Command::List(list) => list.main(),
+        Command::Explain(explain) => explain.main(),
+        Command::Check(check) => check.main(),
+        Command::ReferenceServer(server) => server.main(),
+    });
+    match done {
+        Ok(Ok(code)) => Code::from(code.number()),
+        Ok(Err(failure)) => {
+            // Nothing can be done about a standard error that is gone.
+            let _ = std::io::Write::write_all(
+                &mut anstream::stderr(),
+                format!("vfio-user-conformance: {}\n", failure.sentence).as_bytes(),
+            );
+            Code::from(failure.code.number())
+        }
+        // The panic's message stands on standard error already.
+        Err(_) => Code::from(ExitCode::Internal.number()),
+    }
+}

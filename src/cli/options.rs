@@ -1,0 +1,125 @@
+//! Options that several subcommands take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Failure;
+use crate::run::Timeouts;
+use crate::target::{DeviceFile, Target};
+
+/// How to reach the server.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct TargetOptions {
+    /// Start the server with this command, a process for each case. It is split like a shell does and runs without one;
+    /// {socket} is a fresh path, {fd} a listening descriptor; with neither, --socket-path={socket} is appended.
+    #[arg(long, value_name = "CMD", env = "VFIO_USER_CONFORMANCE_SPAWN")]
+    spawn: Option<String>,
+    /// Connect to this socket; with --spawn, the socket on which that server listens.
+    #[arg(long, value_name = "PATH", env = "VFIO_USER_CONFORMANCE_SOCKET")]
+    socket: Option<PathBuf>,
+    /// What a black box cannot say of the device: a TOML file.
+    #[arg(long, value_name = "FILE", env = "VFIO_USER_CONFORMANCE_DEVICE")]
+    device: Option<PathBuf>,
+    /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it.
+    #[arg(long, value_name = "D", default_value = "2s", value_parser = duration, env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
+    timeout: Duration,
+}
+
+/// The device file of the bundled reference server.
+const BUNDLED_DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
+
+impl TargetOptions {
+    /// The target, and its name for people.
+    pub(super) fn target(&self) -> Result<(Target, String), Failure> {
+        match (&self.spawn, &self.socket) {
+            (None, Some(path)) => Ok((Target::Socket(path.clone()), path.display().to_string())),
+            (Some(command), socket) => {
+                let words = shlex::split(command)
+                    .ok_or_else(|| Failure::usage(format!("--spawn {command:?}: a quote is not closed")))?;
+                if words.is_empty() {
+                    return Err(Failure::usage("--spawn needs a command"));
+                }
+                if socket.is_some() && words.iter().any(|word| word.contains("{socket}") || word.contains("{fd}")) {
+                    return Err(Failure::usage(
+                        "--socket says where the server listens, {socket} and {fd} say where it shall listen: use one of them",
+                    ));
+                }
+                Ok((Target::Spawn { command: words, socket: socket.clone() }, command.clone()))
+            }
+            (None, None) => {
+                let program = std::env::current_exe()
+                    .map_err(|error| Failure::ours(format!("where this program is, is not known: {error}")))?;
+                let command = vec![program.to_string_lossy().into_owned(), "reference-server".to_owned()];
+                Ok((Target::Spawn { command, socket: None }, "the bundled reference server".to_owned()))
+            }
+        }
+    }
+
+    /// What is known of the device.
+    pub(super) fn device(&self) -> Result<Option<DeviceFile>, Failure> {
+        let (name, text) = match &self.device {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Failure::usage(format!("could not read the device file {}: {error}", path.display()))
+                })?;
+                (path.display().to_string(), text)
+            }
+            None if self.spawn.is_none() && self.socket.is_none() => {
+                ("conformance.toml".to_owned(), BUNDLED_DEVICE.to_owned())
+            }
+            None => return Ok(None),
+        };
+        DeviceFile::parse(&name, &text).map(Some).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// How long to wait for what.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        Timeouts::from_reply(self.timeout)
+    }
+
+    /// A server that runs already serves one case at a time.
+    pub(super) fn one_at_a_time(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// The options as they are typed again.
+    pub(super) fn again(&self) -> String {
+        let mut words = Vec::new();
+        if let Some(command) = &self.spawn {
+            words.extend(["--spawn".to_owned(), quoted(command)]);
+        }
+        if let Some(path) = &self.socket {
+            words.extend(["--socket".to_owned(), quoted(&path.display().to_string())]);
+        }
+        if let Some(path) = &self.device {
+            words.extend(["--device".to_owned(), quoted(&path.display().to_string())]);
+        }
+        words.iter().map(|word| format!(" {word}")).collect()
+    }
+}
+
+pub(super) fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
+}
+
+/// `2`, `2s`, `500ms`, `1.5s`, `1m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(format!("`{unit}` is no unit: ms, s or m")),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| format!("`{number}` is no number"))? * factor;
+    if (0.001..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("between 1ms and 60m".to_owned())
+    }
+}

@@ -1,0 +1,78 @@
+//! `probe`.
+
+use clap::Args;
+
+use super::options::TargetOptions;
+use super::{Failure, setup};
+use crate::case::NEEDS;
+use crate::report::ExitCode;
+use crate::target::{Discovered, Has, Launcher, probe};
+
+/// Ask a server what it offers.
+#[derive(Debug, Args)]
+pub(super) struct Probe {
+    #[command(flatten)]
+    target: TargetOptions,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Probe {
+    pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        let (target, name) = self.target.target()?;
+        let device = self.target.device()?;
+        let timeouts = self.target.timeouts();
+        let interrupt = setup::interrupt()?;
+        let launcher = Launcher::new(target, timeouts.start).map_err(|error| Failure::ours(error.to_string()))?;
+        let found = probe(&vfio_user_wire::V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt)
+            .map_err(|error| setup::probe_failure(&error))?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&found).map_err(|error| Failure::ours(error.to_string()))?;
+            anstream::println!("{text}");
+        } else {
+            print(&name, &found);
+        }
+        Ok(ExitCode::Conforming)
+    }
+}
+
+fn print(name: &str, found: &Discovered) {
+    anstream::println!("target    {name}");
+    if let Some((major, minor)) = found.version {
+        anstream::println!("version   {major}.{minor} {}", found.capabilities);
+    }
+    if let Some(flags) = found.device_flags {
+        anstream::println!(
+            "device    flags {flags:#x}, {} regions, {} interrupt types",
+            found.num_regions,
+            found.num_irqs
+        );
+    }
+    for region in found.regions.iter().filter(|region| region.size > 0) {
+        let sparse = region.sparse.as_ref().map_or_else(String::new, |areas| {
+            let areas: Vec<String> = areas.iter().map(|(offset, size)| format!("{offset:#x}+{size:#x}")).collect();
+            format!(", areas {}", areas.join(" "))
+        });
+        anstream::println!(
+            "region {:<3}{:#x} bytes, flags {:#x}, {} descriptors{sparse}",
+            region.index,
+            region.size,
+            region.flags,
+            region.fds
+        );
+    }
+    for irq in found.irqs.iter().filter(|irq| irq.count > 0) {
+        anstream::println!("irq    {:<3}{} interrupts, flags {:#x}", irq.index, irq.count, irq.flags);
+    }
+    for need in NEEDS {
+        match found.has.get(need.word) {
+            Some(Has::Yes(_)) => anstream::println!("has       {}", need.word),
+            Some(Has::No(why)) => anstream::println!("lacks     {}: {why}", need.word),
+            None => {}
+        }
+    }
+    for trouble in &found.troubles {
+        anstream::println!("trouble   {trouble}");
+    }
+}

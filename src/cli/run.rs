@@ -1,0 +1,257 @@
+//! `run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::options::{TargetOptions, quoted};
+use super::{Failure, setup};
+use crate::report::{self, ExitCode, Json, Junit, Report, Reporter, Terminal};
+use crate::requirement::Register;
+use crate::run::{Context, End, Event, Planned, Runner, Selection, Start};
+use crate::session::Interrupt;
+use crate::target::{Discovered, Launcher, probe};
+use crate::verdict::{Expectations, draft};
+
+/// Run cases against a server.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    target: TargetOptions,
+    /// Case names or requirement ids, with globs.
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+    /// The version of the protocol to judge by.
+    #[arg(long, value_name = "P", default_value = "auto", value_parser = ["auto", "0.9.2"], env = "VFIO_USER_CONFORMANCE_PROFILE")]
+    profile: String,
+    /// Case files of this folder instead of those that are compiled in.
+    #[arg(long, value_name = "DIR", env = "VFIO_USER_CONFORMANCE_CASES")]
+    cases: Option<PathBuf>,
+    /// How many servers at once; 1: never two servers alive.
+    #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_JOBS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Run only part I of N, both from 1.
+    #[arg(long, value_name = "I/N", value_parser = shard, env = "VFIO_USER_CONFORMANCE_SHARD")]
+    shard: Option<(usize, usize)>,
+    /// Stop after the first failure.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Notes fail the run, too.
+    #[arg(long, env = "VFIO_USER_CONFORMANCE_STRICT", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true)]
+    strict: bool,
+    /// Pinned expectations: fail only where the run differs from them.
+    #[arg(long, value_name = "FILE", env = "VFIO_USER_CONFORMANCE_EXPECT")]
+    expect: Option<PathBuf>,
+    /// Write a draft of pinned expectations from this run.
+    #[arg(long, value_name = "FILE")]
+    expect_write: Option<PathBuf>,
+    /// Write a report: json=FILE or junit=FILE.
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
+    reports: Vec<ReportFile>,
+    /// Leave nothing out for brevity.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone)]
+enum ReportFile {
+    Json(PathBuf),
+    Junit(PathBuf),
+}
+
+fn report_file(text: &str) -> Result<ReportFile, String> {
+    match text.split_once('=') {
+        Some((_, "")) | None => Err("FORMAT=FILE, with json or junit as FORMAT".to_owned()),
+        Some(("json", path)) => Ok(ReportFile::Json(path.into())),
+        Some(("junit", path)) => Ok(ReportFile::Junit(path.into())),
+        Some((other, _)) => Err(format!("`{other}` is no report: json or junit")),
+    }
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    match numbers {
+        Some((index, count)) if 1 <= index && index <= count => Ok((index, count)),
+        _ => Err("I/N, with 1 <= I <= N".to_owned()),
+    }
+}
+
+impl Run {
+    pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        let register = setup::register()?;
+        let library = setup::library(self.cases.as_deref(), &register)?;
+        let plan = setup::plan(&library)?;
+        let (target, name) = self.target.target()?;
+        let device = self.target.device()?;
+        let expectations = self.expectations()?;
+        let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
+        let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
+        let selected: Vec<Planned> = self.part(plan.cases.into_iter().filter(|case| selection.admits(case)).collect());
+        if selected.is_empty() {
+            let sentence = format!(
+                "no case is selected by {}; `vfio-user-conformance list` shows them all",
+                self.filters.join(" ")
+            );
+            return Err(Failure { code: ExitCode::NothingRan, sentence });
+        }
+        let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
+        let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).restricted(&all, &names));
+        let command: Vec<String> = std::env::args().collect();
+        let context = report::Context {
+            register: &register,
+            cases_sha256: &library.sha256,
+            expectations: expectations.as_ref(),
+            seed: None,
+            strict: self.strict,
+            command: &command,
+            target: &name,
+            profile: &self.profile,
+        };
+        let mut reporters = self.reporters(context);
+        let mut kept = Kept::default();
+        let mut tell = |event: Event| -> Result<(), Failure> {
+            for reporter in &mut reporters {
+                reporter
+                    .event(&event)
+                    .map_err(|error| Failure::ours(format!("a report could not be written: {error}")))?;
+            }
+            kept.event(event);
+            Ok(())
+        };
+        let interrupt = setup::interrupt()?;
+        let launcher = Launcher::new(target, self.target.timeouts().start)
+            .map_err(|error| Failure::ours(format!("no temporary folder: {error}")))?;
+        let end = match self.probe(&launcher, device.as_ref(), &interrupt) {
+            Ok(found) => {
+                tell(Event::Started(Box::new(self.start(&command, &name, &found, selected.len()))))?;
+                self.play(&register, &launcher, device.as_ref(), &found, &interrupt, &selected, &mut tell)?
+            }
+            Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
+            Err(failure) => {
+                let interrupted = failure.code == ExitCode::Interrupted;
+                End { complete: false, interrupted, lost: (!interrupted).then_some(failure.sentence), seconds: 0.0 }
+            }
+        };
+        tell(Event::Ended(end.clone()))?;
+        // Every process has ended, and every socket and folder is gone, before the program is.
+        drop(launcher);
+        if let Some(path) = &self.expect_write {
+            std::fs::write(path, draft(&kept.cases))
+                .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
+        }
+        let report = kept.report(context, &end);
+        Ok(ExitCode::of(&report, &end, self.strict))
+    }
+
+    fn probe(
+        &self,
+        launcher: &Launcher,
+        device: Option<&crate::target::DeviceFile>,
+        interrupt: &Interrupt,
+    ) -> Result<Discovered, Failure> {
+        probe(&vfio_user_wire::V0_9_2, launcher, device, self.target.timeouts(), interrupt)
+            .map_err(|error| setup::probe_failure(&error))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all that a run is made of meets here, once")]
+    fn play(
+        &self,
+        register: &Register,
+        launcher: &Launcher,
+        device: Option<&crate::target::DeviceFile>,
+        found: &Discovered,
+        interrupt: &Interrupt,
+        selected: &[Planned],
+        tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
+    ) -> Result<End, Failure> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let jobs = if self.target.one_at_a_time() { 1 } else { self.jobs.map_or(cores * 2, usize::from) };
+        let timeouts = self.target.timeouts();
+        let context = Context {
+            dialect: &vfio_user_wire::V0_9_2,
+            register,
+            launcher,
+            discovered: found,
+            device,
+            timeouts,
+            interrupt,
+        };
+        let replay = format!("vfio-user-conformance run{} '{{case}}'", self.target.again());
+        let replay = match &self.cases {
+            Some(directory) => format!("{replay} --cases {}", quoted(&directory.display().to_string())),
+            None => replay,
+        };
+        let runner = Runner { context, jobs, fail_fast: self.fail_fast, replay };
+        let mut failed = None;
+        let end = runner
+            .run(selected, |event| {
+                if let Err(failure) = tell(event) {
+                    failed.get_or_insert(failure);
+                }
+            })
+            .map_err(|error| Failure::ours(error.to_string()))?;
+        failed.map_or(Ok(end), Err)
+    }
+
+    fn start(&self, command: &[String], target: &str, found: &Discovered, cases: usize) -> Start {
+        let why = if self.profile == "auto" { "the only profile that is judged so far" } else { "asked for" };
+        Start {
+            command: command.to_vec(),
+            target: target.to_owned(),
+            discovered: found.clone(),
+            profile_asked: self.profile.clone(),
+            profile: vfio_user_wire::V0_9_2.name.to_owned(),
+            profile_why: why.to_owned(),
+            cases,
+            shard: self.shard,
+        }
+    }
+
+    /// The part of `--shard`: every N-th case by the order of names.
+    fn part(&self, mut cases: Vec<Planned>) -> Vec<Planned> {
+        let Some((index, count)) = self.shard else { return cases };
+        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        cases.into_iter().enumerate().filter(|(n, _)| n % count == index - 1).map(|(_, case)| case).collect()
+    }
+
+    fn expectations(&self) -> Result<Option<Expectations>, Failure> {
+        let Some(path) = &self.expect else { return Ok(None) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("could not read {}: {error}", path.display())))?;
+        Expectations::parse(&path.display().to_string(), &text)
+            .map(Some)
+            .map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    fn reporters<'a>(&self, context: report::Context<'a>) -> Vec<Box<dyn Reporter + 'a>> {
+        let mut reporters: Vec<Box<dyn Reporter + 'a>> = vec![Box::new(Terminal::stdout(context, self.verbose))];
+        for report in &self.reports {
+            reporters.push(match report {
+                ReportFile::Json(path) => Box::new(Json::new(path, context)),
+                ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
+            });
+        }
+        reporters
+    }
+}
+
+/// What the exit code and a draft of expectations are made from.
+#[derive(Debug, Default)]
+struct Kept {
+    start: Option<Box<Start>>,
+    cases: Vec<crate::verdict::CaseRecord>,
+}
+
+impl Kept {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Started(start) => self.start = Some(start),
+            Event::CaseFinished(record) => self.cases.push(*record),
+            Event::CaseStarted { .. } | Event::Ended(_) => {}
+        }
+    }
+
+    fn report(&self, context: report::Context<'_>, end: &End) -> Report {
+        Report::of(context, self.start.as_deref(), &self.cases, end)
+    }
+}

@@ -1,0 +1,72 @@
+//! What several subcommands begin with.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::Failure;
+use crate::report::ExitCode;
+use crate::requirement::Register;
+use crate::run::{Library, LibraryError, Plan};
+use crate::session::Interrupt;
+use crate::target::ProbeError;
+
+/// The register that is compiled in.
+pub(super) fn register() -> Result<Register, Failure> {
+    Register::bundled().map_err(|error| Failure::ours(error.to_string()))
+}
+
+/// The cases of a folder, or those that are compiled in.
+pub(super) fn library(directory: Option<&Path>, register: &Register) -> Result<Library, Failure> {
+    let library = match directory {
+        Some(directory) => Library::from_directory(directory, register),
+        None => Library::bundled(register),
+    };
+    library.map_err(|error| match &error {
+        LibraryError::Cases(diagnostics) => {
+            let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+            let rendered: Vec<String> =
+                diagnostics.iter().map(|(source, diagnostic)| diagnostic.render(source, colour)).collect();
+            Failure::usage(format!("{error}\n{}", rendered.join("\n")))
+        }
+        LibraryError::Read { .. } => Failure::usage(error.to_string()),
+    })
+}
+
+/// The plan of all cases.
+pub(super) fn plan(library: &Library) -> Result<Plan, Failure> {
+    Plan::new(&library.cases, &library.samples).map_err(Failure::usage)
+}
+
+/// An interrupt that Ctrl-C and SIGTERM raise; a second one ends the program at once.
+pub(super) fn interrupt() -> Result<Interrupt, Failure> {
+    static HANDLED: OnceLock<()> = OnceLock::new();
+    let interrupt = Interrupt::new().map_err(|error| Failure::ours(format!("no eventfd: {error}")))?;
+    let raised = interrupt.clone();
+    if HANDLED.set(()).is_ok() {
+        let ours = |error: std::io::Error| Failure::ours(format!("signals cannot be handled: {error}"));
+        let mut signals =
+            signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])
+                .map_err(ours)?;
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for (times, _) in signals.forever().enumerate() {
+                    if times > 0 {
+                        std::process::exit(i32::from(ExitCode::Interrupted.number()));
+                    }
+                    raised.raise();
+                }
+            })
+            .map_err(ours)?;
+    }
+    Ok(interrupt)
+}
+
+/// The failure that a probe's error is.
+pub(super) fn probe_failure(error: &ProbeError) -> Failure {
+    match error {
+        ProbeError::Interrupted => Failure { code: ExitCode::Interrupted, sentence: error.to_string() },
+        ProbeError::Ours(_) | ProbeError::Start(crate::target::StartError::Ours(_)) => Failure::ours(error.to_string()),
+        ProbeError::Start(_) | ProbeError::NoVersion(_) => Failure::unreachable(error.to_string()),
+    }
+}

@@ -1,0 +1,60 @@
+//! What the model knows of a command, of its reply, and of the session.
+
+use vfio_user_wire::{Decoded, Header, Limits, Message, VersionData};
+
+/// A command that the client sent.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The header as it was sent.
+    pub header: Header,
+    /// The payload as it was sent.
+    pub payload: Vec<u8>,
+    /// What its number means in the dialect.
+    pub message: Option<&'static Message>,
+}
+
+impl Command {
+    /// The request's fields, as far as the payload holds them.
+    pub fn request(&self) -> Decoded<'_> {
+        self.message.map_or(Decoded { fields: Vec::new(), tail: &self.payload, short: false }, |message| {
+            message.request.decode(&self.payload)
+        })
+    }
+
+    /// Its name, or its number.
+    pub fn name(&self) -> String {
+        self.message.map_or_else(|| format!("command {}", { self.header.command }), |message| message.name.to_owned())
+    }
+}
+
+/// A reply that came.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// Its header.
+    pub header: &'a Header,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// How many descriptors came with it.
+    pub fds: usize,
+}
+
+/// What both sides said in VERSION.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Negotiated {
+    /// What the client proposed.
+    pub client: VersionData,
+    /// What the server answered; the defaults before it did.
+    pub server: VersionData,
+}
+
+impl Negotiated {
+    /// The client's limits: what the server must keep to.
+    pub fn client_limits(&self) -> Limits {
+        self.client.limits()
+    }
+
+    /// The server's limits: what the client must keep to.
+    pub fn server_limits(&self) -> Limits {
+        self.server.limits()
+    }
+}

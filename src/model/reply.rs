@@ -1,0 +1,160 @@
+//! What holds for every reply.
+
+use vfio_user_wire::message::{
+    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
+    REGION_READ, REGION_WRITE, VERSION,
+};
+use vfio_user_wire::{HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
+
+use crate::verdict::Class;
+
+use super::judgement::{header_mark, payload_mark};
+use super::{
+    Command, Judgement, Judgements, Negotiated, Reply, device_info, irq_info, region_access, region_info, version,
+};
+
+/// The rule for a successful reply to one message.
+type Rule = fn(&Command, &Reply<'_>, &Negotiated, &mut Judgements);
+
+/// Which rule is whose. The size requirement is that of the section for "the reply's payload is the table's".
+const RULES: &[(&Message, &str, Rule)] = &[
+    (&VERSION, "VER-08", version::judge),
+    (&DMA_MAP, "DMAP-08", nothing_more),
+    (&DMA_UNMAP, "DUNMAP-05", unmap),
+    (&DEVICE_GET_INFO, "INFO-01", device_info::judge),
+    (&DEVICE_GET_REGION_INFO, "REGINFO-01", region_info::judge),
+    (&DEVICE_GET_IRQ_INFO, "IRQINFO-01", irq_info::judge),
+    (&DEVICE_SET_IRQS, "SETIRQS-01", nothing_more),
+    (&REGION_READ, "RREAD-01", region_access::judge_read),
+    (&REGION_WRITE, "RWRITE-01", region_access::judge_write),
+    (&DEVICE_RESET, "RESET-01", nothing_more),
+];
+
+/// Judges a reply that was matched to `command`: header, size, fixed fields, limits.
+///
+/// Only what the bytes of this exchange say is judged; what the case wanted is the case's to check.
+pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated) -> Vec<Judgement> {
+    let mut out = Judgements::default();
+    let (header, sent) = (reply.header, &command.header);
+    let (number, flags, error, size) = (header.command, header.flags, header.error, header.size);
+    out.must("HDR-01", true, "", String::new, None);
+    out.must(
+        "HDR-02",
+        header.id == sent.id,
+        &format!("message ID {}", { sent.id }),
+        || format!("message ID {}", { header.id }),
+        header_mark("id"),
+    );
+    out.must(
+        "HDR-04",
+        number == sent.command,
+        &format!("command {}", { sent.command }),
+        || format!("command {number}"),
+        header_mark("command"),
+    );
+    if sent.no_reply() {
+        unwanted(command, &mut out);
+    }
+    let kind = flags & TYPE_MASK;
+    out.must("HDR-06", kind == TYPE_REPLY, "Type 1 (reply)", || format!("Type {kind}"), header_mark("flags"));
+    out.should(
+        "HDR-11",
+        flags & NO_REPLY == 0,
+        "No_reply clear in a reply",
+        || format!("flags {flags:#x}"),
+        header_mark("flags"),
+    );
+    out.should(
+        "HDR-12",
+        flags & !0x3f == 0,
+        "bits 6-31 of flags clear",
+        || format!("flags {flags:#x}"),
+        header_mark("flags"),
+    );
+    if header.is_error() {
+        let all = format!("an error reply of the header alone, {HEADER_SIZE} bytes");
+        out.must("HDR-10", reply.payload.is_empty(), &all, || format!("{size} bytes"), header_mark("size"));
+        return out.into_vec();
+    }
+    out.should(
+        "HDR-07",
+        error == 0,
+        "error field 0 where the Error bit is clear",
+        || format!("error {error}"),
+        header_mark("error"),
+    );
+    let most = negotiated.client_limits().max_msg_fds;
+    if reply.fds > 0 || most == 0 {
+        let expected = format!("at most {most} file descriptors in one message, as the client's max_msg_fds says");
+        out.must("VER-14", reply.fds as u64 <= most, &expected, || format!("{} file descriptors", reply.fds), None);
+    }
+    if let Some((message, requirement, rule)) =
+        RULES.iter().find(|(message, ..)| command.message.is_some_and(|known| known.name == message.name))
+    {
+        let fixed = message.reply.fixed_size();
+        let open_end = message.reply.tail != vfio_user_wire::Tail::None;
+        let right = if open_end { reply.payload.len() >= fixed } else { reply.payload.len() == fixed };
+        let expected = match (fixed, open_end) {
+            (0, _) => "a successful reply without payload, 16 bytes in all".to_owned(),
+            (_, false) => format!("a payload of {fixed} bytes, {} in all", HEADER_SIZE + fixed),
+            (_, true) => format!("a payload of at least {fixed} bytes"),
+        };
+        out.must(
+            requirement,
+            right,
+            &expected,
+            || format!("a payload of {} bytes", reply.payload.len()),
+            header_mark("size"),
+        );
+        if reply.payload.len() >= fixed {
+            rule(command, reply, negotiated, &mut out);
+        }
+    }
+    out.into_vec()
+}
+
+/// A reply to a command with No_reply. Clients in use send posted writes, maps and interrupts so, and QEMU falls out of
+/// step on a reply to them; VERSION is open (470-472 against 450-452).
+fn unwanted(command: &Command, out: &mut Judgements) {
+    let class = match command.message {
+        Some(message) if message.name == VERSION.name => return,
+        Some(message)
+            if [DMA_MAP, DMA_UNMAP, DEVICE_SET_IRQS, DEVICE_RESET, REGION_WRITE]
+                .iter()
+                .any(|posted| posted.name == message.name) =>
+        {
+            Class::Violation
+        }
+        _ => Class::Note,
+    };
+    out.check(
+        "CONC-03",
+        false,
+        class,
+        "no reply to a command with No_reply",
+        || format!("a reply to {}, which puts QEMU out of step", command.name()),
+        header_mark("id"),
+    );
+}
+
+fn nothing_more(_: &Command, _: &Reply<'_>, _: &Negotiated, _: &mut Judgements) {}
+
+fn unmap(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+    let (request, answer) = (command.request(), DMA_UNMAP.reply.decode(reply.payload));
+    for name in ["address", "size"] {
+        let (Some(sent), Some(got)) = (request.get(name), answer.get(name)) else { continue };
+        let mark = DMA_UNMAP.reply.fixed.and_then(|layout| layout.field(name)).and_then(payload_mark);
+        out.must(
+            "DUNMAP-05",
+            sent == got,
+            &format!("{name} {sent:#x}, as in the request"),
+            || format!("{name} {got:#x}"),
+            mark,
+        );
+    }
+    if let (Some(asked), Some(argsz)) = (request.get("argsz"), answer.get("argsz")) {
+        let mark = DMA_UNMAP.reply.fixed.and_then(|layout| layout.field("argsz")).and_then(payload_mark);
+        let expected = format!("argsz 24, or {asked} as in the request");
+        out.should("DUNMAP-06", argsz == 24 || argsz == asked, &expected, || format!("argsz {argsz}"), mark);
+    }
+}

@@ -1,0 +1,122 @@
+//! The backend program conventions (specification 1961-1980).
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+
+use vfio_user_wire::Frame;
+use vfio_user_wire::message::VERSION;
+
+use super::{Bench, Outcome};
+use crate::session::{Conversation, Deadline, Effect};
+use crate::target::{Instance, StartError};
+use crate::verdict::Evidence;
+
+/// `--fd=N` with a listening socket: the server must serve a client on it.
+pub(super) fn start_with_fd(bench: &Bench<'_>, _: &mut Instance) -> io::Result<Outcome> {
+    let Some((mut words, path)) = bench.launcher.plain_command() else {
+        return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
+    };
+    let listener = UnixListener::bind(&path)?;
+    words.push(format!("--fd={}", listener.as_raw_fd()));
+    let expected = "a server that serves the socket of --fd=N".to_owned();
+    let mut instance = match bench.launcher.start_words(&words, path, Some(listener)) {
+        Ok(instance) => instance,
+        Err(error) => return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited }),
+    };
+    let answered = negotiates(bench, &mut instance)?;
+    let exit = instance.process.as_mut().and_then(|process| process.ended());
+    bench.launcher.end(instance);
+    Ok(match answered {
+        Ok(()) => Outcome::Held,
+        Err(why) => {
+            let evidence = if exit.is_some() { Evidence::Exited } else { Evidence::Deadline };
+            let how = exit.map_or_else(String::new, |exit| format!("; it ended with {exit}"));
+            Outcome::Broken { expected, actual: format!("{why}{how}"), evidence }
+        }
+    })
+}
+
+/// `--fd=N` and `--socket-path=PATH` together: incompatible.
+pub(super) fn start_with_both(bench: &Bench<'_>, _: &mut Instance) -> io::Result<Outcome> {
+    let Some((mut words, path)) = bench.launcher.plain_command() else {
+        return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
+    };
+    let (_, other) = bench.launcher.plain_command().unwrap_or_default();
+    let listener = UnixListener::bind(&path)?;
+    words.push(format!("--fd={}", listener.as_raw_fd()));
+    words.push(format!("--socket-path={}", other.display()));
+    let expected = "a non-zero exit: --fd is incompatible with --socket-path".to_owned();
+    let mut instance = match bench.launcher.start_words(&words, path, Some(listener)) {
+        Ok(instance) => instance,
+        Err(error) => return Err(io::Error::other(error.to_string())),
+    };
+    let exit = instance
+        .process
+        .as_mut()
+        .and_then(|process| process.wait(Deadline::after(bench.timeouts.reply), bench.interrupt));
+    bench.launcher.end(instance);
+    Ok(match exit {
+        Some(crate::verdict::Exit::Status(0)) => {
+            Outcome::Broken { expected, actual: "exit status 0".to_owned(), evidence: Evidence::Exited }
+        }
+        Some(_) => Outcome::Held,
+        None => Outcome::Broken { expected, actual: "the server runs".to_owned(), evidence: Evidence::Deadline },
+    })
+}
+
+/// The process that was started is the one at the other end of the socket.
+pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+    let Some(started) = instance.process.as_ref().map(|process| process.pid()) else {
+        return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
+    };
+    let expected = "the process that was started serves the socket".to_owned();
+    let connection = match instance.connect(bench.interrupt) {
+        Ok(connection) => connection,
+        Err(error) => return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited }),
+    };
+    let Some(serving) = connection.peer_pid() else {
+        return Ok(Outcome::Skip("SO_PEERCRED gives no process".to_owned()));
+    };
+    let ended = instance.process.as_mut().and_then(|process| process.ended());
+    if let Some(exit) = ended {
+        let actual = format!("it ended with {exit}, and process {serving} serves the socket");
+        return Ok(Outcome::Broken { expected, actual, evidence: Evidence::Exited });
+    }
+    // Behind a wrapper (`sh -c`, `ip netns exec`) another process of the same group may serve: that is no daemon.
+    let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(serving))).map(nix::unistd::Pid::as_raw);
+    Ok(if serving == started || group == Ok(started) {
+        Outcome::Held
+    } else {
+        Outcome::Broken {
+            expected,
+            actual: format!("process {started} was started, process {serving} serves"),
+            evidence: Evidence::Received,
+        }
+    })
+}
+
+/// A VERSION exchange on a connection of its own.
+pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Result<(), String>> {
+    let connection = match instance.connect(bench.interrupt) {
+        Ok(connection) => connection,
+        Err(StartError::Ours(error)) => return Err(error),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut talk = Conversation::new(bench.dialect, bench.interrupt);
+    let end = talk.add("a", connection);
+    let Some((number, _)) = bench.dialect.command(VERSION.name) else {
+        return Ok(Err("no VERSION in this dialect".to_owned()));
+    };
+    let frame = Frame::command(talk.fresh_id(end), number, vec![0; 4]);
+    let index = talk.expect(end, 0, 0, None, &frame, 0, Effect::None);
+    let deadline = Deadline::after(bench.timeouts.reply);
+    talk.send(end, &frame.bytes(), &[], &[], deadline)?;
+    talk.pump(end, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
+    Ok(match talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
+        Some(answer) if !answer.header.is_error() => Ok(()),
+        Some(_) => Err("VERSION was refused".to_owned()),
+        None if talk.ended(end).is_some() => Err("the connection was closed without an answer to VERSION".to_owned()),
+        None => Err("no answer to VERSION".to_owned()),
+    })
+}

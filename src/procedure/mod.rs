@@ -1,0 +1,77 @@
+//! What a case can `do` and a list of lines cannot, one file each.
+
+mod conventions;
+mod storm;
+
+use std::io;
+
+use vfio_user_wire::Dialect;
+
+use crate::run::Timeouts;
+use crate::session::Interrupt;
+use crate::target::{Discovered, Instance, Launcher};
+use crate::verdict::Evidence;
+
+/// What a procedure works with.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// The protocol spoken.
+    pub dialect: &'static Dialect,
+    /// Starts servers.
+    pub launcher: &'a Launcher,
+    /// What the target offers.
+    pub discovered: &'a Discovered,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// The user's wish to stop.
+    pub interrupt: &'a Interrupt,
+    /// `key=value` of its line.
+    pub arguments: &'a [(String, u64)],
+}
+
+impl Bench<'_> {
+    /// The value of an argument.
+    pub fn argument(&self, key: &str, default: u64) -> u64 {
+        self.arguments.iter().find(|(known, _)| known == key).map_or(default, |(_, value)| *value)
+    }
+}
+
+/// What a procedure found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As required.
+    Held,
+    /// Not as required.
+    Broken {
+        /// What would have been right.
+        expected: String,
+        /// What came.
+        actual: String,
+        /// What that rests on.
+        evidence: Evidence,
+    },
+    /// It does not apply; why.
+    Skip(String),
+}
+
+/// One procedure.
+#[derive(Debug, Clone, Copy)]
+pub struct Procedure {
+    /// Its name, as `do` takes it.
+    pub name: &'static str,
+    /// What it does; errors are the harness's own.
+    pub run: fn(&Bench<'_>, &mut Instance) -> io::Result<Outcome>,
+}
+
+/// All of them.
+pub const PROCEDURES: &[Procedure] = &[
+    Procedure { name: "start-with-fd", run: conventions::start_with_fd },
+    Procedure { name: "start-with-both", run: conventions::start_with_both },
+    Procedure { name: "stays-in-foreground", run: conventions::stays_in_foreground },
+    Procedure { name: "connection-storm", run: storm::connection_storm },
+];
+
+/// The procedure of that name.
+pub fn find(name: &str) -> Option<&'static Procedure> {
+    PROCEDURES.iter().find(|procedure| procedure.name == name)
+}

@@ -1,0 +1,127 @@
+//! Events into one report.
+
+use super::document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
+use super::{Context, ExitCode};
+use crate::run::{End, Event, Start};
+use crate::target::Discovered;
+use crate::verdict::{CaseRecord, CaseResult, Drift, statuses};
+
+/// Gathers the events of a run.
+#[derive(Debug)]
+pub(super) struct Collector<'a> {
+    context: Context<'a>,
+    start: Option<Box<Start>>,
+    cases: Vec<CaseRecord>,
+    everything: bool,
+}
+
+impl<'a> Collector<'a> {
+    /// Keeps all of every case.
+    pub(super) fn of_everything(context: Context<'a>) -> Collector<'a> {
+        Collector { context, start: None, cases: Vec::new(), everything: true }
+    }
+
+    /// Keeps transcript and stderr only where something was found: a run may have thousands of cases that pass.
+    pub(super) fn of_findings(context: Context<'a>) -> Collector<'a> {
+        Collector { everything: false, ..Collector::of_everything(context) }
+    }
+
+    /// Takes an event; the last one gives the report.
+    pub(super) fn event(&mut self, event: &Event) -> Option<Report> {
+        match event {
+            Event::Started(start) => self.start = Some(start.clone()),
+            Event::CaseStarted { .. } => {}
+            Event::CaseFinished(case)
+                if self.everything || !case.findings.is_empty() || case.result != CaseResult::Pass =>
+            {
+                self.cases.push(CaseRecord::clone(case));
+            }
+            Event::CaseFinished(case) => self.cases.push(without_messages(case)),
+            Event::Ended(end) => return Some(self.report(end)),
+        }
+        None
+    }
+
+    /// The code that the run ends with.
+    pub(super) fn exit_code(&self, report: &Report, end: &End) -> ExitCode {
+        ExitCode::of(report, end, self.context.strict)
+    }
+
+    /// The report of what was gathered.
+    fn report(&mut self, end: &End) -> Report {
+        let context = self.context;
+        let start = self.start.take();
+        let mut cases = std::mem::take(&mut self.cases);
+        // Cases end in an order of their own where several run at once.
+        cases.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
+        let complete = end.complete && !end.interrupted && end.lost.is_none();
+        let expectations = context.expectations.map(|expectations| {
+            let mut comparison = expectations.clone().with_strict(context.strict).compare(&cases);
+            // A case without a result is missing because the run ended early, not because its name is wrong.
+            comparison.drift.retain(|drift| complete || !matches!(drift, Drift::NoCase { .. }));
+            comparison
+        });
+        let started = start.as_deref();
+        Report {
+            schema: SCHEMA.to_owned(),
+            command: started.map_or_else(|| context.command.to_vec(), |start| start.command.clone()),
+            platform: platform(),
+            harness: Harness {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                cases_sha256: context.cases_sha256.to_owned(),
+                register_sha256: context.register.sha256().to_owned(),
+            },
+            target: Target {
+                how: started.map_or_else(|| context.target.to_owned(), |start| start.target.clone()),
+                discovered: started.map_or_else(Discovered::default, |start| start.discovered.clone()),
+            },
+            profile: Profile {
+                asked: started.map_or_else(|| context.profile.to_owned(), |start| start.profile_asked.clone()),
+                used: started.map_or_else(String::new, |start| start.profile.clone()),
+                why: started.map_or_else(String::new, |start| start.profile_why.clone()),
+            },
+            seed: context.seed,
+            shard: started.and_then(|start| start.shard).map(|(index, count)| Shard { index, count }),
+            complete,
+            totals: Totals::of(&cases),
+            generated: None,
+            requirements: statuses(context.register, &cases),
+            expectations,
+            faults: end.lost.iter().cloned().collect(),
+            cases,
+        }
+    }
+}
+
+fn without_messages(case: &CaseRecord) -> CaseRecord {
+    CaseRecord {
+        name: case.name.clone(),
+        parameters: case.parameters.clone(),
+        file: case.file.clone(),
+        line: case.line,
+        result: case.result,
+        reason: case.reason.clone(),
+        requirements: case.requirements.clone(),
+        attempts: case.attempts.clone(),
+        checks: case.checks.clone(),
+        findings: Vec::new(),
+        replay: case.replay.clone(),
+        transcript: Vec::new(),
+        stderr: String::new(),
+    }
+}
+
+fn platform() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let words = [std::env::consts::OS, release.trim(), std::env::consts::ARCH];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+impl Report {
+    /// The report of a run from its parts, without transcripts of what passed.
+    pub fn of(context: Context<'_>, start: Option<&Start>, cases: &[CaseRecord], end: &End) -> Report {
+        let start = start.map(|start| Box::new(start.clone()));
+        Collector { context, start, cases: cases.to_vec(), everything: false }.report(end)
+    }
+}

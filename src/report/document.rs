@@ -1,0 +1,165 @@
+//! The JSON document, from which every other format can be made.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::target::Discovered;
+use crate::verdict::{CaseRecord, CaseResult, Class, Comparison, Finding, RequirementStatus, Status};
+
+/// The version of the document's shape. It changes where a reader of the last one would read wrongly.
+pub const SCHEMA: &str = "1";
+
+/// All that is known of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The command line, as it was given.
+    pub command: Vec<String>,
+    /// Operating system, its release and the machine: `linux 6.8.0 x86_64`.
+    pub platform: String,
+    /// What judged.
+    pub harness: Harness,
+    /// What was judged.
+    pub target: Target,
+    /// By which version of the protocol.
+    pub profile: Profile,
+    /// The seed of the run, if it has one.
+    pub seed: Option<u64>,
+    /// Which part of the cases was selected.
+    pub shard: Option<Shard>,
+    /// Every selected case has a result.
+    pub complete: bool,
+    /// Counts.
+    pub totals: Totals,
+    /// What was generated, if anything was.
+    pub generated: Option<Generated>,
+    /// Every requirement of the register, by id.
+    pub requirements: BTreeMap<String, RequirementStatus>,
+    /// The comparison with what is pinned, if something is.
+    pub expectations: Option<Comparison>,
+    /// What kept the run from its end, as sentences: a target that could not be started, or was lost.
+    pub faults: Vec<String>,
+    /// Every case that has a result.
+    pub cases: Vec<CaseRecord>,
+}
+
+/// What judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Harness {
+    /// The program's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the cases, in hexadecimal.
+    pub cases_sha256: String,
+    /// SHA-256 of the register, in hexadecimal.
+    pub register_sha256: String,
+}
+
+/// What was judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// How it is reached, for people.
+    pub how: String,
+    /// What the probe found.
+    pub discovered: Discovered,
+}
+
+/// The version of the protocol that a run judges by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The one that was asked for.
+    pub asked: String,
+    /// The one that was taken; empty where the target could not be started.
+    pub used: String,
+    /// Why that one.
+    pub why: String,
+}
+
+/// A part of the cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which part, from 1.
+    pub index: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+/// Cases by their result, and notes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Cases that passed.
+    pub pass: usize,
+    /// Cases with a violation.
+    pub fail: usize,
+    /// Cases that do not apply to the target.
+    pub skip: usize,
+    /// Cases with a deadline that passed once and did not pass again.
+    pub inconclusive: usize,
+    /// Cases that the harness could not play.
+    pub error: usize,
+    /// Notes, in whatever case.
+    pub notes: usize,
+}
+
+/// Sequences that nobody wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generated {
+    /// How many sequences.
+    pub sequences: usize,
+    /// How many steps in them.
+    pub steps: usize,
+    /// The seed that brings them back.
+    pub seed: u64,
+}
+
+impl Totals {
+    /// Counts.
+    pub fn of(cases: &[CaseRecord]) -> Totals {
+        let mut totals = Totals::default();
+        for case in cases {
+            match case.result {
+                CaseResult::Pass => totals.pass += 1,
+                CaseResult::Fail => totals.fail += 1,
+                CaseResult::Skip => totals.skip += 1,
+                CaseResult::Inconclusive => totals.inconclusive += 1,
+                CaseResult::Error => totals.error += 1,
+            }
+            totals.notes += case.findings.iter().filter(|finding| finding.class == Class::Note).count();
+        }
+        totals
+    }
+
+    /// All cases.
+    pub fn cases(&self) -> usize {
+        self.played() + self.skip
+    }
+
+    /// The cases that were played.
+    pub fn played(&self) -> usize {
+        self.pass + self.fail + self.inconclusive + self.error
+    }
+}
+
+impl Report {
+    /// Every finding of a class with its case. An inconclusive case has no violation, whatever one of its attempts saw.
+    pub fn findings(&self, class: Class) -> impl Iterator<Item = (&CaseRecord, &Finding)> {
+        self.cases
+            .iter()
+            .filter(move |case| class == Class::Note || case.result != CaseResult::Inconclusive)
+            .flat_map(|case| case.findings.iter().map(move |finding| (case, finding)))
+            .filter(move |(_, finding)| finding.class == class)
+    }
+
+    /// The cases with a result.
+    pub fn with_result(&self, result: CaseResult) -> impl Iterator<Item = &CaseRecord> {
+        self.cases.iter().filter(move |case| case.result == result)
+    }
+
+    /// How many requirements have a status.
+    pub fn with_status(&self, status: Status) -> usize {
+        self.requirements.values().filter(|requirement| requirement.status == status).count()
+    }
+}

@@ -1,0 +1,95 @@
+//! What the program's exit says.
+
+use std::collections::BTreeSet;
+
+use super::Report;
+use super::text::count;
+use crate::run::End;
+use crate::verdict::Class;
+
+/// The exit codes: an interface that CI depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// No violation was seen.
+    Conforming = 0,
+    /// Wrong usage, or a case file in error.
+    Usage = 1,
+    /// The server violates a requirement.
+    Violations = 2,
+    /// No violation, but inconclusive cases.
+    Inconclusive = 3,
+    /// The target could not be started or reached, never negotiates, or was lost.
+    Unreachable = 4,
+    /// Nothing was selected, or every selected case was skipped.
+    NothingRan = 5,
+    /// The run differs from the pinned expectations.
+    Drift = 6,
+    /// A fault of ours.
+    Internal = 70,
+    /// It was interrupted.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// The code of a run. With `strict`, notes count as violations do.
+    pub fn of(report: &Report, end: &End, strict: bool) -> ExitCode {
+        let totals = &report.totals;
+        // The order is that of the interface: the first that applies wins.
+        if end.interrupted {
+            return ExitCode::Interrupted;
+        }
+        if totals.error > 0 {
+            return ExitCode::Internal;
+        }
+        if end.lost.is_some() {
+            return ExitCode::Unreachable;
+        }
+        match &report.expectations {
+            Some(comparison) if !comparison.drift.is_empty() => return ExitCode::Drift,
+            Some(_) => {}
+            None if totals.fail > 0 || strict && totals.notes > 0 => return ExitCode::Violations,
+            None if totals.inconclusive > 0 => return ExitCode::Inconclusive,
+            None => {}
+        }
+        if totals.played() == 0 { ExitCode::NothingRan } else { ExitCode::Conforming }
+    }
+
+    /// The number that the process ends with.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// One sentence for people: what the code says of this run.
+    pub fn sentence(self, report: &Report) -> String {
+        let totals = &report.totals;
+        let said = match self {
+            ExitCode::Conforming if report.expectations.is_some() => "nothing differs from the pinned expectations",
+            ExitCode::Conforming if totals.notes > 0 => {
+                let do_not = if totals.notes == 1 { "does not" } else { "do not" };
+                &format!("no violation was seen; {} {do_not} count without --strict", count(totals.notes, "note"))
+            }
+            ExitCode::Conforming => "no violation was seen",
+            ExitCode::Usage => "wrong usage, or a case file in error",
+            ExitCode::Violations => {
+                let violations = report.findings(Class::Violation);
+                let violated: BTreeSet<&str> = violations.map(|(_, finding)| finding.requirement.as_str()).collect();
+                match violated.len() {
+                    0 => &format!("no violation was seen, but {} with --strict", count(totals.notes, "note")),
+                    n => &format!("the server violates {}", count(n, "requirement")),
+                }
+            }
+            ExitCode::Inconclusive => {
+                "no violation was seen, but deadlines passed that did not pass again: \
+                 run the inconclusive cases once more"
+            }
+            ExitCode::Unreachable => "the server could not be started or reached, never negotiates, or was lost",
+            ExitCode::NothingRan if totals.skip > 0 => "nothing was judged: every selected case was skipped",
+            ExitCode::NothingRan => "nothing was judged: no case was selected",
+            ExitCode::Drift => "the run differs from the pinned expectations",
+            ExitCode::Internal => "a case is in error, which is a fault of this program and says nothing of the server",
+            ExitCode::Interrupted => "the run was interrupted; what is told here is what was known by then",
+        };
+        format!("Exit code {}: {said}.", self.number())
+    }
+}

@@ -1,0 +1,35 @@
+//! The events of a run, for people and for machines.
+//!
+//! Every report is made from events and nothing else: [`Terminal`] while they come and at the end, [`Json`] and
+//! [`Junit`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also the JSON
+//! document.
+
+mod collector;
+mod context;
+mod document;
+mod exit_code;
+mod file;
+mod json;
+mod junit;
+mod terminal;
+mod text;
+
+use std::io;
+
+pub use context::Context;
+pub use document::{Generated, Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
+pub use exit_code::ExitCode;
+pub use json::Json;
+pub use junit::Junit;
+pub use terminal::Terminal;
+
+use crate::run::Event;
+
+/// Somebody who tells what happens in a run.
+pub trait Reporter {
+    /// Takes the next event. After [`Event::Ended`] none comes.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,120 @@
+//! A finding, with all that its server's author needs to see it again.
+
+use super::exchange;
+use super::paint::{BOLD, DIM, RED, paint};
+use crate::report::text::{cut, harmless, wrap};
+use crate::requirement::Register;
+use crate::verdict::{Attempt, CaseRecord, Class, Evidence, Exit, Finding};
+
+/// How many names of cases are listed.
+const NAMES: usize = 6;
+/// How many lines of stderr are shown.
+const STDERR: usize = 8;
+/// How wide text may be.
+const WIDTH: usize = 104;
+
+/// The same deviation, in every case that showed it.
+pub(in crate::report) struct Group<'a> {
+    /// The one that is shown.
+    pub(in crate::report) finding: &'a Finding,
+    /// Its case.
+    pub(in crate::report) case: &'a CaseRecord,
+    /// The names of the other cases.
+    pub(in crate::report) others: Vec<&'a str>,
+}
+
+/// Findings of one requirement by what was expected and what came.
+pub(in crate::report) fn groups<'a>(findings: impl Iterator<Item = (&'a CaseRecord, &'a Finding)>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for (case, finding) in findings {
+        let same = |group: &&mut Group<'_>| {
+            let known = group.finding;
+            (&known.requirement, &known.expected, &known.actual)
+                == (&finding.requirement, &finding.expected, &finding.actual)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) if group.case.name == case.name || group.others.contains(&case.name.as_str()) => {}
+            Some(group) => group.others.push(&case.name),
+            None => groups.push(Group { finding, case, others: Vec::new() }),
+        }
+    }
+    groups
+}
+
+/// How much of a finding is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) enum Detail {
+    /// With the messages.
+    Full,
+    /// Without them.
+    Short,
+}
+
+/// A group in lines.
+pub(in crate::report) fn lines(group: &Group<'_>, register: &Register, detail: Detail, verbose: bool) -> Vec<String> {
+    let Group { finding, case, others } = group;
+    let mut lines = Vec::new();
+    let mut entry = |word: &str, text: &str| {
+        for (n, line) in wrap(&harmless(text), WIDTH).into_iter().enumerate() {
+            let word = paint(DIM, format!("{:10}", if n == 0 { word } else { "" }));
+            lines.push(format!("{word}{line}"));
+        }
+    };
+    entry("expected", &finding.expected);
+    entry("got", &finding.actual);
+    if let Some((seen, of)) = finding.seen {
+        entry("seen", &format!("{seen} of {of} times"));
+    }
+    for id in &finding.policy {
+        let topic = register.policy(id).map_or(String::new(), |policy| format!(", {}", policy.topic));
+        entry("policy", &format!("{id}{topic}"));
+    }
+    let step = if finding.step == 0 { "after its last step".to_owned() } else { format!("step {}", finding.step) };
+    let line = if finding.line == 0 { case.line } else { finding.line };
+    entry("case", &format!("{}, {step} ({}:{line})", case.name, case.file));
+    if !others.is_empty() {
+        entry("", &format!("and {} more: {}", others.len(), names(others, verbose)));
+    }
+    if detail == Detail::Full {
+        lines.push(String::new());
+        lines.extend(exchange::lines(&case.transcript, finding).into_iter().map(|line| format!("  {line}")));
+        lines.push(String::new());
+        lines.extend(server(finding, case));
+    }
+    // A command is copied: it is not broken.
+    lines.push(format!("{}{}", paint(DIM, format!("{:10}", "again")), paint(BOLD, harmless(&case.replay))));
+    lines
+}
+
+/// Some names, and how many more there are.
+pub(in crate::report) fn names(names: &[&str], verbose: bool) -> String {
+    let most = if verbose { names.len() } else { NAMES };
+    let shown = names.iter().take(most).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > most { format!("{shown}, ..") } else { shown }
+}
+
+/// How the server ended, where it did, and the last that it wrote.
+fn server(finding: &Finding, case: &CaseRecord) -> Vec<String> {
+    let exit = case.attempts.iter().rev().find_map(|attempt: &Attempt| attempt.exit);
+    let crashed = finding.evidence == Evidence::Exited && finding.class == Class::Violation;
+    if exit.is_none() && !crashed {
+        return Vec::new();
+    }
+    let ended = exit.map_or_else(|| "ended".to_owned(), |exit| format!("ended: {exit}"));
+    let bad = crashed || exit.is_some_and(|exit| exit != Exit::Status(0));
+    let mut lines =
+        vec![format!("{}{}", paint(DIM, format!("{:10}", "server")), if bad { paint(RED, ended) } else { ended })];
+    if !bad {
+        return lines;
+    }
+    let said: Vec<&str> = case.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    if said.is_empty() {
+        lines.push(format!("{:10}it wrote nothing to stderr", ""));
+    }
+    let before = said.len().saturating_sub(STDERR);
+    if before > 0 {
+        lines.push(format!("{:10}| .. {before} lines before", ""));
+    }
+    lines.extend(said.iter().skip(before).map(|line| format!("{:10}| {}", "", cut(&harmless(line), WIDTH))));
+    lines
+}

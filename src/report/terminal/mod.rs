@@ -1,0 +1,112 @@
+//! What people see: progress while the run goes on, then what was found.
+
+mod bytes;
+mod exchange;
+pub(super) mod finding;
+mod paint;
+mod summary;
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use paint::{BOLD, DIM, RED, YELLOW, paint};
+use summary::Summary;
+
+use super::collector::Collector;
+use super::text::{cut, harmless};
+use super::{Context, Reporter};
+use crate::run::{Event, Start};
+use crate::verdict::{CaseRecord, CaseResult};
+
+/// Tells a run to people. It writes colours; [`Terminal::stdout`] takes them out where nobody would see them.
+#[derive(Debug)]
+pub struct Terminal<'a, W> {
+    out: W,
+    context: Context<'a>,
+    collector: Collector<'a>,
+    progress: ProgressBar,
+    wants_progress: bool,
+    verbose: bool,
+    failed: usize,
+}
+
+impl<'a> Terminal<'a, anstream::AutoStream<io::Stdout>> {
+    /// To standard output; with progress on standard error, if both are terminals.
+    pub fn stdout(context: Context<'a>, verbose: bool) -> Self {
+        let mut terminal = Terminal::new(anstream::stdout(), context, verbose);
+        terminal.wants_progress = io::stdout().is_terminal() && io::stderr().is_terminal();
+        terminal
+    }
+}
+
+impl<'a, W: Write> Terminal<'a, W> {
+    /// To any writer, without progress. With `verbose`, nothing is left out for brevity.
+    pub fn new(out: W, context: Context<'a>, verbose: bool) -> Self {
+        let collector = Collector::of_findings(context);
+        Terminal { out, context, collector, progress: ProgressBar::hidden(), wants_progress: false, verbose, failed: 0 }
+    }
+
+    fn started(&mut self, start: &Start) -> io::Result<()> {
+        let version = start
+            .discovered
+            .version
+            .map_or(String::new(), |(major, minor)| format!(" (speaks version {major}.{minor})"));
+        let shard = start.shard.map_or(String::new(), |(index, count)| format!(", part {index} of {count}"));
+        let rows = [
+            ("target", format!("{}{version}", start.target)),
+            ("profile", format!("{}: {}", start.profile, start.profile_why)),
+            ("cases", format!("{}{shard}", start.cases)),
+        ];
+        writeln!(self.out, "{}", paint(BOLD, format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))))?;
+        for (word, text) in rows {
+            writeln!(self.out, "{}{}", paint(DIM, format!("{word:10}")), harmless(&text))?;
+        }
+        for trouble in &start.discovered.troubles {
+            writeln!(self.out, "{}{}", paint(YELLOW, format!("{:10}", "probe")), cut(&harmless(trouble), 108))?;
+        }
+        writeln!(self.out)?;
+        self.out.flush()?;
+        if self.wants_progress {
+            let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {elapsed}  {wide_msg}")
+                .map_err(io::Error::other)?;
+            self.progress = ProgressBar::new(start.cases as u64).with_style(style.progress_chars("=> "));
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, case: &CaseRecord) {
+        if case.result == CaseResult::Fail {
+            self.failed += 1;
+            // One line, that a long run may be stopped at once; the rest comes at the end.
+            let mut violated: Vec<&str> = case.findings.iter().map(|finding| finding.requirement.as_str()).collect();
+            violated.sort_unstable();
+            violated.dedup();
+            self.progress.println(format!("{}  {}  {}", paint(RED, "fail"), case.name, paint(DIM, violated.join(" "))));
+        }
+        self.progress.inc(1);
+    }
+}
+
+impl<W: Write> Reporter for Terminal<'_, W> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        let report = self.collector.event(event);
+        match event {
+            Event::Started(start) => self.started(start)?,
+            Event::CaseStarted { name } => {
+                let failed = if self.failed == 0 { String::new() } else { format!("{} failed  ", self.failed) };
+                self.progress.set_message(format!("{failed}{name}"));
+            }
+            Event::CaseFinished(case) => self.finished(case),
+            Event::Ended(_) => {}
+        }
+        let (Some(report), Event::Ended(end)) = (report, event) else { return Ok(()) };
+        self.progress.finish_and_clear();
+        let code = self.collector.exit_code(&report, end);
+        let summary = Summary { report: &report, context: self.context, verbose: self.verbose };
+        self.out.write_all(summary.text(end, code).as_bytes())?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

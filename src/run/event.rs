@@ -1,0 +1,56 @@
+//! What happens in a run, for those who report it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::target::Discovered;
+use crate::verdict::CaseRecord;
+
+/// What a run is about to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The command line, as it was given.
+    pub command: Vec<String>,
+    /// How the target is reached, for people: `bundled reference server`, `gpio --socket-path {socket}`.
+    pub target: String,
+    /// What the probe found.
+    pub discovered: Discovered,
+    /// The profile that was asked for.
+    pub profile_asked: String,
+    /// The profile that the target is judged by.
+    pub profile: String,
+    /// Why that one.
+    pub profile_why: String,
+    /// How many cases will be played or skipped.
+    pub cases: usize,
+    /// `(index, count)`, from 1, of `--shard`.
+    pub shard: Option<(usize, usize)>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// Every selected case has a result.
+    pub complete: bool,
+    /// It was interrupted.
+    pub interrupted: bool,
+    /// The server was lost (`--socket`), or could not be started or reached: the sentence for it.
+    pub lost: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Something that happened in a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The target was probed and the cases selected.
+    Started(Box<Start>),
+    /// A case begins.
+    CaseStarted {
+        /// Its name.
+        name: String,
+    },
+    /// A case has its result.
+    CaseFinished(Box<CaseRecord>),
+    /// No more will happen.
+    Ended(End),
+}

@@ -1,0 +1,164 @@
+//! The case files: the ones compiled in, or those of a folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+use sha2::{Digest, Sha256};
+
+use crate::case::{self, Case, Context, Diagnostic, Source};
+use crate::procedure;
+use crate::requirement::Register;
+
+static BUNDLED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/cases");
+
+/// A case file and the cases in it.
+pub type File = (Arc<Source>, Vec<Case>);
+
+/// All case files.
+#[derive(Debug, Default)]
+pub struct Library {
+    /// The cases.
+    pub cases: Vec<File>,
+    /// One ordinary exchange per command, for `for every command`.
+    pub samples: Vec<File>,
+    /// SHA-256 of all files, names included, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Why case files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// A file or folder cannot be read.
+    #[error("could not read {}: {error}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Files are in error.
+    #[error("{} in the case files", errors(.0.len()))]
+    Cases(Vec<(Arc<Source>, Diagnostic)>),
+}
+
+fn errors(count: usize) -> String {
+    if count == 1 { "1 error".to_owned() } else { format!("{count} errors") }
+}
+
+impl Library {
+    /// The files that are compiled in.
+    ///
+    /// # Errors
+    /// Where they are in error, which a test excludes.
+    pub fn bundled(register: &Register) -> Result<Library, LibraryError> {
+        let mut texts = Vec::new();
+        collect(&BUNDLED, &mut texts);
+        Library::from_texts(texts, register)
+    }
+
+    /// The files `*.case` below a folder; those below its `samples` are samples, and where it has none, the ones that
+    /// are compiled in.
+    ///
+    /// # Errors
+    /// Where files cannot be read or are in error.
+    pub fn from_directory(directory: &Path, register: &Register) -> Result<Library, LibraryError> {
+        let mut texts = Vec::new();
+        read_below(directory, directory, &mut texts)?;
+        if !texts.iter().any(|(name, _)| is_sample(name)) {
+            let mut bundled = Vec::new();
+            collect(&BUNDLED, &mut bundled);
+            texts.extend(bundled.into_iter().filter(|(name, _)| is_sample(name)));
+        }
+        Library::from_texts(texts, register)
+    }
+
+    /// Files by their names and texts.
+    ///
+    /// # Errors
+    /// Where they are in error.
+    pub fn from_texts(mut texts: Vec<(String, String)>, register: &Register) -> Result<Library, LibraryError> {
+        texts.sort();
+        let mut library = Library::default();
+        let mut digest = Sha256::new();
+        let mut diagnostics = Vec::new();
+        for (name, text) in texts {
+            digest.update(name.as_bytes());
+            digest.update([0]);
+            digest.update(text.as_bytes());
+            digest.update([0]);
+            let sample = is_sample(&name);
+            let source = Arc::new(Source { name, text });
+            match case::parse(&source) {
+                Ok(cases) => {
+                    let found = check(&cases, sample, register);
+                    diagnostics.extend(found.into_iter().map(|diagnostic| (Arc::clone(&source), diagnostic)));
+                    let files = if sample { &mut library.samples } else { &mut library.cases };
+                    files.push((source, cases));
+                }
+                Err(found) => diagnostics.extend(found.into_iter().map(|diagnostic| (Arc::clone(&source), diagnostic))),
+            }
+        }
+        let files: Vec<(&Source, &[Case])> =
+            library.cases.iter().map(|(source, cases)| (&**source, cases.as_slice())).collect();
+        let duplicates = case::duplicates(&files);
+        diagnostics.extend(
+            duplicates
+                .into_iter()
+                .filter_map(|(file, diagnostic)| Some((Arc::clone(&library.cases.get(file)?.0), diagnostic))),
+        );
+        if !diagnostics.is_empty() {
+            return Err(LibraryError::Cases(diagnostics));
+        }
+        library.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(library)
+    }
+}
+
+/// What is wrong with cases, by the current dialect, the register and the procedures; samples need no check of their
+/// own.
+pub fn check(cases: &[Case], samples: bool, register: &Register) -> Vec<Diagnostic> {
+    let context = Context {
+        dialect: &vfio_user_wire::V0_9_2,
+        requirement: &|id| register.get(id).map(|requirement| requirement.reviewed),
+        similar_requirement: &|id| register.similar(id).first().map(|id| (*id).to_owned()),
+        procedure: &|name| procedure::find(name).is_some(),
+        similar_procedure: &|name| {
+            case::similar(name, procedure::PROCEDURES.iter().map(|procedure| procedure.name)).map(str::to_owned)
+        },
+        samples,
+    };
+    case::check(cases, &context)
+}
+
+fn is_sample(name: &str) -> bool {
+    name.starts_with("samples/")
+}
+
+fn collect(directory: &Dir<'_>, texts: &mut Vec<(String, String)>) {
+    for file in directory.files().filter(|file| file.path().extension().is_some_and(|extension| extension == "case")) {
+        if let Some(text) = file.contents_utf8() {
+            texts.push((file.path().to_string_lossy().into_owned(), text.to_owned()));
+        }
+    }
+    directory.dirs().for_each(|directory| collect(directory, texts));
+}
+
+fn read_below(root: &Path, directory: &Path, texts: &mut Vec<(String, String)>) -> Result<(), LibraryError> {
+    let failed = |path: &Path| {
+        let path = path.to_path_buf();
+        move |error| LibraryError::Read { path, error }
+    };
+    for entry in std::fs::read_dir(directory).map_err(failed(directory))? {
+        let path = entry.map_err(failed(directory))?.path();
+        if path.is_dir() {
+            read_below(root, &path, texts)?;
+        } else if path.extension().is_some_and(|extension| extension == "case") {
+            let text = std::fs::read_to_string(&path).map_err(failed(&path))?;
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            texts.push((name, text));
+        }
+    }
+    Ok(())
+}

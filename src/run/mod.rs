@@ -1,0 +1,17 @@
+//! Which cases run, against how many servers at once, and what happens in each.
+
+mod event;
+mod library;
+mod plan;
+mod player;
+mod runner;
+mod selection;
+mod timeouts;
+
+pub use event::{End, Event, Start};
+pub use library::{File, Library, LibraryError, check};
+pub use plan::{Plan, Planned, Skip};
+pub use player::{Context, Play, play};
+pub use runner::{Runner, RunnerError};
+pub use selection::Selection;
+pub use timeouts::Timeouts;

@@ -1,0 +1,177 @@
+//! Which cases run: parameters filled in, samples put in place, filters and needs applied.
+
+use std::sync::Arc;
+
+use crate::case::{Case, Source, Span, Spanned, Step, StepKind, Subject, Value};
+use crate::target::{Discovered, Has};
+
+/// A case with its parameters' values: what runs, or is skipped.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// Its name with the values: `header.split/15`.
+    pub name: String,
+    /// Parameters and their values, as written.
+    pub parameters: Vec<(String, String)>,
+    /// Parameters and their values.
+    pub values: Vec<(String, Value)>,
+    /// The case, with the sample in place.
+    pub case: Arc<Case>,
+    /// What it needs, the sample's needs included.
+    pub needs: Vec<String>,
+    /// Where it was written.
+    pub source: Arc<Source>,
+    /// The line of `case`.
+    pub line: usize,
+}
+
+/// Why a case does not run on this target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip(pub String);
+
+/// All cases that can run, in the order of their files.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The cases.
+    pub cases: Vec<Planned>,
+}
+
+impl Planned {
+    /// The line of a step, from 1.
+    pub fn line_of(&self, step: &Step) -> usize {
+        line_of(&self.source, step.span)
+    }
+
+    /// The requirements that its lines name, each once.
+    pub fn requirements(&self) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        let mut take = |steps: &[Step]| {
+            for id in steps.iter().flat_map(|step| &step.requirements) {
+                if !ids.contains(&id.value) {
+                    ids.push(id.value.clone());
+                }
+            }
+        };
+        take(&self.case.steps);
+        for step in &self.case.steps {
+            if let StepKind::If(_, then) = &step.kind {
+                take(then);
+            }
+        }
+        ids
+    }
+
+    /// Why it does not run on this target, if it does not.
+    pub fn skip(&self, discovered: &Discovered) -> Option<Skip> {
+        self.needs.iter().find_map(|need| match discovered.has.get(need) {
+            Some(Has::Yes(_)) => None,
+            Some(Has::No(reason)) => Some(Skip(reason.clone())),
+            None => Some(Skip(format!("nothing is known of `{need}`"))),
+        })
+    }
+}
+
+impl Plan {
+    /// Fills in the parameters of `cases`; `samples` stand in for `{command}`.
+    ///
+    /// # Errors
+    /// A sentence for a sample that cannot be put in place: a fault of the case files.
+    pub fn new(cases: &[(Arc<Source>, Vec<Case>)], samples: &[(Arc<Source>, Vec<Case>)]) -> Result<Plan, String> {
+        let samples: Vec<&Case> = samples.iter().flat_map(|(_, cases)| cases).collect();
+        let mut plan = Plan::default();
+        for (source, case) in cases.iter().flat_map(|(source, cases)| cases.iter().map(move |case| (source, case))) {
+            if case.every_command {
+                for sample in &samples {
+                    let (case, command) = with_sample(case, sample)?;
+                    plan.add(source, &case, Some(command));
+                }
+            } else {
+                plan.add(source, case, None);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, source: &Arc<Source>, case: &Case, command: Option<String>) {
+        let shared = Arc::new(case.clone());
+        let mut combinations: Vec<Vec<(String, Spanned<Value>)>> = vec![Vec::new()];
+        for with in &case.with {
+            combinations = combinations
+                .into_iter()
+                .flat_map(|combination| {
+                    with.values.iter().map(move |value| {
+                        combination.iter().cloned().chain([(with.name.value.clone(), value.clone())]).collect()
+                    })
+                })
+                .collect();
+        }
+        for combination in combinations {
+            let written = |value: &Spanned<Value>| {
+                source.text.get(value.span.start..value.span.end).unwrap_or("?").trim_matches('\'').to_owned()
+            };
+            let parameters: Vec<(String, String)> = command
+                .iter()
+                .map(|command| ("command".to_owned(), command.clone()))
+                .chain(combination.iter().map(|(name, value)| (name.clone(), written(value))))
+                .collect();
+            let mut name = case.name.value.clone();
+            for (_, value) in &parameters {
+                name.push('/');
+                name.push_str(value);
+            }
+            self.cases.push(Planned {
+                name,
+                parameters,
+                values: combination.into_iter().map(|(name, value)| (name, value.value)).collect(),
+                needs: case.needs.iter().map(|need| need.value.clone()).collect(),
+                line: line_of(source, case.name.span),
+                case: Arc::clone(&shared),
+                source: Arc::clone(source),
+            });
+        }
+    }
+}
+
+/// Puts a sample's set-up in front of the first `{command}` line, and its command in place of `{command}`, with the
+/// line's own arguments standing over the sample's.
+fn with_sample(case: &Case, sample: &Case) -> Result<(Case, String), String> {
+    let last = sample.steps.iter().rposition(|step| matches!(step.kind, StepKind::Send(_)));
+    let last = last.ok_or_else(|| format!("the sample `{}` sends nothing", sample.name.value))?;
+    let Some(Step { kind: StepKind::Send(command), .. }) = sample.steps.get(last) else {
+        return Err(format!("the sample `{}` sends nothing", sample.name.value));
+    };
+    let Subject::Message(name) = &command.subject else {
+        return Err(format!("the sample `{}` sends no command by its name", sample.name.value));
+    };
+    let mut combined = case.clone();
+    combined.needs.extend(sample.needs.iter().cloned());
+    combined.steps.clear();
+    let mut placed = false;
+    for step in &case.steps {
+        let StepKind::Send(send) = &step.kind else {
+            combined.steps.push(step.clone());
+            continue;
+        };
+        if send.subject != Subject::Sample {
+            combined.steps.push(step.clone());
+            continue;
+        }
+        if !placed {
+            combined.steps.extend(sample.steps.iter().take(last).map(|before| Step {
+                span: step.span,
+                requirements: Vec::new(),
+                ..before.clone()
+            }));
+            placed = true;
+        }
+        let mut send = send.clone();
+        send.subject = command.subject.clone();
+        let own: Vec<String> = send.arguments.iter().map(|argument| argument.key.value.clone()).collect();
+        send.arguments.extend(command.arguments.iter().filter(|argument| !own.contains(&argument.key.value)).cloned());
+        combined.steps.push(Step { kind: StepKind::Send(send), ..step.clone() });
+    }
+    Ok((combined, name.value.clone()))
+}
+
+fn line_of(source: &Source, span: Span) -> usize {
+    1 + source.text.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n').count()
+}

@@ -1,0 +1,524 @@
+//! One line of a case, carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+
+use crate::case::{
+    Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, Relation, Serve, Step, StepKind, Value,
+};
+use crate::session::{Alteration, Deadline, Held, Serving, Waited, Way, hex};
+use crate::target::open_descriptors;
+use crate::verdict::{Class, Evidence};
+
+use super::environment::words_value;
+use super::{Ending, Fault, Player, Stop};
+
+impl Player<'_> {
+    /// Carries out one line.
+    pub(super) fn step(&mut self, number: usize, line: usize, step: &Step) -> Result<(), Stop> {
+        let requirements: Vec<&str> = step.requirements.iter().map(|id| id.value.as_str()).collect();
+        match &step.kind {
+            StepKind::Let(name, what) => self.make(name, what),
+            StepKind::Client(name, given) => {
+                let end = self.connect(&name.value)?;
+                if *given == Given::Negotiated { self.negotiate(end) } else { Ok(()) }
+            }
+            StepKind::Close(name) => {
+                let end = self.end(name.as_ref())?;
+                self.talk.note(end, Way::Sent, "close");
+                if let Some(end) = self.talk.ends.get_mut(end) {
+                    end.connection = None;
+                }
+                Ok(())
+            }
+            StepKind::Shutdown(name) => {
+                let end = self.end(name.as_ref())?;
+                self.talk.note(end, Way::Sent, "shutdown");
+                if let Some(connection) = self.talk.ends.get(end).and_then(|end| end.connection.as_ref()) {
+                    connection.shutdown();
+                }
+                // The server may close as soon as it has answered: no further command can be asked for.
+                if let Some(end) = self.talk.ends.get_mut(end) {
+                    end.unfinished = true;
+                }
+                Ok(())
+            }
+            StepKind::Send(send) => self.send(number, line, send),
+            StepKind::Expect(expect) => self.expect(number, line, expect, &requirements),
+            StepKind::Device(action, arguments) => self.device(line, *action, arguments),
+            StepKind::Baseline => {
+                let pid = self.pid()?;
+                self.baseline = Some(open_descriptors(pid).map_err(Fault::from)?);
+                Ok(())
+            }
+            StepKind::Signal(name) => self.signal(name),
+            StepKind::Serve(serve) => self.serve(serve),
+            StepKind::Await(name, conditions) => self.wait_for_request(number, line, name, conditions, &requirements),
+            StepKind::Do(name, arguments) => self.procedure(number, line, name, arguments, &requirements),
+            StepKind::If(..) => Ok(()),
+        }
+    }
+
+    fn make(&mut self, name: &Name, what: &Descriptor) -> Result<(), Stop> {
+        let size = |player: &Self, size| player.environment.u64(size, &player.talk);
+        let held = match what {
+            Descriptor::Integer(expression) => {
+                let value = self.environment.integer(expression, &self.talk)?;
+                self.environment.integers.insert(name.value.clone(), value);
+                return Ok(());
+            }
+            Descriptor::Memfd(bytes) => Held::memfd(size(self, bytes)?, false),
+            Descriptor::MemfdReadOnly(bytes) => Held::memfd(size(self, bytes)?, true),
+            Descriptor::Eventfd(counter) => {
+                Held::eventfd(counter.as_ref().map_or(Ok(0), |counter| size(self, counter))?)
+            }
+            Descriptor::Socketpair => Held::socketpair(),
+            Descriptor::Pipe => Held::pipe(false),
+            Descriptor::PipeClosed => Held::pipe(true),
+            Descriptor::Null => Held::path("/dev/null", OFlag::O_RDWR),
+            Descriptor::Directory => Held::path("/", OFlag::O_RDONLY | OFlag::O_DIRECTORY),
+        };
+        self.environment.descriptors.insert(name.value.clone(), Arc::new(held?));
+        Ok(())
+    }
+
+    fn expect(&mut self, step: usize, line: usize, expect: &Expect, requirements: &[&str]) -> Result<(), Stop> {
+        match expect {
+            Expect::Answer { end, label, outcomes } => {
+                self.expect_answer(step, line, end.as_ref(), label.as_ref(), outcomes, requirements)
+            }
+            Expect::Fd(name, what) => self.expect_fd(step, line, name, what, requirements),
+            Expect::Memory(memory, bytes) => {
+                let wanted = self.environment.bytes(bytes, &self.talk)?;
+                self.expect_memory(step, line, memory, &wanted, requirements)
+            }
+            Expect::Seal(name, free) => self.expect_seal(step, line, name, *free, requirements),
+            Expect::FdsBaseline => self.expect_baseline(step, line, requirements),
+            Expect::Exited => {
+                let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+                let Some(process) = self.instance.process.as_mut() else {
+                    return Err(Fault::new("no process to watch").into());
+                };
+                let exit = process.wait(deadline, interrupt);
+                self.exit = exit;
+                self.conclude(
+                    step,
+                    line,
+                    requirements,
+                    exit.is_some(),
+                    "the server's end",
+                    || "it still runs".to_owned(),
+                    Evidence::Deadline,
+                )
+            }
+            Expect::Device(done) => self.expect_device(step, line, *done, requirements),
+            Expect::Mapped(label, arguments, bytes) => {
+                self.expect_mapped(step, line, label, arguments, bytes.as_ref(), requirements)
+            }
+        }
+    }
+
+    /// Ends a check that is not about an answer: held, a finding of each requirement's class, or a skip for a set-up line.
+    #[allow(clippy::too_many_arguments, reason = "a finding has as many parts")]
+    pub(super) fn conclude(
+        &mut self,
+        step: usize,
+        line: usize,
+        requirements: &[&str],
+        held: bool,
+        expected: &str,
+        actual: impl FnOnce() -> String,
+        evidence: Evidence,
+    ) -> Result<(), Stop> {
+        if self.context.interrupt.raised() {
+            return Err(Stop::Interrupted);
+        }
+        if held {
+            requirements.iter().for_each(|requirement| self.held(requirement, line));
+            return Ok(());
+        }
+        // A server that died meanwhile explains everything else.
+        self.talk.pump(0, Deadline::after(Duration::ZERO), &|_| false)?;
+        let crash = (0..self.talk.ends.len()).find_map(|end| match self.ending(end) {
+            Some(Ending::Crashed(report, exit)) => Some((report, exit)),
+            _ => None,
+        });
+        let (actual, evidence, crashed) = match crash {
+            Some((report, exit)) => (
+                format!(
+                    "the server crashed{}: {report}",
+                    exit.map_or_else(String::new, |exit| format!(" with {exit}"))
+                ),
+                Evidence::Exited,
+                true,
+            ),
+            None => (actual(), evidence, false),
+        };
+        if requirements.is_empty() && !crashed {
+            return Err(Stop::Skip(format!("set-up: expected {expected}, but {actual}")));
+        }
+        let requirements = if requirements.is_empty() { &["SEC-01"] } else { requirements };
+        let mut violated = false;
+        for requirement in requirements {
+            match self.class_of(requirement).or(crashed.then_some(Class::Violation)) {
+                Some(class) => {
+                    let class = if crashed { Class::Violation } else { class };
+                    violated |= class == Class::Violation;
+                    self.find(requirement, class, expected.to_owned(), actual.clone(), step, line, evidence);
+                }
+                None => self.held(requirement, line),
+            }
+        }
+        if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    fn expect_fd(
+        &mut self,
+        step: usize,
+        line: usize,
+        name: &Name,
+        what: &FdExpectation,
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let interrupt = self.context.interrupt;
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        let now = || Deadline::after(Duration::ZERO);
+        let held = Arc::clone(self.environment.descriptor(&name.value)?);
+        match what {
+            FdExpectation::Signalled(wanted) => {
+                let wanted = wanted.as_ref().map_or(Ok(1), |wanted| self.environment.u64(wanted, &self.talk))?;
+                let mut count = 0;
+                while count < wanted {
+                    let signals = held.signals(deadline, interrupt)?;
+                    if signals.count == 0 {
+                        break;
+                    }
+                    count += signals.count;
+                }
+                // What came too much is there by now, if the server did it before it answered.
+                count += held.signals(now(), interrupt)?.count;
+                let evidence = if count < wanted { Evidence::Deadline } else { Evidence::Received };
+                let expected =
+                    format!("{wanted} {} on `{}`", if wanted == 1 { "signal" } else { "signals" }, name.value);
+                self.conclude(
+                    step,
+                    line,
+                    requirements,
+                    count == wanted,
+                    &expected,
+                    || format!("{count} came"),
+                    evidence,
+                )
+            }
+            FdExpectation::Quiet => {
+                let count = held.signals(now(), interrupt)?.count;
+                let expected = format!("no signal on `{}`", name.value);
+                self.conclude(
+                    step,
+                    line,
+                    requirements,
+                    count == 0,
+                    &expected,
+                    || format!("{count} came"),
+                    Evidence::Received,
+                )
+            }
+            FdExpectation::Closed => {
+                drop(held);
+                if let Some(held) = self.environment.descriptors.get_mut(&name.value).and_then(Arc::get_mut) {
+                    held.let_go();
+                }
+                let held = Arc::clone(self.environment.descriptor(&name.value)?);
+                let mut closed = false;
+                while !closed && !deadline.passed() && !interrupt.raised() {
+                    let signals = held.signals(deadline, interrupt)?;
+                    closed = signals.closed;
+                }
+                let expected = format!("the server's end of `{}` closed", name.value);
+                self.conclude(
+                    step,
+                    line,
+                    requirements,
+                    closed,
+                    &expected,
+                    || "it is still open".to_owned(),
+                    Evidence::Deadline,
+                )
+            }
+        }
+    }
+
+    fn expect_memory(
+        &mut self,
+        step: usize,
+        line: usize,
+        memory: &Memory,
+        wanted: &[u8],
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let start = self.environment.u64(&memory.start, &self.talk)?;
+        let end = self.environment.u64(&memory.end, &self.talk)?;
+        let length = end
+            .checked_sub(start)
+            .and_then(|length| usize::try_from(length).ok())
+            .filter(|length| *length == wanted.len());
+        let length =
+            length.ok_or_else(|| Fault::new(format!("{} bytes for a range of {start:#x}..{end:#x}", wanted.len())))?;
+        let held = Arc::clone(self.environment.descriptor(&memory.name.value)?);
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        let mut got = vec![0; length];
+        loop {
+            let file = held.memory().ok_or_else(|| Fault::new(format!("`{}` is no memory", memory.name.value)))?;
+            read_at(file, &mut got, start)?;
+            // The device may write it by DMA_WRITE, which is served while waiting.
+            if got == wanted
+                || deadline.passed()
+                || self.talk.pump(0, Deadline::after(Duration::from_millis(5)).or_after(deadline.left()), &|_| false)?
+                    == Waited::Interrupted
+            {
+                break;
+            }
+            if self.talk.ended(0).is_some() {
+                read_at(file, &mut got, start)?;
+                break;
+            }
+        }
+        let at = got.iter().zip(wanted).position(|(got, wanted)| got != wanted).unwrap_or(0);
+        let piece = |bytes: &[u8]| hex(bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default());
+        let expected = format!("{} at {:#x} of `{}`", piece(wanted), start + at as u64, memory.name.value);
+        let held = got == wanted;
+        self.conclude(
+            step,
+            line,
+            requirements,
+            held,
+            &expected,
+            || format!("{} is there", piece(&got)),
+            Evidence::Deadline,
+        )
+    }
+
+    fn expect_seal(
+        &mut self,
+        step: usize,
+        line: usize,
+        name: &Name,
+        free: bool,
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let held = Arc::clone(self.environment.descriptor(&name.value)?);
+        let deadline = Deadline::after(self.context.timeouts.settle);
+        let mut sealed = held.seal()?;
+        // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
+        // time at all, but the first try decides there, since the mapping was to be gone before the reply.
+        let open = self.talk.ends.iter().any(|end| end.connection.is_some());
+        while free && !sealed && !open && !deadline.passed() && !self.context.interrupt.raised() {
+            crate::session::wait(&[], Deadline::after(Duration::from_millis(2)), self.context.interrupt)?;
+            sealed = held.seal()?;
+        }
+        let (expected, actual) = if free {
+            (
+                format!("no writable mapping of `{}` in the server", name.value),
+                "F_SEAL_WRITE gives EBUSY: it is still mapped",
+            )
+        } else {
+            (format!("a writable mapping of `{}` in the server", name.value), "F_SEAL_WRITE succeeds: it is not mapped")
+        };
+        let evidence = if open { Evidence::Received } else { Evidence::Deadline };
+        self.conclude(step, line, requirements, sealed == free, &expected, || actual.to_owned(), evidence)
+    }
+
+    fn expect_baseline(&mut self, step: usize, line: usize, requirements: &[&str]) -> Result<(), Stop> {
+        let pid = self.pid()?;
+        let baseline = self.baseline.ok_or_else(|| Fault::new("`< fds baseline` without `baseline`"))?;
+        let deadline = Deadline::after(self.context.timeouts.settle);
+        let mut now = open_descriptors(pid).unwrap_or(0);
+        while now > baseline && !deadline.passed() && !self.context.interrupt.raised() {
+            crate::session::wait(&[], Deadline::after(Duration::from_millis(2)), self.context.interrupt)?;
+            now = open_descriptors(pid).unwrap_or(0);
+        }
+        let expected = format!("{baseline} open descriptors in the server, as before");
+        self.conclude(
+            step,
+            line,
+            requirements,
+            now <= baseline,
+            &expected,
+            || format!("{now} are open"),
+            Evidence::Received,
+        )
+    }
+
+    /// The server's process, started here or known by its socket.
+    fn pid(&self) -> Result<i32, Stop> {
+        let by_socket = || self.talk.ends.first()?.connection.as_ref()?.peer_pid();
+        self.instance
+            .process
+            .as_ref()
+            .map(|process| process.pid())
+            .or_else(by_socket)
+            .ok_or_else(|| Stop::Skip("the server's process is not known".to_owned()))
+    }
+
+    fn signal(&mut self, name: &Name) -> Result<(), Stop> {
+        let signal: Signal =
+            format!("SIG{}", name.value).parse().map_err(|_| Fault::new(format!("no signal `{}`", name.value)))?;
+        let Some(process) = &self.instance.process else {
+            return Err(Stop::Skip("the harness did not start the server".to_owned()));
+        };
+        self.signalled = true;
+        process.signal(signal)?;
+        Ok(())
+    }
+
+    fn serve(&mut self, serve: &Serve) -> Result<(), Stop> {
+        match serve {
+            Serve::Memory => self.talk.serving = Serving::Memory,
+            Serve::Hold => self.talk.serving = Serving::Hold,
+            Serve::Error(name) => {
+                self.talk.serving = Serving::Error(words_value(None, std::slice::from_ref(name))? as u32)
+            }
+            Serve::Next(arguments) => self.talk.alteration = Some(self.alteration(arguments)?),
+        }
+        self.talk.serve()?;
+        Ok(())
+    }
+
+    fn alteration(&self, arguments: &[Argument]) -> Result<Alteration, Stop> {
+        let mut alteration = Alteration::default();
+        for argument in arguments {
+            let value = match &argument.value.value {
+                Value::Integer(value) | Value::Plus(value) => self.environment.integer(value, &self.talk)?,
+                Value::Minus(value) => -self.environment.integer(value, &self.talk)?,
+                other => return Err(Fault::new(format!("no number: {other:?}")).into()),
+            };
+            match argument.key.value.as_str() {
+                "header.id" => alteration.id = value,
+                "address" => alteration.address = value,
+                "count" => alteration.count = value,
+                "data" | "payload" => alteration.payload = value,
+                "header.flags" | "header.type" => alteration.flags = Some(value as u32),
+                "header.size" => alteration.size = Some(value as u32),
+                other => return Err(Fault::new(format!("a reply cannot be altered in `{other}`")).into()),
+            }
+        }
+        Ok(alteration)
+    }
+
+    /// `await`: a command of the server.
+    fn wait_for_request(
+        &mut self,
+        step: usize,
+        line: usize,
+        name: &Name,
+        conditions: &[Condition],
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let wanted = self.talk.dialect.command(&name.value).map(|(number, _)| number);
+        let number = wanted.ok_or_else(|| Fault::new(format!("no command `{}`", name.value)))?;
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        let unclaimed = |talk: &crate::session::Conversation<'_>| {
+            talk.requests.iter().position(|request| !request.claimed && request.header.command == number)
+        };
+        self.talk.pump(0, deadline, &|talk| unclaimed(talk).is_some())?;
+        self.take_judged()?;
+        let Some(at) = unclaimed(&self.talk) else {
+            let expected = format!("{} from the server", name.value);
+            return self.conclude(
+                step,
+                line,
+                requirements,
+                false,
+                &expected,
+                || "none came".to_owned(),
+                Evidence::Deadline,
+            );
+        };
+        if let Some(request) = self.talk.requests.get_mut(at) {
+            request.claimed = true;
+        }
+        for condition in conditions {
+            let message = self.talk.dialect.message(number);
+            let field = message
+                .and_then(|message| message.request.fixed)
+                .and_then(|layout| layout.field(&condition.field.value));
+            let value = field.and_then(|field| field.read(&self.talk.requests.get(at)?.payload));
+            let crate::case::ConditionValue::Integer(expression) = &condition.value.value else {
+                return Err(Fault::new("no integer").into());
+            };
+            let wanted = self.environment.u64(expression, &self.talk)?;
+            let held = value.is_some_and(|value| match condition.relation {
+                Relation::Equal => value == wanted,
+                Relation::Unequal => value != wanted,
+                Relation::Less => value < wanted,
+                Relation::AtMost => value <= wanted,
+                Relation::Greater => value > wanted,
+                Relation::AtLeast => value >= wanted,
+                Relation::Has => value & wanted == wanted,
+                Relation::HasNone => value & wanted == 0,
+            });
+            let (field, got) = (condition.field.value.clone(), value.unwrap_or_default());
+            let expected = format!("{} with {field} fitting {wanted:#x}", name.value);
+            self.conclude(
+                step,
+                line,
+                requirements,
+                held,
+                &expected,
+                || format!("{field} {got:#x}"),
+                Evidence::Received,
+            )?;
+        }
+        self.conclude(step, line, requirements, true, "", String::new, Evidence::Received)
+    }
+
+    fn procedure(
+        &mut self,
+        step: usize,
+        line: usize,
+        name: &Name,
+        arguments: &[Argument],
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let procedure =
+            crate::procedure::find(&name.value).ok_or_else(|| Fault::new(format!("no procedure `{}`", name.value)))?;
+        let mut values = Vec::new();
+        for argument in arguments {
+            values.push((argument.key.value.clone(), self.environment.field(None, &argument.value, &self.talk)?));
+        }
+        let bench = crate::procedure::Bench {
+            dialect: self.context.dialect,
+            launcher: self.context.launcher,
+            discovered: self.context.discovered,
+            timeouts: self.context.timeouts,
+            interrupt: self.context.interrupt,
+            arguments: &values,
+        };
+        match (procedure.run)(&bench, &mut self.instance)? {
+            crate::procedure::Outcome::Held => {
+                self.conclude(step, line, requirements, true, "", String::new, Evidence::Received)
+            }
+            crate::procedure::Outcome::Broken { expected, actual, evidence } => {
+                self.conclude(step, line, requirements, false, &expected, || actual, evidence)
+            }
+            crate::procedure::Outcome::Skip(why) => Err(Stop::Skip(why)),
+        }
+    }
+}
+
+fn read_at(file: &std::os::fd::OwnedFd, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
+    let mut done = 0;
+    while done < buffer.len() {
+        let at = i64::try_from(offset + done as u64).map_err(|_| Fault::new("an offset past the end of any file"))?;
+        let read = nix::sys::uio::pread(file, buffer.get_mut(done..).unwrap_or_default(), at)
+            .map_err(|error| Fault::new(error.to_string()))?;
+        if read == 0 {
+            return Err(Fault::new("a read past the end of the memory"));
+        }
+        done += read;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! `device`: making the device act, by its device file.
+
+use vfio_user_wire::message::{REGION_READ, REGION_WRITE, RegionAccess};
+use vfio_user_wire::{Field, Frame};
+
+use crate::case::{Argument, DeviceAction};
+use crate::session::{Deadline, Effect};
+use crate::target::{Action, Parameters, StatusRegister, Step};
+use crate::verdict::Evidence;
+
+use super::{Fault, Player, Stop};
+
+/// Where a descriptor in client memory is mapped for the device: below anything that a case maps.
+const DESCRIPTOR_IOVA: u64 = 0x7000;
+
+/// What a `device` step asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    status: Option<StatusRegister>,
+}
+
+impl Player<'_> {
+    /// Does the register accesses of an action; the device may still be at work after them.
+    pub(super) fn device(&mut self, line: usize, what: DeviceAction, arguments: &[Argument]) -> Result<(), Stop> {
+        let file = self.context.device.ok_or_else(|| Stop::Skip("no device file".to_owned()))?;
+        let action: &Action = match what {
+            DeviceAction::DmaWrite => file.dma_write.as_ref(),
+            DeviceAction::DmaRead => file.dma_read.as_ref(),
+            DeviceAction::RaiseIrq => file.raise_irq.as_ref(),
+        }
+        .ok_or_else(|| Stop::Skip("the device file does not say how".to_owned()))?;
+        let mut parameters = Parameters { descriptor: DESCRIPTOR_IOVA, ..Parameters::default() };
+        for argument in arguments {
+            let value = self.environment.field(None, &argument.value, &self.talk)?;
+            match argument.key.value.as_str() {
+                "iova" => parameters.iova = value,
+                "length" => parameters.length = value,
+                "pattern" => parameters.pattern = value,
+                "index" => parameters.index = value,
+                "vector" => parameters.vector = value,
+                other => return Err(Fault::new(format!("no parameter `{other}` of a device")).into()),
+            }
+        }
+        self.place(line, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
+        self.asked = Some(Asked { status: action.status.clone() });
+        for step in &action.steps {
+            let Step::Write { value, region, offset, width } = step else { continue };
+            let data = value.bytes(&parameters, *width);
+            let access = RegionAccess { offset: *offset, region: *region, count: *width };
+            let mut payload = access.bytes().to_vec();
+            payload.extend_from_slice(&data);
+            self.access(line, REGION_WRITE.name, payload)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the action's descriptor into client memory of its own.
+    fn place(&mut self, line: usize, bytes: &[u8], size: Option<usize>) -> Result<(), Stop> {
+        if size.is_none() || bytes.is_empty() {
+            return Ok(());
+        }
+        const NAME: &str = "device.descriptor";
+        if !self.environment.descriptors.contains_key(NAME) {
+            let page = self.context.discovered.page_size();
+            let held = crate::session::Held::memfd(page, false)?;
+            let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
+            let file = std::sync::Arc::new(memory.try_clone()?);
+            let map = vfio_user_wire::message::DmaMap {
+                argsz: 32,
+                flags: 3,
+                offset: 0,
+                address: DESCRIPTOR_IOVA,
+                size: page,
+            };
+            let lent =
+                crate::session::LentRange { address: DESCRIPTOR_IOVA, size: page, flags: 3, file: Some((file, 0)) };
+            let index =
+                self.command(line, vfio_user_wire::message::DMA_MAP.name, map.bytes().to_vec(), Effect::Lend(lent))?;
+            self.need_ok(index)?;
+            self.environment.descriptors.insert(NAME.to_owned(), std::sync::Arc::new(held));
+        }
+        let held = self.environment.descriptor(NAME)?;
+        let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
+        nix::sys::uio::pwrite(memory, bytes, 0).map_err(std::io::Error::from)?;
+        Ok(())
+    }
+
+    /// `< device done`, `< device failed`.
+    pub(super) fn expect_device(
+        &mut self,
+        step: usize,
+        line: usize,
+        done: bool,
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let asked = self.asked.clone().ok_or_else(|| Fault::new("no `device` line before"))?;
+        let Some(status) = asked.status else {
+            return Err(Stop::Skip("the device file names no status register".to_owned()));
+        };
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        let field = Field { name: "status", offset: 0, width: status.width as usize, meaning: "", bits: &[] };
+        let (state, value) = loop {
+            let access = RegionAccess { offset: status.offset, region: status.region, count: status.width };
+            let index = self.access(line, REGION_READ.name, access.bytes().to_vec())?;
+            let answer = self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref());
+            let value = answer
+                .and_then(|answer| field.read(answer.payload.get(RegionAccess::LAYOUT.size..)?))
+                .unwrap_or_default();
+            let state = if value == status.done {
+                Some(true)
+            } else if Some(value) == status.failed {
+                Some(false)
+            } else {
+                None
+            };
+            if state.is_some() || deadline.passed() || self.context.interrupt.raised() {
+                break (state, value);
+            }
+        };
+        let expected = format!("the device says that its work is {}", if done { "done" } else { "failed" });
+        let evidence = if state.is_some() { Evidence::Received } else { Evidence::Deadline };
+        let actual = || match state {
+            Some(true) => format!("it says that it is done (status {value:#x})"),
+            Some(false) => format!("it says that it failed (status {value:#x})"),
+            None => format!("it is still at work (status {value:#x})"),
+        };
+        self.conclude(step, line, requirements, state == Some(done), &expected, actual, evidence)
+    }
+
+    /// A register access that must succeed for the case to go on.
+    fn access(&mut self, line: usize, name: &str, payload: Vec<u8>) -> Result<usize, Stop> {
+        let index = self.command(line, name, payload, Effect::None)?;
+        self.need_ok(index)?;
+        Ok(index)
+    }
+
+    fn command(&mut self, line: usize, name: &str, payload: Vec<u8>, effect: Effect) -> Result<usize, Stop> {
+        let (number, _) =
+            self.talk.dialect.command(name).ok_or_else(|| Fault::new(format!("no {name} in this dialect")))?;
+        let fds = match &effect {
+            Effect::Lend(range) => range.file.as_ref().map(|(file, _)| std::sync::Arc::clone(file)),
+            _ => None,
+        };
+        let frame = Frame::command(self.talk.fresh_id(0), number, payload);
+        let index = self.talk.expect(0, 0, line, None, &frame, usize::from(fds.is_some()), effect);
+        if let Some(sent) = self.talk.sent.get_mut(index) {
+            sent.claimed = true;
+        }
+        let attached: Vec<_> = fds.iter().map(|fd| std::os::fd::AsFd::as_fd(&**fd)).collect();
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        self.talk.send(0, &frame.bytes(), &attached, &[], deadline)?;
+        self.wait_for(index, self.context.timeouts.reply)?;
+        self.take_judged()?;
+        Ok(index)
+    }
+
+    fn need_ok(&mut self, index: usize) -> Result<(), Stop> {
+        match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
+            Some(answer) if !answer.header.is_error() => Ok(()),
+            Some(answer) => Err(Stop::Skip(format!(
+                "set-up refused: a register of the device file was answered with {}",
+                super::expect::error_text(answer.header.error)
+            ))),
+            None => {
+                let line = self.talk.sent.get(index).map_or(0, |sent| sent.line);
+                self.set_up_failed(index, 0, line)
+            }
+        }
+    }
+}

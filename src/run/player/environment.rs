@@ -1,0 +1,136 @@
+//! What the names in a case stand for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::case::{Bytes, Expression, Spanned, Value, errno, pattern};
+use crate::session::{Answer, Conversation, Held};
+use vfio_user_wire::Field;
+
+use super::Fault;
+
+/// The largest block of bytes that a case can ask for.
+const MOST_BYTES: i128 = 16 << 20;
+
+/// What the names in a case stand for.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    /// Parameters, as written.
+    pub(super) parameters: HashMap<String, Value>,
+    /// Integers: facts of the target, and `let`.
+    pub(super) integers: BTreeMap<String, i128>,
+    /// Descriptors of `let`.
+    pub(super) descriptors: HashMap<String, Arc<Held>>,
+}
+
+impl Environment {
+    /// An integer by its name: a parameter, a fact, a `let`, or `label.field` of a reply.
+    fn lookup(&self, name: &str, talk: &Conversation<'_>) -> Option<i128> {
+        if let Some(Value::Integer(expression)) = self.parameters.get(name) {
+            return expression.evaluate(&|name| self.lookup_fact(name, talk)).ok();
+        }
+        self.lookup_fact(name, talk)
+    }
+
+    fn lookup_fact(&self, name: &str, talk: &Conversation<'_>) -> Option<i128> {
+        self.integers.get(name).copied().or_else(|| {
+            let (label, field) = name.split_once('.')?;
+            reply_field(talk, label, field).map(i128::from)
+        })
+    }
+
+    /// The value of an expression.
+    pub(super) fn integer(&self, expression: &Expression, talk: &Conversation<'_>) -> Result<i128, Fault> {
+        expression.evaluate(&|name| self.lookup(name, talk)).map_err(|error| Fault::new(error.to_string()))
+    }
+
+    /// The value of an expression that must fit in a u64; negative ones wrap, since a lying field may be meant.
+    pub(super) fn u64(&self, expression: &Expression, talk: &Conversation<'_>) -> Result<u64, Fault> {
+        let value = self.integer(expression, talk)?;
+        u64::try_from(value)
+            .or_else(|_| i64::try_from(value).map(|value| value as u64))
+            .map_err(|_| Fault::new(format!("{value} does not fit in 64 bits")))
+    }
+
+    /// What stands for a value: a parameter's own value where it is just a parameter's name.
+    pub(super) fn resolve<'v>(&'v self, value: &'v Value) -> &'v Value {
+        match value {
+            Value::Integer(Expression::Name(name)) => self.parameters.get(&name.value).unwrap_or(value),
+            _ => value,
+        }
+    }
+
+    /// Bytes.
+    pub(super) fn bytes(&self, bytes: &Bytes, talk: &Conversation<'_>) -> Result<Vec<u8>, Fault> {
+        let length = |expression: &Expression| {
+            let length = self.integer(expression, talk)?;
+            if (0..=MOST_BYTES).contains(&length) {
+                Ok(length as usize)
+            } else {
+                Err(Fault::new(format!("a block of {length} bytes")))
+            }
+        };
+        Ok(match bytes {
+            Bytes::Hex(bytes) | Bytes::Text(bytes) => bytes.clone(),
+            Bytes::Integer(width, value) => {
+                let value = self.u64(value, talk)?;
+                let field = Field { name: "", offset: 0, width: *width, meaning: "", bits: &[] };
+                let mut bytes = vec![0; *width];
+                field.write(&mut bytes, value);
+                bytes
+            }
+            Bytes::Fill(byte, count) => vec![self.integer(byte, talk)? as u8; length(count)?],
+            Bytes::Pattern(seed, count) => pattern(self.u64(seed, talk)?, length(count)?),
+            Bytes::Of(name) => {
+                let label = name.value.strip_suffix(".data").unwrap_or(&name.value);
+                let answer = answer_of(talk, label).ok_or_else(|| Fault::new(format!("`{label}` has no reply")))?;
+                let fixed = sent_of(talk, label)
+                    .and_then(|sent| sent.command.message)
+                    .map_or(0, |message| message.reply.fixed_size());
+                answer.payload.get(fixed..).unwrap_or_default().to_vec()
+            }
+        })
+    }
+
+    /// The integer that a value of a field stands for, bits by their names.
+    pub(super) fn field(&self, field: Option<&Field>, value: &Value, talk: &Conversation<'_>) -> Result<u64, Fault> {
+        match self.resolve(value) {
+            Value::Integer(expression) => self.u64(expression, talk),
+            Value::Words(words) => words_value(field, words),
+            other => Err(Fault::new(format!("no value for a field: {other:?}"))),
+        }
+    }
+
+    /// A descriptor by its name.
+    pub(super) fn descriptor(&self, name: &str) -> Result<&Arc<Held>, Fault> {
+        self.descriptors.get(name).ok_or_else(|| Fault::new(format!("`{name}` is no descriptor")))
+    }
+}
+
+/// Bits by name, or an errno's name.
+pub(super) fn words_value(field: Option<&Field>, words: &[Spanned<String>]) -> Result<u64, Fault> {
+    words.iter().try_fold(0, |value, word| {
+        let bit = field.and_then(|field| field.bits.iter().find(|bit| bit.name == word.value)).map(|bit| bit.mask);
+        let known = bit.or_else(|| errno(&word.value).map(u64::from));
+        known.map(|mask| value | mask).ok_or_else(|| Fault::new(format!("`{}` is no bit of this field", word.value)))
+    })
+}
+
+fn sent_of<'t>(talk: &'t Conversation<'_>, label: &str) -> Option<&'t crate::session::Sent> {
+    talk.sent.iter().find(|sent| sent.label.as_deref() == Some(label))
+}
+
+/// The reply to a label.
+pub(super) fn answer_of<'t>(talk: &'t Conversation<'_>, label: &str) -> Option<&'t Answer> {
+    sent_of(talk, label)?.answer.as_ref()
+}
+
+fn reply_field(talk: &Conversation<'_>, label: &str, name: &str) -> Option<u64> {
+    let sent = sent_of(talk, label)?;
+    let answer = sent.answer.as_ref()?;
+    match name {
+        "payload" => Some(answer.payload.len() as u64),
+        "fds" => Some(answer.fds.len() as u64),
+        _ => sent.command.message?.reply.decode(&answer.payload).get(name),
+    }
+}

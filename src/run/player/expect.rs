@@ -1,0 +1,474 @@
+//! `<` lines about the answer to a command.
+
+use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
+
+use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, errno_name};
+use crate::session::Answer;
+use crate::verdict::{Class, Evidence, FieldMark, Outcome};
+
+use super::environment::words_value;
+use super::{Ending, Fault, Player, Stop};
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Actual {
+    Ok,
+    Error(u32),
+    Silent,
+    Ended(Ending),
+}
+
+/// Why what came is not what a line wants.
+struct Miss {
+    expected: String,
+    actual: String,
+    field: Option<FieldMark>,
+}
+
+impl Player<'_> {
+    /// Does a `<` line about an answer.
+    pub(super) fn expect_answer(
+        &mut self,
+        step: usize,
+        line: usize,
+        end: Option<&Name>,
+        label: Option<&Name>,
+        outcomes: &Outcomes,
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let mut indexes = self.asked_for(end, label)?;
+        if indexes.is_empty() {
+            // `< closed` with nothing outstanding: the end of the connection itself is asked for.
+            let at = self.end(end)?;
+            indexes.push(self.talk.expect_raw(at, step, line, None, &[]));
+        }
+        for index in indexes {
+            self.expect_one(step, line, index, outcomes, requirements)?;
+        }
+        Ok(())
+    }
+
+    /// The commands that a line asks for: those of the label, or the oldest that no line asked for.
+    fn asked_for(&self, end: Option<&Name>, label: Option<&Name>) -> Result<Vec<usize>, Stop> {
+        let at = self.end(end)?;
+        let on_end = self.talk.sent.iter().enumerate().filter(|(_, sent)| sent.end == at);
+        let indexes: Vec<usize> = match label {
+            Some(label) => {
+                on_end.filter(|(_, sent)| sent.label.as_deref() == Some(&label.value)).map(|(index, _)| index).collect()
+            }
+            None => {
+                // `times` sends several commands in one step: they are asked for together.
+                let oldest = on_end.clone().find(|(_, sent)| !sent.claimed).map(|(_, sent)| (sent.step, sent.line));
+                on_end
+                    .filter(|(_, sent)| !sent.claimed && Some((sent.step, sent.line)) == oldest)
+                    .map(|(index, _)| index)
+                    .collect()
+            }
+        };
+        if indexes.is_empty() && label.is_some() {
+            Err(Fault::new("a `<` line for which nothing was sent").into())
+        } else {
+            Ok(indexes)
+        }
+    }
+
+    fn expect_one(
+        &mut self,
+        step: usize,
+        line: usize,
+        index: usize,
+        outcomes: &Outcomes,
+        requirements: &[&str],
+    ) -> Result<(), Stop> {
+        let quiet_conforms =
+            outcomes.conforms.iter().chain(&outcomes.note).any(|outcome| outcome.value == Wanted::Silent);
+        let later_answered = |player: &Self| {
+            let end = player.talk.sent.get(index).map(|sent| sent.end);
+            player.talk.sent.iter().skip(index + 1).any(|sent| Some(sent.end) == end && sent.answer.is_some())
+        };
+        let unanswered = |player: &Self| player.talk.sent.get(index).is_some_and(|sent| sent.answer.is_none());
+        if unanswered(self) && !(quiet_conforms && later_answered(self)) {
+            let long = self.talk.sent.get(index).is_some_and(|sent| {
+                sent.command.message.is_some_and(|message| message.name == vfio_user_wire::message::DEVICE_RESET.name)
+            });
+            let timeouts = self.context.timeouts;
+            let time = if quiet_conforms {
+                timeouts.settle
+            } else if long {
+                timeouts.long
+            } else {
+                timeouts.reply
+            };
+            self.wait_for(index, time)?;
+        }
+        self.take_judged()?;
+        if let Some(sent) = self.talk.sent.get_mut(index) {
+            sent.claimed = true;
+        }
+        let actual = self.actual(index);
+        let mut miss = None;
+        for (class, wanted) in outcomes
+            .conforms
+            .iter()
+            .map(|wanted| (None, wanted))
+            .chain(outcomes.note.iter().map(|wanted| (Some(Class::Note), wanted)))
+        {
+            match self.meets(index, &actual, &wanted.value)? {
+                None => {
+                    return match class {
+                        None => {
+                            requirements.iter().for_each(|requirement| self.held(requirement, line));
+                            Ok(())
+                        }
+                        Some(_) => {
+                            let expected = self.describe(&outcomes.conforms);
+                            let said = self.say(index, &actual);
+                            self.report(
+                                index,
+                                step,
+                                line,
+                                requirements,
+                                Some(Class::Note),
+                                Miss { expected, actual: said, field: None },
+                                &actual,
+                            )
+                        }
+                    };
+                }
+                Some(why) => {
+                    // The miss of a condition says more than the miss of an outcome.
+                    let better = why.field.is_some() || miss.is_none();
+                    if better {
+                        miss = Some(why);
+                    }
+                }
+            }
+        }
+        let expected = self.describe(&outcomes.conforms);
+        let mut miss =
+            miss.unwrap_or_else(|| Miss { expected: expected.clone(), actual: self.say(index, &actual), field: None });
+        if miss.field.is_none() {
+            miss.expected = expected;
+        }
+        if requirements.is_empty() {
+            return self.set_up(index, step, line, &actual, &miss);
+        }
+        self.report(index, step, line, requirements, None, miss, &actual)
+    }
+
+    /// What became of a command, as far as it is known now.
+    pub(super) fn actual(&mut self, index: usize) -> Actual {
+        let Some(sent) = self.talk.sent.get(index) else { return Actual::Silent };
+        if let Some(answer) = &sent.answer {
+            return if answer.header.is_error() { Actual::Error(answer.header.error) } else { Actual::Ok };
+        }
+        let end = sent.end;
+        match self.ending(end) {
+            Some(ending) => {
+                if matches!(ending, Ending::Closed(_)) && self.outcome == Outcome::Answered {
+                    self.outcome = Outcome::Closed;
+                }
+                Actual::Ended(ending)
+            }
+            None => Actual::Silent,
+        }
+    }
+
+    /// `None` where the outcome is as wanted.
+    fn meets(&self, index: usize, actual: &Actual, wanted: &Wanted) -> Result<Option<Miss>, Stop> {
+        let miss = |field| Some(Miss { expected: String::new(), actual: self.say(index, actual), field });
+        Ok(match (wanted, actual) {
+            (Wanted::Ok(conditions), Actual::Ok) => {
+                let Some(answer) = self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) else {
+                    return Ok(miss(None));
+                };
+                for condition in conditions {
+                    if let Some(miss) = self.condition(index, answer, condition)? {
+                        return Ok(Some(miss));
+                    }
+                }
+                None
+            }
+            (Wanted::Error(None), Actual::Error(_))
+            | (Wanted::Silent, Actual::Silent)
+            | (Wanted::Closed, Actual::Ended(Ending::Closed(_))) => None,
+            (Wanted::Error(Some(name)), Actual::Error(got)) => {
+                let wanted = errno(&name.value).ok_or_else(|| Fault::new(format!("no errno `{}`", name.value)))?;
+                if wanted == *got {
+                    None
+                } else {
+                    miss(Some(FieldMark { name: "header.error".to_owned(), offset: 12, length: 4 }))
+                        .map(|miss| Miss { expected: format!("an error reply with {}", name.value), ..miss })
+                }
+            }
+            (Wanted::Conforms, Actual::Ok | Actual::Error(_) | Actual::Ended(Ending::Closed(_))) => None,
+            _ => miss(None),
+        })
+    }
+
+    fn condition(&self, index: usize, answer: &Answer, condition: &Condition) -> Result<Option<Miss>, Stop> {
+        let name = condition.field.value.as_str();
+        let message = self.talk.sent.get(index).and_then(|sent| sent.command.message);
+        let layout = message.and_then(|message| message.reply.fixed);
+        let tail = answer.payload.get(layout.map_or(0, |layout| layout.size)..).unwrap_or_default();
+        if let ConditionValue::Bytes(bytes) = &condition.value.value {
+            let wanted = self.environment.bytes(bytes, &self.talk)?;
+            let same = tail == wanted.as_slice();
+            let held = if condition.relation == Relation::Unequal { !same } else { same };
+            let at = tail
+                .iter()
+                .zip(&wanted)
+                .position(|(got, wanted)| got != wanted)
+                .unwrap_or(tail.len().min(wanted.len()));
+            let offset = HEADER_SIZE + answer.payload.len() - tail.len();
+            return Ok((!held).then(|| Miss {
+                expected: format!("data {}", brief(&wanted, at)),
+                actual: format!("data {} ({} bytes, the first difference at {at})", brief(tail, at), tail.len()),
+                field: Some(FieldMark {
+                    name: "data".to_owned(),
+                    offset: offset + at,
+                    length: 1.max(tail.len() - at.min(tail.len())).min(8),
+                }),
+            }));
+        }
+        let header_field = name.strip_prefix("header.").and_then(|name| Header::LAYOUT.field(name));
+        let field: Option<&Field> = header_field.or_else(|| layout.and_then(|layout| layout.field(name)));
+        let header = answer.header;
+        let value = match name {
+            "payload" => Some(answer.payload.len() as u64),
+            "data.length" => Some(tail.len() as u64),
+            "fds" => Some(answer.fds.len() as u64),
+            "header.type" => Some(u64::from(header.flags & TYPE_MASK)),
+            "header.no_reply" => Some(u64::from(header.flags & NO_REPLY != 0)),
+            _ => match (header_field, field) {
+                (Some(field), _) => field.read(header.bytes()),
+                (None, Some(field)) => field.read(&answer.payload),
+                (None, None) => return Err(Fault::new(format!("a reply has no field `{name}`")).into()),
+            },
+        };
+        let wanted = match &condition.value.value {
+            ConditionValue::Integer(expression) => self.environment.u64(expression, &self.talk)?,
+            ConditionValue::Words(words) => words_value(field, words)?,
+            ConditionValue::Bytes(_) => 0,
+        };
+        let held = value.is_some_and(|value| match condition.relation {
+            Relation::Equal => value == wanted,
+            Relation::Unequal => value != wanted,
+            Relation::Less => value < wanted,
+            Relation::AtMost => value <= wanted,
+            Relation::Greater => value > wanted,
+            Relation::AtLeast => value >= wanted,
+            Relation::Has => value & wanted == wanted,
+            Relation::HasNone => value & wanted == 0,
+        });
+        let mark = field.map(|field| FieldMark {
+            name: name.to_owned(),
+            offset: if header_field.is_some() { field.offset } else { HEADER_SIZE + field.offset },
+            length: field.width,
+        });
+        let mark = mark.or_else(|| Some(FieldMark { name: "header.size".to_owned(), offset: 4, length: 4 }));
+        let said = value.map_or_else(
+            || format!("no {name}: the payload has {} bytes", answer.payload.len()),
+            |value| format!("{name} {}", number(value)),
+        );
+        Ok((!held).then(|| Miss {
+            expected: format!("{name}{}{}", symbol(condition.relation), number(wanted)),
+            actual: said,
+            field: mark,
+        }))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a finding has as many parts")]
+    fn report(
+        &mut self,
+        index: usize,
+        step: usize,
+        line: usize,
+        requirements: &[&str],
+        class: Option<Class>,
+        miss: Miss,
+        actual: &Actual,
+    ) -> Result<(), Stop> {
+        let evidence = match actual {
+            Actual::Silent => Evidence::Deadline,
+            Actual::Ended(Ending::Crashed(..)) => Evidence::Exited,
+            Actual::Ended(Ending::Closed(_)) => Evidence::Closed,
+            _ => Evidence::Received,
+        };
+        if *actual == Actual::Silent && class.is_none() && self.outcome == Outcome::Answered {
+            self.outcome = Outcome::Silent;
+        }
+        let always_fails = matches!(actual, Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_)) | Actual::Silent);
+        let mut violated = false;
+        for requirement in requirements {
+            let class =
+                class.or_else(|| if always_fails { Some(Class::Violation) } else { self.class_of(requirement) });
+            let Some(class) = class else {
+                self.held(requirement, line);
+                continue;
+            };
+            violated |= class == Class::Violation;
+            let command = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
+            let expected = format!("{command}: {}", miss.expected);
+            self.find(requirement, class, expected, miss.actual.clone(), step, line, evidence);
+            let entry =
+                self.talk.sent.get(index).map(|sent| sent.answer.as_ref().map_or(sent.entry, |answer| answer.entry));
+            if let Some(finding) = self.findings.last_mut() {
+                finding.message = entry;
+                finding.field.clone_from(&miss.field);
+            }
+        }
+        if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    /// A set-up line that did not come out as wanted.
+    fn set_up(&mut self, index: usize, step: usize, line: usize, actual: &Actual, miss: &Miss) -> Result<(), Stop> {
+        let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
+        match actual {
+            Actual::Ok | Actual::Error(_) => {
+                Err(Stop::Skip(format!("set-up refused: {name} was answered with {}", miss.actual)))
+            }
+            _ => self.set_up_failed(index, step, line),
+        }
+    }
+
+    /// A set-up command that got no reply.
+    pub(super) fn set_up_failed(&mut self, index: usize, step: usize, line: usize) -> Result<(), Stop> {
+        let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
+        let actual = self.actual(index);
+        let requirement = match &actual {
+            Actual::Silent => "HDR-14",
+            Actual::Ended(Ending::Crashed(..)) => "SEC-01",
+            Actual::Ended(Ending::Garbage(_)) => "HDR-05",
+            Actual::Ended(Ending::Closed(_)) => {
+                return Err(Stop::Skip(format!("set-up: the server closed the connection on {name}")));
+            }
+            Actual::Ok | Actual::Error(_) => return Ok(()),
+        };
+        let said = self.say(index, &actual);
+        self.report(
+            index,
+            step,
+            line,
+            &[requirement],
+            None,
+            Miss { expected: "an answer".to_owned(), actual: said, field: None },
+            &actual,
+        )
+    }
+
+    /// What is said of a command without an answer, and what that rests on.
+    pub(super) fn no_answer(&mut self, index: usize) -> (String, Evidence) {
+        let actual = self.actual(index);
+        let evidence = match &actual {
+            Actual::Silent => {
+                self.outcome = Outcome::Silent;
+                Evidence::Deadline
+            }
+            Actual::Ended(Ending::Crashed(..)) => Evidence::Exited,
+            _ => Evidence::Closed,
+        };
+        (self.say(index, &actual), evidence)
+    }
+
+    /// What came, for people.
+    fn say(&self, index: usize, actual: &Actual) -> String {
+        match actual {
+            Actual::Ok => match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
+                Some(answer) if answer.payload.is_empty() => "a successful reply".to_owned(),
+                Some(answer) => format!("a successful reply with {} bytes of payload", answer.payload.len()),
+                None => "a successful reply".to_owned(),
+            },
+            Actual::Error(number) => format!("an error reply with {}", error_text(*number)),
+            Actual::Silent => {
+                match self.talk.sent.get(index).and_then(|sent| Some((sent.end, self.talk.ends.get(sent.end)?))) {
+                    Some((_, end)) => match end.connection.as_ref().map(|connection| connection.rest().len()) {
+                        Some(0) | None => "silence past the deadline".to_owned(),
+                        Some(partial) => format!("silence past the deadline, after {partial} bytes of a message"),
+                    },
+                    None => "silence past the deadline".to_owned(),
+                }
+            }
+            Actual::Ended(Ending::Closed(None)) => "the connection was closed".to_owned(),
+            Actual::Ended(Ending::Closed(Some(exit))) => {
+                format!("the connection was closed, and the server ended with {exit}")
+            }
+            Actual::Ended(Ending::Crashed(report, exit)) => {
+                let how = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
+                let why = if report.is_empty() { String::new() } else { format!(": {report}") };
+                format!("the server crashed{how}{why}")
+            }
+            Actual::Ended(Ending::Garbage(what)) => format!("bytes that are no message: {what}"),
+        }
+    }
+
+    /// What would have been right, for people.
+    fn describe(&self, outcomes: &[crate::case::Spanned<Wanted>]) -> String {
+        let words: Vec<String> = outcomes
+            .iter()
+            .map(|outcome| match &outcome.value {
+                Wanted::Ok(conditions) if conditions.is_empty() => "a successful reply".to_owned(),
+                Wanted::Ok(conditions) => {
+                    let conditions: Vec<String> =
+                        conditions.iter().map(|condition| self.condition_text(condition)).collect();
+                    format!("a successful reply with {}", conditions.join(", "))
+                }
+                Wanted::Error(None) => "an error reply".to_owned(),
+                Wanted::Error(Some(name)) => format!("an error reply with {}", name.value),
+                Wanted::Closed => "the connection closed".to_owned(),
+                Wanted::Silent => "no reply".to_owned(),
+                Wanted::Conforms => "any conforming answer".to_owned(),
+            })
+            .collect();
+        words.join(", or ")
+    }
+
+    fn condition_text(&self, condition: &Condition) -> String {
+        let value = match &condition.value.value {
+            ConditionValue::Integer(expression) => {
+                self.environment.u64(expression, &self.talk).map_or_else(|fault| fault.to_string(), number)
+            }
+            ConditionValue::Words(words) => words.iter().map(|word| word.value.as_str()).collect::<Vec<_>>().join("|"),
+            ConditionValue::Bytes(bytes) => self
+                .environment
+                .bytes(bytes, &self.talk)
+                .map_or_else(|fault| fault.to_string(), |bytes| brief(&bytes, 0)),
+        };
+        format!("{}{}{value}", condition.field.value, symbol(condition.relation))
+    }
+}
+
+/// An errno by name and number.
+pub(super) fn error_text(number: u32) -> String {
+    match (number, errno_name(number)) {
+        (0, _) => "errno 0".to_owned(),
+        (_, Some(name)) => format!("{name} ({number})"),
+        (_, None) => format!("errno {number}"),
+    }
+}
+
+fn number(value: u64) -> String {
+    if value < 4096 { value.to_string() } else { format!("{value:#x}") }
+}
+
+/// Sixteen bytes around a place.
+fn brief(bytes: &[u8], at: usize) -> String {
+    let from = if bytes.len() <= 16 { 0 } else { at.saturating_sub(4).min(bytes.len()) };
+    let to = bytes.len().min(from + 16);
+    let before = if from > 0 { ".." } else { "" };
+    let after = if to < bytes.len() { ".." } else { "" };
+    format!("{before}{}{after}", crate::session::hex(bytes.get(from..to).unwrap_or_default()))
+}
+
+fn symbol(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Equal => "=",
+        Relation::Unequal => "!=",
+        Relation::Less => "<",
+        Relation::AtMost => "<=",
+        Relation::Greater => ">",
+        Relation::AtLeast => ">=",
+        Relation::Has => "&",
+        Relation::HasNone => "!&",
+    }
+}

@@ -1,0 +1,570 @@
+//! Plays one case against one server, and keeps what was seen.
+
+mod action;
+mod device;
+mod environment;
+mod expect;
+mod mapped;
+mod send;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
+use vfio_user_wire::{Dialect, Frame};
+
+use self::environment::Environment;
+use self::send::{Outbox, QEMU_VERSION_DATA};
+use super::{Planned, Timeouts};
+use crate::case::{Given, Name, Step, StepKind};
+use crate::model::negotiated;
+use crate::requirement::{Failure, Register};
+use crate::session::{Conversation, Deadline, Effect, Ended, Entry, Interrupt, Waited};
+use crate::target::{DeviceFile, Discovered, Has, Instance, Launcher, StartError};
+use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome, Said};
+
+/// What a play needs besides its case.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The protocol spoken.
+    pub dialect: &'static Dialect,
+    /// The register.
+    pub register: &'a Register,
+    /// Starts servers.
+    pub launcher: &'a Launcher,
+    /// What the target offers.
+    pub discovered: &'a Discovered,
+    /// What the device file says.
+    pub device: Option<&'a DeviceFile>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// The user's wish to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// What one play of a case gave.
+#[derive(Debug, Clone)]
+pub struct Play {
+    /// The result, before any repetition.
+    pub result: CaseResult,
+    /// Why it was skipped, or is in error.
+    pub reason: Option<String>,
+    /// The checks that were reached.
+    pub checks: Vec<Check>,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// The worst that became of a command.
+    pub outcome: Outcome,
+    /// How the server ended, if it did by itself.
+    pub exit: Option<Exit>,
+    /// The messages.
+    pub transcript: Vec<Entry>,
+    /// What the server printed.
+    pub stderr: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// The user wants to stop: the result means nothing.
+    pub interrupted: bool,
+    /// No connection could be made: the sentence for it.
+    pub lost: Option<String>,
+}
+
+/// A fault of the harness, or of a case: never the server's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Fault(String);
+
+impl Fault {
+    fn new(what: impl Into<String>) -> Fault {
+        Fault(what.into())
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault(format!("the harness: {error}"))
+    }
+}
+
+/// Why a play ends before its last step.
+#[derive(Debug)]
+enum Stop {
+    /// The target lacks what the case needs.
+    Skip(String),
+    /// A violation: what follows would only repeat it.
+    Violated,
+    /// Ours.
+    Fault(Fault),
+    /// The user wants to stop.
+    Interrupted,
+    /// No connection could be made.
+    Lost(String),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Fault(error.into())
+    }
+}
+
+/// How a connection's end was brought about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ending {
+    Closed(Option<Exit>),
+    Crashed(String, Option<Exit>),
+    Garbage(String),
+}
+
+struct Player<'a> {
+    context: Context<'a>,
+    case: &'a Planned,
+    instance: Instance,
+    talk: Conversation<'a>,
+    environment: Environment,
+    outbox: Outbox,
+    /// The server did not take all that was sent.
+    unsent: bool,
+    checks: Vec<Check>,
+    findings: Vec<Finding>,
+    outcome: Outcome,
+    exit: Option<Exit>,
+    /// The ending of each end, once it was looked into.
+    endings: Vec<Option<Ending>>,
+    /// Descriptors that the server had open at `baseline`.
+    baseline: Option<usize>,
+    /// A signal was sent to the server: its end is no crash.
+    signalled: bool,
+    /// What the last `device` step asked for.
+    asked: Option<device::Asked>,
+}
+
+/// Plays `case` against a server of its own.
+pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
+    let started = Instant::now();
+    let mut player = Player {
+        context,
+        case,
+        instance,
+        talk: Conversation::new(context.dialect, context.interrupt),
+        environment: Environment::default(),
+        outbox: Outbox::default(),
+        unsent: false,
+        checks: Vec::new(),
+        findings: Vec::new(),
+        outcome: Outcome::Answered,
+        exit: None,
+        endings: Vec::new(),
+        baseline: None,
+        signalled: false,
+        asked: None,
+    };
+    let stop = player.run().err();
+    player.finish(stop, started)
+}
+
+impl Player<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        self.bind();
+        match self.case.case.given {
+            Given::Nothing => {}
+            Given::Connected => {
+                self.connect("a")?;
+            }
+            Given::Negotiated => {
+                let end = self.connect("a")?;
+                self.negotiate(end)?;
+            }
+        }
+        let case = Arc::clone(&self.case.case);
+        self.steps(&case.steps, &mut 0)?;
+        self.flush()?;
+        self.take_judged()?;
+        self.still_in_step()
+    }
+
+    /// The names that the case can use.
+    fn bind(&mut self) {
+        let discovered = self.context.discovered;
+        let limits = discovered.limits();
+        let facts = [
+            ("num_regions", u64::from(discovered.num_regions)),
+            ("num_irqs", u64::from(discovered.num_irqs)),
+            ("pgsize", discovered.page_size()),
+            ("max_msg_fds", limits.max_msg_fds),
+            ("max_data_xfer_size", limits.max_data_xfer_size),
+            ("max_dma_maps", limits.max_dma_maps),
+        ];
+        let integers = &mut self.environment.integers;
+        integers.extend(facts.map(|(name, value)| (format!("target.{name}"), i128::from(value))));
+        for need in &self.case.needs {
+            if let Some(Has::Yes(names)) = discovered.has.get(need) {
+                integers.extend(names.iter().map(|(name, value)| (name.clone(), i128::from(*value))));
+            }
+        }
+        self.environment.parameters.extend(self.case.values.iter().cloned());
+    }
+
+    fn steps(&mut self, steps: &[Step], number: &mut usize) -> Result<(), Stop> {
+        for step in steps {
+            *number += 1;
+            if self.context.interrupt.raised() {
+                return Err(Stop::Interrupted);
+            }
+            if !matches!(step.kind, StepKind::Send(_)) {
+                self.flush()?;
+            }
+            let line = self.case.line_of(step);
+            if let StepKind::If(label, then) = &step.kind {
+                if self.answered_ok(&label.value) {
+                    self.steps(then, number)?;
+                }
+                continue;
+            }
+            self.step(*number, line, step)?;
+            self.take_judged()?;
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, name: &str) -> Result<usize, Stop> {
+        let mut connection = self.instance.connect(self.context.interrupt).map_err(|error| match error {
+            StartError::Interrupted => Stop::Interrupted,
+            StartError::Ours(error) => Stop::Fault(error.into()),
+            other => Stop::Lost(other.to_string()),
+        })?;
+        connection.set_limit(
+            usize::try_from(self.context.discovered.limits().max_data_xfer_size)
+                .unwrap_or(usize::MAX)
+                .clamp(1 << 20, 64 << 20)
+                + (64 << 10),
+        );
+        self.endings.push(None);
+        Ok(self.talk.add(name, connection))
+    }
+
+    /// VERSION as QEMU sends it.
+    fn negotiate(&mut self, end: usize) -> Result<(), Stop> {
+        let (number, _) =
+            self.talk.dialect.command(VERSION.name).ok_or_else(|| Fault::new("no VERSION in this dialect"))?;
+        let mut payload = vec![0; 4];
+        payload.extend_from_slice(QEMU_VERSION_DATA.as_bytes());
+        payload.push(0);
+        let frame = Frame::command(self.talk.fresh_id(end), number, payload);
+        let index = self.talk.expect(end, 0, self.case.line, None, &frame, 0, Effect::None);
+        self.transmit(end, &frame)?;
+        self.wait_for(index, self.context.timeouts.reply)?;
+        self.take_judged()?;
+        if let Some(sent) = self.talk.sent.get_mut(index) {
+            sent.claimed = true;
+        }
+        match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
+            Some(answer) if !answer.header.is_error() => Ok(()),
+            Some(answer) => Err(Stop::Skip(format!(
+                "set-up refused: VERSION was answered with {}",
+                expect::error_text(answer.header.error)
+            ))),
+            None => self.set_up_failed(index, 0, self.case.line),
+        }
+    }
+
+    /// Takes up what both sides said in a VERSION exchange.
+    fn learn_version(&mut self) {
+        for at in 0..self.talk.ends.len() {
+            let exchange = self.talk.sent.iter().rev().find(|sent| {
+                sent.end == at
+                    && sent.command.message.is_some_and(|message| message.name == VERSION.name)
+                    && sent.answer.as_ref().is_some_and(|answer| !answer.header.is_error())
+            });
+            let learnt =
+                exchange.and_then(|sent| Some(negotiated(&sent.command.payload, &sent.answer.as_ref()?.payload)));
+            // The client's limits hold from its proposal on: the reply itself must keep to them.
+            let proposed = learnt.or_else(|| {
+                let sent = self.talk.sent.iter().rev().find(|sent| {
+                    sent.end == at && sent.command.message.is_some_and(|message| message.name == VERSION.name)
+                })?;
+                Some(negotiated(&sent.command.payload, &[]))
+            });
+            if let (Some(end), Some(negotiated)) = (self.talk.ends.get_mut(at), proposed) {
+                end.negotiated = negotiated;
+            }
+        }
+    }
+
+    fn transmit(&mut self, end: usize, frame: &Frame) -> Result<(), Stop> {
+        self.learn_version();
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        self.talk.send(end, &frame.bytes(), &[], &[], deadline)?;
+        Ok(())
+    }
+
+    /// Waits until a command is answered, its connection ends, or the time is over.
+    fn wait_for(&mut self, index: usize, time: std::time::Duration) -> Result<Waited, Stop> {
+        self.learn_version();
+        let end = self.talk.sent.get(index).map_or(0, |sent| sent.end);
+        let waited = self
+            .talk
+            .pump(end, Deadline::after(time), &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
+        self.learn_version();
+        if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(waited) }
+    }
+
+    /// After the last step, a session that is still open and in step must answer DEVICE_GET_INFO.
+    fn still_in_step(&mut self) -> Result<(), Stop> {
+        for end in 0..self.talk.ends.len() {
+            let open = self.talk.ends.get(end).is_some_and(|state| {
+                state.connection.is_some()
+                    && !state.unfinished
+                    && state.negotiated.server.object != serde_json::Map::new()
+            });
+            if !open
+                || self.talk.ended(end).is_some()
+                || self.unsent
+                || self.talk.serving == crate::session::Serving::Hold
+            {
+                continue;
+            }
+            let Some((number, _)) = self.talk.dialect.command(DEVICE_GET_INFO.name) else { continue };
+            let payload = DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec();
+            let frame = Frame::command(self.talk.fresh_id(end), number, payload);
+            let index = self.talk.expect(end, 0, 0, None, &frame, 0, Effect::None);
+            self.transmit(end, &frame)?;
+            self.wait_for(index, self.context.timeouts.reply)?;
+            self.take_judged()?;
+            let answered = self.talk.sent.get(index).is_some_and(|sent| sent.answer.is_some());
+            let expected = "the session still answers DEVICE_GET_INFO after the last step";
+            if answered {
+                self.held("HDR-05", 0);
+            } else {
+                let (actual, evidence) = self.no_answer(index);
+                self.find("HDR-05", Class::Violation, expected.to_owned(), actual, 0, 0, evidence);
+            }
+        }
+        // A message that answers nothing that was sent.
+        for (_, entry) in std::mem::take(&mut self.talk.strays) {
+            let expected = "exactly one reply for each command".to_owned();
+            self.find(
+                "HDR-14",
+                Class::Violation,
+                expected,
+                "a message that answers no command".to_owned(),
+                0,
+                0,
+                Evidence::Received,
+            );
+            if let Some(finding) = self.findings.last_mut() {
+                finding.message = Some(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns what the model said into checks and findings.
+    fn take_judged(&mut self) -> Result<(), Stop> {
+        let mut violated = false;
+        for judged in std::mem::take(&mut self.talk.judged) {
+            let id = judged.judgement.requirement;
+            let Some(broken) = judged.judgement.broken else {
+                self.held(id, 0);
+                continue;
+            };
+            violated |= broken.class == Class::Violation;
+            self.find(id, broken.class, broken.expected, broken.actual, judged.step, judged.line, Evidence::Received);
+            if let Some(finding) = self.findings.last_mut() {
+                finding.message = Some(judged.entry);
+                finding.field = broken.field;
+            }
+        }
+        if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    fn held(&mut self, requirement: &str, line: usize) {
+        let known = self
+            .checks
+            .iter()
+            .any(|check| check.requirement == requirement && check.line == line && check.said == Said::Held);
+        if !known {
+            self.checks.push(Check { requirement: requirement.to_owned(), line, said: Said::Held });
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a finding has as many parts")]
+    fn find(
+        &mut self,
+        requirement: &str,
+        class: Class,
+        expected: String,
+        actual: String,
+        step: usize,
+        line: usize,
+        evidence: Evidence,
+    ) {
+        let said = if class == Class::Violation { Said::Violated } else { Said::Noted };
+        self.checks.push(Check { requirement: requirement.to_owned(), line, said });
+        let policy =
+            self.context.register.get(requirement).map(|requirement| requirement.policy.clone()).unwrap_or_default();
+        let message = Some(self.talk.last_entry()).filter(|entry| *entry > 0);
+        let finding = Finding {
+            requirement: requirement.to_owned(),
+            class,
+            policy,
+            expected,
+            actual,
+            step,
+            line,
+            message,
+            field: None,
+            evidence,
+            seen: None,
+        };
+        // One step gives at most one finding per requirement.
+        if !self
+            .findings
+            .iter()
+            .any(|known| known.requirement == requirement && known.step == step && known.class == class)
+        {
+            self.findings.push(finding);
+        }
+    }
+
+    /// What a miss of a requirement weighs; `None` where it is only reported.
+    fn class_of(&self, requirement: &str) -> Option<Class> {
+        match self.context.register.get(requirement).map(|requirement| requirement.failure) {
+            Some(Failure::Note) => Some(Class::Note),
+            Some(Failure::Info) => None,
+            Some(Failure::Violation) | None => Some(Class::Violation),
+        }
+    }
+
+    /// The end of that name; the first one where there is none.
+    fn end(&self, name: Option<&Name>) -> Result<usize, Stop> {
+        let Some(name) = name else { return Ok(0) };
+        self.talk
+            .ends
+            .iter()
+            .position(|end| end.name == name.value)
+            .ok_or_else(|| Fault::new(format!("no client `{}`", name.value)).into())
+    }
+
+    fn answered_ok(&self, label: &str) -> bool {
+        self.talk.sent.iter().any(|sent| {
+            sent.label.as_deref() == Some(label) && sent.answer.as_ref().is_some_and(|answer| !answer.header.is_error())
+        })
+    }
+
+    /// How a connection's end was brought about: looked into once.
+    fn ending(&mut self, end: usize) -> Option<Ending> {
+        let ended = self.talk.ended(end)?.clone();
+        if let Some(Some(known)) = self.endings.get(end) {
+            return Some(known.clone());
+        }
+        let ending = match ended {
+            Ended::Garbage(error) => Ending::Garbage(error.to_string()),
+            Ended::Flood(count) => Ending::Garbage(format!("{count} file descriptors that belong to no message")),
+            Ended::Closed { .. } => self.closed_or_crashed(),
+        };
+        self.outcome = match &ending {
+            Ending::Crashed(..) => Outcome::Crashed,
+            Ending::Garbage(_) => Outcome::Garbage,
+            Ending::Closed(_) => self.outcome,
+        };
+        if let Some(slot) = self.endings.get_mut(end) {
+            *slot = Some(ending.clone());
+        }
+        Some(ending)
+    }
+
+    fn closed_or_crashed(&mut self) -> Ending {
+        let stays = matches!(self.context.discovered.has.get("reconnect"), Some(Has::Yes(_)));
+        let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
+        let Some(process) = self.instance.process.as_mut() else { return Ending::Closed(None) };
+        // A server that is known to go on is waited for only where the kernel says that it is ending.
+        let exit = if stays && !process.is_ending() {
+            process.ended()
+        } else {
+            process.wait(Deadline::after(timeouts.exit), interrupt)
+        };
+        let output = process.output(if exit.is_some() {
+            Deadline::after(timeouts.exit)
+        } else {
+            Deadline::after(std::time::Duration::ZERO)
+        });
+        self.exit = exit;
+        if self.signalled {
+            return Ending::Closed(exit);
+        }
+        let report = crash_report(&output);
+        match (exit, report) {
+            (Some(Exit::Signal(_)), report) => Ending::Crashed(report.unwrap_or_default(), exit),
+            (_, Some(report)) => Ending::Crashed(report, exit),
+            (exit, None) => Ending::Closed(exit),
+        }
+    }
+
+    fn finish(mut self, stop: Option<Stop>, started: Instant) -> Play {
+        let (mut interrupted, mut lost, mut reason, mut error) = (false, None, None, false);
+        match stop {
+            None | Some(Stop::Violated) => {}
+            Some(Stop::Skip(why)) => reason = Some(why),
+            Some(Stop::Fault(fault)) => {
+                reason = Some(fault.to_string());
+                error = true;
+            }
+            Some(Stop::Interrupted) => interrupted = true,
+            Some(Stop::Lost(why)) => lost = Some(why),
+        }
+        let violated = self.findings.iter().any(|finding| finding.class == Class::Violation);
+        let result = match (error, violated, &reason) {
+            (true, ..) => CaseResult::Error,
+            (false, true, _) => CaseResult::Fail,
+            (false, false, Some(_)) => CaseResult::Skip,
+            (false, false, None) => CaseResult::Pass,
+        };
+        if result == CaseResult::Fail {
+            reason = None;
+        }
+        let transcript = self.talk.take_transcript();
+        let stderr = match self.instance.process.as_mut() {
+            Some(process) => process.output(Deadline::after(std::time::Duration::ZERO)),
+            None => String::new(),
+        };
+        drop(self.talk);
+        self.context.launcher.end(self.instance);
+        Play {
+            result,
+            reason,
+            checks: self.checks,
+            findings: self.findings,
+            outcome: self.outcome,
+            exit: self.exit,
+            transcript,
+            stderr,
+            seconds: started.elapsed().as_secs_f64(),
+            interrupted,
+            lost,
+        }
+    }
+}
+
+/// The line of a panic or a sanitizer's report in what a server printed.
+fn crash_report(output: &str) -> Option<String> {
+    const MARKS: [&str; 6] = [
+        "panicked at",
+        "AddressSanitizer",
+        "ThreadSanitizer",
+        "runtime error:",
+        "Assertion `",
+        "stack smashing detected",
+    ];
+    let lines: Vec<&str> = output.lines().collect();
+    let at = lines.iter().position(|line| MARKS.iter().any(|mark| line.contains(mark)))?;
+    // A panic's message stands on the line behind its place.
+    let text = lines.get(at..lines.len().min(at + 2)).unwrap_or_default().join(" ");
+    Some(text.trim().to_owned())
+}

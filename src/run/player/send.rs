@@ -1,0 +1,309 @@
+//! `>` lines: from what a line says to bytes and descriptors.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use vfio_user_wire::message::{DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION};
+use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
+
+use crate::case::{Argument, Send, Subject, Value};
+use crate::session::{Conversation, Deadline, Effect, Held, LentRange};
+
+use super::environment::Environment;
+use super::{Fault, Player, Stop};
+
+/// The version data that QEMU 11 sends.
+pub(super) const QEMU_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#;
+
+/// Bytes that wait for a `>+` line, or for the next line of another kind.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    end: usize,
+    bytes: Vec<u8>,
+    fds: Vec<Arc<Held>>,
+    cuts: Vec<usize>,
+}
+
+/// A message as a line wants it.
+struct Built {
+    frame: Frame,
+    fds: Vec<Arc<Held>>,
+    cuts: Vec<usize>,
+    effect: Effect,
+}
+
+impl Player<'_> {
+    /// Does a `>` line, up to the sending: that waits for lines that join it.
+    pub(super) fn send(&mut self, step: usize, line: usize, send: &Send) -> Result<(), Stop> {
+        let end = self.end(send.end.as_ref())?;
+        if !send.joined {
+            self.flush()?;
+        }
+        let joined_to_another = send.joined && !self.outbox.bytes.is_empty() && self.outbox.end != end;
+        if joined_to_another {
+            return Err(Fault::new("`>+` joins a message of another end".to_owned()).into());
+        }
+        self.outbox.end = end;
+        if let Subject::Raw(bytes) = &send.subject {
+            let bytes = self.environment.bytes(bytes, &self.talk)?;
+            let label = send.label.as_ref().map(|label| label.value.clone());
+            self.talk.expect_raw(end, step, line, label, &bytes);
+            if let Some(end) = self.talk.ends.get_mut(end) {
+                end.unfinished = true;
+            }
+            self.outbox.bytes.extend_from_slice(&bytes);
+            return Ok(());
+        }
+        let times = match send.arguments.iter().find(|argument| argument.key.value == "times") {
+            Some(argument) => self.environment.field(None, &argument.value, &self.talk)?,
+            None => 1,
+        };
+        for i in 0..times {
+            self.environment.integers.insert("i".to_owned(), i128::from(i));
+            let built = self.build(end, send)?;
+            let label = send.label.as_ref().map(|label| label.value.clone());
+            let whole = built.frame.header.size as usize == HEADER_SIZE + built.frame.payload.len();
+            if let Some(end) = self.talk.ends.get_mut(end) {
+                end.unfinished |= !whole;
+            }
+            self.talk.expect(end, step, line, label, &built.frame, built.fds.len(), built.effect);
+            let start = self.outbox.bytes.len();
+            self.outbox.bytes.extend_from_slice(&built.frame.bytes());
+            self.outbox.cuts.extend(built.cuts.iter().map(|cut| start + cut));
+            // Descriptors ride on the first byte of their message: what is queued before goes out first.
+            if !built.fds.is_empty() {
+                if start > 0 {
+                    return Err(Fault::new("a message with descriptors cannot join another".to_owned()).into());
+                }
+                self.outbox.fds = built.fds;
+            }
+            if times > 1 && self.outbox.bytes.len() > 16 * 1024 {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits.
+    pub(super) fn flush(&mut self) -> Result<(), Stop> {
+        let outbox = std::mem::take(&mut self.outbox);
+        if outbox.bytes.is_empty() {
+            return Ok(());
+        }
+        let fds: Vec<_> = outbox.fds.iter().filter_map(|held| held.descriptor()).collect();
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        // A server that closed, or does not read, shows in the answers that do not come.
+        let sent = self.talk.send(outbox.end, &outbox.bytes, &fds, &outbox.cuts, deadline).map_err(Fault::from)?;
+        if !sent && self.talk.ended(outbox.end).is_none() {
+            self.unsent = true;
+        }
+        Ok(())
+    }
+
+    fn build(&mut self, end: usize, send: &Send) -> Result<Built, Stop> {
+        let (number, message) = match &send.subject {
+            Subject::Message(name) => {
+                let (number, message) = self
+                    .talk
+                    .dialect
+                    .command(name)
+                    .ok_or_else(|| Fault::new(format!("no command `{}`", name.value)))?;
+                (number, Some(message))
+            }
+            Subject::Number(number) => {
+                let number = self.environment.u64(number, &self.talk)?;
+                let number = u16::try_from(number).map_err(|_| Fault::new(format!("command number {number}")))?;
+                (number, self.talk.dialect.message(number))
+            }
+            Subject::Raw(_) | Subject::Sample => return Err(Fault::new("no message".to_owned()).into()),
+        };
+        let arguments = Arguments { list: &send.arguments, environment: &self.environment, talk: &self.talk };
+        let mut payload = arguments.payload(message)?;
+        let fds = arguments.descriptors()?;
+        let effect = arguments.effect(message, &payload)?;
+        arguments.resize(&mut payload)?;
+        let id = self.talk.fresh_id(end);
+        let arguments = Arguments { list: &send.arguments, environment: &self.environment, talk: &self.talk };
+        let mut frame = Frame::command(id, number, payload);
+        arguments.header(&mut frame.header)?;
+        let cuts = arguments.cuts(HEADER_SIZE + frame.payload.len())?;
+        Ok(Built { frame, fds, cuts, effect })
+    }
+}
+
+/// What a line says of a message.
+struct Arguments<'a> {
+    list: &'a [Argument],
+    environment: &'a Environment,
+    talk: &'a Conversation<'a>,
+}
+
+impl Arguments<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.list
+            .iter()
+            .find(|argument| argument.key.value == key)
+            .map(|argument| self.environment.resolve(&argument.value))
+    }
+
+    /// The payload: fields as given, others as QEMU would send them.
+    fn payload(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
+        let data = self.data(message)?;
+        let Some(layout) = message.and_then(|message| message.request.fixed) else { return Ok(data) };
+        let mut payload = vec![0; layout.size];
+        for field in layout.fields {
+            let value = match self.get(field.name) {
+                Some(value) => self.environment.field(Some(field), value, self.talk)?,
+                None => usual(message, field, layout.size, data.len()),
+            };
+            if value > field.max() && (value as i64) >= 0 {
+                return Err(Fault::new(format!("{value:#x} does not fit in `{}`", field.name)));
+            }
+            field.write(&mut payload, value);
+        }
+        payload.extend_from_slice(&data);
+        Ok(payload)
+    }
+
+    fn data(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
+        if let Some(value) = self.get("data") {
+            return match value {
+                Value::Bytes(bytes) => self.environment.bytes(bytes, self.talk),
+                other => Err(Fault::new(format!("no bytes: {other:?}"))),
+            };
+        }
+        if message.is_none_or(|message| message.name != VERSION.name) {
+            return Ok(Vec::new());
+        }
+        let mut text = match self.get("json") {
+            None => QEMU_VERSION_DATA.as_bytes().to_vec(),
+            Some(Value::Words(words)) if words.iter().any(|word| word.value == "none") => return Ok(Vec::new()),
+            Some(Value::Bytes(bytes)) => self.environment.bytes(bytes, self.talk)?,
+            Some(other) => return Err(Fault::new(format!("no JSON: {other:?}"))),
+        };
+        text.push(0);
+        Ok(text)
+    }
+
+    fn descriptors(&self) -> Result<Vec<Arc<Held>>, Fault> {
+        let mut fds = Vec::new();
+        for key in ["fd", "fds"] {
+            match self.get(key) {
+                None => {}
+                Some(Value::Names(names)) => {
+                    for (name, times) in names {
+                        let held = self.environment.descriptor(&name.value)?;
+                        let times = times.as_ref().map_or(Ok(1), |times| self.environment.integer(times, self.talk))?;
+                        fds.extend((0..times.clamp(0, 253)).map(|_| Arc::clone(held)));
+                    }
+                }
+                Some(Value::Words(words)) => {
+                    for word in words {
+                        fds.push(Arc::clone(self.environment.descriptor(&word.value)?));
+                    }
+                }
+                Some(other) => return Err(Fault::new(format!("no descriptors: {other:?}"))),
+            }
+        }
+        Ok(fds)
+    }
+
+    /// What the message does to the memory that is lent, if the server accepts it.
+    fn effect(&self, message: Option<&Message>, payload: &[u8]) -> Result<Effect, Fault> {
+        let Some(message) = message else { return Ok(Effect::None) };
+        let request = message.request.decode(payload);
+        let get = |name| request.get(name).unwrap_or_default();
+        if message.name == DMA_UNMAP.name {
+            return Ok(Effect::TakeBack(get("address"), get("size")));
+        }
+        if message.name != DMA_MAP.name {
+            return Ok(Effect::None);
+        }
+        let backing = match (self.get("memory"), self.get("fd")) {
+            (Some(Value::Names(names)), _) | (None, Some(Value::Names(names))) => {
+                names.first().map(|(name, _)| name.value.clone())
+            }
+            (Some(Value::Words(words)), _) | (None, Some(Value::Words(words))) => {
+                words.first().map(|word| word.value.clone())
+            }
+            _ => None,
+        };
+        let file = match backing.map(|name| self.environment.descriptor(&name).cloned()).transpose()? {
+            Some(held) => match held.memory() {
+                Some(memory) => Some((Arc::new(memory.as_fd().try_clone_to_owned()?), get("offset"))),
+                None => None,
+            },
+            None => None,
+        };
+        Ok(Effect::Lend(LentRange { address: get("address"), size: get("size"), flags: get("flags") as u32, file }))
+    }
+
+    fn resize(&self, payload: &mut Vec<u8>) -> Result<(), Fault> {
+        let now = payload.len() as i128;
+        let size = match self.get("payload") {
+            None => return Ok(()),
+            Some(Value::Integer(size)) => self.environment.integer(size, self.talk)?,
+            Some(Value::Plus(more)) => now + self.environment.integer(more, self.talk)?,
+            Some(Value::Minus(less)) => now - self.environment.integer(less, self.talk)?,
+            Some(other) => return Err(Fault::new(format!("no size: {other:?}"))),
+        };
+        if !(0..=(16 << 20)).contains(&size) {
+            return Err(Fault::new(format!("a payload of {size} bytes")));
+        }
+        payload.resize(size as usize, 0);
+        Ok(())
+    }
+
+    fn header(&self, header: &mut Header) -> Result<(), Fault> {
+        if self.get("no_reply").is_some() {
+            header.flags |= NO_REPLY;
+        }
+        for field in Header::LAYOUT.fields {
+            let Some(value) = self.get(&format!("header.{}", field.name)) else { continue };
+            let value = self.environment.field(Some(field), value, self.talk)?;
+            let mut bytes = header.bytes().to_vec();
+            field.write(&mut bytes, value);
+            if let Some((changed, _)) = Header::parse(&bytes) {
+                *header = changed;
+            }
+        }
+        if let Some(value) = self.get("header.type") {
+            header.flags =
+                (header.flags & !TYPE_MASK) | (self.environment.field(None, value, self.talk)? as u32 & TYPE_MASK);
+        }
+        Ok(())
+    }
+
+    /// Where the message is cut, from its start; negative cuts count from its end.
+    fn cuts(&self, length: usize) -> Result<Vec<usize>, Fault> {
+        let cuts = match self.get("cut") {
+            None => return Ok(Vec::new()),
+            Some(Value::Integer(cut)) => vec![self.environment.integer(cut, self.talk)?],
+            Some(Value::Integers(cuts)) => {
+                cuts.iter().map(|cut| self.environment.integer(cut, self.talk)).collect::<Result<_, _>>()?
+            }
+            Some(other) => return Err(Fault::new(format!("no cut: {other:?}"))),
+        };
+        let length = length as i128;
+        Ok(cuts
+            .into_iter()
+            .map(|cut| if cut < 0 { length + cut } else { cut })
+            .filter(|cut| (1..length).contains(cut))
+            .map(|cut| cut as usize)
+            .collect())
+    }
+}
+
+/// What QEMU would send in a field that a line leaves out.
+fn usual(message: Option<&Message>, field: &Field, fixed: usize, data: usize) -> u64 {
+    let Some(message) = message else { return 0 };
+    match field.name {
+        "argsz" if message.name == DEVICE_SET_IRQS.name => (fixed + data) as u64,
+        "argsz" => {
+            message.reply.fixed.filter(|_| message.reply != Body::EMPTY).map_or(fixed, |layout| layout.size) as u64
+        }
+        "count" if message.name == REGION_WRITE.name => data as u64,
+        "count" if message.name == REGION_READ.name => 4,
+        _ => 0,
+    }
+}

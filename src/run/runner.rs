@@ -1,0 +1,246 @@
+//! Plays the planned cases, several at once, and reports what happens.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Instant;
+
+use super::player::{Context, Play, play};
+use super::{End, Event, Planned};
+use crate::target::{Instance, StartError};
+use crate::verdict::{Attempt, CaseRecord, CaseResult, Class, Evidence, Finding, Outcome};
+
+/// How often a case is played where its only evidence is a deadline.
+const ATTEMPTS: usize = 3;
+
+/// A fault of ours that ends the run.
+#[derive(Debug, thiserror::Error)]
+#[error("could not run the cases: {0}")]
+pub struct RunnerError(#[from] io::Error);
+
+/// Plays the planned cases.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    /// What every play needs.
+    pub context: Context<'a>,
+    /// How many servers at once; 1 also means that no server is started before the one before it has its verdict.
+    pub jobs: usize,
+    /// Stop after the first failure.
+    pub fail_fast: bool,
+    /// The words that run one case again; its name goes where `{case}` stands.
+    pub replay: String,
+}
+
+impl Runner<'_> {
+    /// Plays all cases; `report` is told of each as it ends, in no fixed order.
+    ///
+    /// # Errors
+    /// Only faults of ours; what a server does is in the events.
+    pub fn run(&self, cases: &[Planned], mut report: impl FnMut(Event)) -> Result<End, RunnerError> {
+        let started = Instant::now();
+        let queue = Mutex::new(cases.iter().collect::<VecDeque<_>>());
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (sender, receiver) = mpsc::channel::<Message>();
+        let (mut finished, mut lost, mut interrupted) = (0, None, false);
+        std::thread::scope(|scope| -> Result<(), RunnerError> {
+            for number in 0..self.jobs.max(1) {
+                let (sender, queue, stop) = (sender.clone(), &queue, &stop);
+                // Servers die with the thread that started them (PDEATHSIG), which lives as long as the run.
+                std::thread::Builder::new()
+                    .name(format!("player-{number}"))
+                    .spawn_scoped(scope, move || self.work(queue, stop, &sender))?;
+            }
+            drop(sender);
+            for message in receiver {
+                match message {
+                    Message::Started(name) => report(Event::CaseStarted { name }),
+                    Message::Finished(record) => {
+                        finished += 1;
+                        if self.fail_fast && record.result == CaseResult::Fail {
+                            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                        }
+                        report(Event::CaseFinished(record));
+                    }
+                    Message::Lost(why) => {
+                        lost.get_or_insert(why);
+                    }
+                    Message::Interrupted => interrupted = true,
+                }
+            }
+            Ok(())
+        })?;
+        let complete = finished == cases.len() && !interrupted;
+        Ok(End {
+            complete,
+            interrupted: interrupted || self.context.interrupt.raised(),
+            lost,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn work(
+        &self,
+        queue: &Mutex<VecDeque<&Planned>>,
+        stop: &std::sync::atomic::AtomicBool,
+        sender: &mpsc::Sender<Message>,
+    ) {
+        // The receiver lives until every worker is done.
+        let send = |message| drop(sender.send(message));
+        let mut ready: Option<Result<Instance, StartError>> = None;
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(case) = next else { return };
+            if stop.load(std::sync::atomic::Ordering::SeqCst) {
+                return;
+            }
+            if self.context.interrupt.raised() {
+                send(Message::Interrupted);
+                return;
+            }
+            send(Message::Started(case.name.clone()));
+            if let Some(skip) = case.skip(self.context.discovered) {
+                send(Message::Finished(Box::new(self.skipped(case, &skip.0))));
+                continue;
+            }
+            match self.case(case, &mut ready) {
+                Verdict::Record(record) => send(Message::Finished(record)),
+                Verdict::Interrupted => {
+                    send(Message::Interrupted);
+                    return;
+                }
+                Verdict::Lost(why) => {
+                    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                    send(Message::Lost(why));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn case(&self, case: &Planned, ready: &mut Option<Result<Instance, StartError>>) -> Verdict {
+        let mut plays: Vec<Play> = Vec::new();
+        while plays.len() < ATTEMPTS {
+            let instance = match ready.take().unwrap_or_else(|| self.context.launcher.start()) {
+                Ok(instance) => instance,
+                Err(StartError::Interrupted) => return Verdict::Interrupted,
+                Err(StartError::Ours(error)) => return Verdict::Record(Box::new(self.error(case, &error.to_string()))),
+                Err(error) => return Verdict::Lost(error.to_string()),
+            };
+            if self.jobs > 1 {
+                // The next case's server starts up while this case is played.
+                *ready = Some(self.context.launcher.start());
+            }
+            let played = play(self.context, case, instance);
+            if played.interrupted {
+                return Verdict::Interrupted;
+            }
+            if let Some(why) = &played.lost {
+                return Verdict::Lost(why.clone());
+            }
+            let again = played.result == CaseResult::Fail
+                && violations(&played).all(|finding| finding.evidence == Evidence::Deadline);
+            let stop = !again && plays.is_empty();
+            plays.push(played);
+            if stop {
+                break;
+            }
+        }
+        Verdict::Record(Box::new(self.record(case, plays)))
+    }
+
+    /// One verdict from all attempts: what rests on bytes, a close or an exit stays; what rests on a deadline alone
+    /// must have come back every time.
+    fn record(&self, case: &Planned, plays: Vec<Play>) -> CaseRecord {
+        let count = plays.len();
+        let mut record = self.empty(case);
+        record.attempts = plays
+            .iter()
+            .map(|play| Attempt { outcome: play.outcome, exit: play.exit, seconds: play.seconds })
+            .collect();
+        let seen = |finding: &Finding| {
+            plays.iter().filter(|play| play.findings.iter().any(|other| same(other, finding))).count()
+        };
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut unsure = false;
+        for finding in plays.iter().flat_map(|play| &play.findings) {
+            if findings.iter().any(|known| same(known, finding)) {
+                continue;
+            }
+            let times = seen(finding);
+            if finding.evidence == Evidence::Deadline && finding.class == Class::Violation && times < count {
+                unsure = true;
+                continue;
+            }
+            let mut finding = finding.clone();
+            finding.seen = (times < count).then_some((times, count));
+            findings.push(finding);
+        }
+        let violated = findings.iter().any(|finding| finding.class == Class::Violation);
+        // The transcript, output and checks are those of the attempt that shows the most.
+        let shown = plays.into_iter().rev().max_by_key(|play| violations(play).count());
+        if let Some(play) = shown {
+            record.result = play.result;
+            record.reason = play.reason;
+            record.checks = play.checks;
+            record.transcript = play.transcript;
+            record.stderr = play.stderr;
+        }
+        if violated {
+            record.result = CaseResult::Fail;
+        } else if unsure {
+            record.result = CaseResult::Inconclusive;
+            record.reason = Some("a deadline passed, and did not pass again when the case was repeated".to_owned());
+            record.checks.retain(|check| check.said != crate::verdict::Said::Violated);
+        }
+        record.findings = findings;
+        record
+    }
+
+    fn skipped(&self, case: &Planned, why: &str) -> CaseRecord {
+        CaseRecord { result: CaseResult::Skip, reason: Some(why.to_owned()), ..self.empty(case) }
+    }
+
+    fn error(&self, case: &Planned, why: &str) -> CaseRecord {
+        let attempts = vec![Attempt { outcome: Outcome::Silent, exit: None, seconds: 0.0 }];
+        CaseRecord { result: CaseResult::Error, reason: Some(why.to_owned()), attempts, ..self.empty(case) }
+    }
+
+    fn empty(&self, case: &Planned) -> CaseRecord {
+        CaseRecord {
+            name: case.name.clone(),
+            parameters: case.parameters.clone(),
+            file: case.source.name.clone(),
+            line: case.line,
+            result: CaseResult::Pass,
+            reason: None,
+            requirements: case.requirements(),
+            attempts: Vec::new(),
+            checks: Vec::new(),
+            findings: Vec::new(),
+            replay: self.replay.replace("{case}", &case.name),
+            transcript: Vec::new(),
+            stderr: String::new(),
+        }
+    }
+}
+
+fn violations(play: &Play) -> impl Iterator<Item = &Finding> {
+    play.findings.iter().filter(|finding| finding.class == Class::Violation)
+}
+
+fn same(a: &Finding, b: &Finding) -> bool {
+    (&a.requirement, a.step, a.line, a.class) == (&b.requirement, b.step, b.line, b.class)
+}
+
+enum Verdict {
+    Record(Box<CaseRecord>),
+    Interrupted,
+    Lost(String),
+}
+
+enum Message {
+    Started(String),
+    Finished(Box<CaseRecord>),
+    Lost(String),
+    Interrupted,
+}

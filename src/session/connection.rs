@@ -1,0 +1,280 @@
+//! One connection of the client: bytes and descriptors out, messages in.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect,
+    recvmsg, sendmsg, shutdown, socket,
+};
+use vfio_user_wire::{Frame, FrameError, Header};
+
+use super::{Deadline, Interrupt, Waited, wait};
+
+/// Descriptors that one message can carry on Linux (SCM_MAX_FD).
+const MOST_FDS: usize = 253;
+/// Descriptors that may lie unread on one connection before it counts as a flood.
+const FLOOD: usize = 2048;
+/// How long a cut piece waits for the server to read the one before it.
+const PIECE: Duration = Duration::from_millis(50);
+/// Bytes read at one time.
+const CHUNK: usize = 64 * 1024;
+
+/// Why a connection gives no more messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The server closed it; with the number of bytes of a message that was not whole.
+    Closed {
+        /// Bytes of an unfinished message.
+        partial: usize,
+    },
+    /// What came is no message.
+    Garbage(FrameError),
+    /// More descriptors than anybody reads.
+    Flood(usize),
+}
+
+/// One message that came.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The message.
+    pub frame: Frame,
+    /// The descriptors that came with it.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// One connection of the client.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    inbox: Vec<u8>,
+    /// Bytes of the stream that were cut into messages.
+    cut: u64,
+    /// Descriptors and the part of the stream that they came with.
+    loose: VecDeque<(u64, Vec<OwnedFd>)>,
+    limit: usize,
+    end: Option<Ended>,
+}
+
+impl Connection {
+    /// Connects to `path` once.
+    ///
+    /// # Errors
+    /// Those of socket(2) and connect(2): ENOENT and ECONNREFUSED while the server is not ready yet.
+    pub fn connect(path: &Path) -> io::Result<Connection> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        Ok(Connection::over(socket))
+    }
+
+    /// Takes a connected stream socket.
+    pub fn over(socket: OwnedFd) -> Connection {
+        Connection { socket, inbox: Vec::new(), cut: 0, loose: VecDeque::new(), limit: 2 << 20, end: None }
+    }
+
+    /// Sets the largest message that is taken, in bytes; larger ones are garbage.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Why no more messages come, if none do.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.end.as_ref()
+    }
+
+    /// The process at the other end, as the kernel knows it (SO_PEERCRED).
+    pub fn peer_pid(&self) -> Option<i32> {
+        nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::PeerCredentials)
+            .ok()
+            .map(|peer| peer.pid())
+            .filter(|pid| *pid > 0)
+    }
+
+    /// No more will be sent.
+    pub fn shutdown(&self) {
+        // Fails only where the server is gone already, which reading will show.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+    }
+
+    /// Sends all of `bytes`, cut into pieces that end at `cuts` (bytes from the start), each going out when the server
+    /// has read the one before it or after 50 ms; `fds` ride on the first byte. Reads what comes meanwhile, so that two
+    /// full sockets cannot block each other.
+    ///
+    /// # Errors
+    /// `Ok(false)` where the server closed or does not read before the deadline; errors are ours.
+    pub fn send(
+        &mut self,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        cuts: &[usize],
+        deadline: Deadline,
+        interrupt: &Interrupt,
+    ) -> io::Result<bool> {
+        let mut start = 0;
+        let ends = cuts.iter().copied().filter(|cut| *cut > 0 && *cut < bytes.len()).chain([bytes.len()]);
+        for end in ends {
+            if end <= start && !bytes.is_empty() {
+                continue;
+            }
+            if start > 0 {
+                self.wait_until_read(deadline, interrupt)?;
+            }
+            let attached = if start == 0 { fds } else { &[] };
+            if !self.send_piece(bytes.get(start..end).unwrap_or_default(), attached, deadline, interrupt)? {
+                return Ok(false);
+            }
+            start = end;
+        }
+        Ok(true)
+    }
+
+    fn send_piece(
+        &mut self,
+        mut bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        deadline: Deadline,
+        interrupt: &Interrupt,
+    ) -> io::Result<bool> {
+        let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+        let mut attached = !raw.is_empty();
+        while !bytes.is_empty() {
+            let rights = [ControlMessage::ScmRights(&raw)];
+            let control: &[ControlMessage<'_>] = if attached { &rights } else { &[] };
+            let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+            match sendmsg::<UnixAddr>(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
+                Ok(sent) => {
+                    attached = false;
+                    bytes = &bytes[sent.min(bytes.len())..];
+                }
+                Err(Errno::EAGAIN) => {
+                    let flags = PollFlags::POLLIN | PollFlags::POLLOUT;
+                    if self.end.is_some()
+                        || wait(&[(self.socket.as_fd(), flags)], deadline, interrupt)?.0 != Waited::Ready
+                    {
+                        return Ok(false);
+                    }
+                    self.fill()?;
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => return Ok(false),
+                // Too many descriptors in flight on this machine is ours to say.
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Until the server has read all that was sent (SIOCOUTQ is 0), or 50 ms.
+    fn wait_until_read(&self, deadline: Deadline, interrupt: &Interrupt) -> io::Result<()> {
+        let piece = deadline.or_after(PIECE);
+        while !piece.passed() && !interrupt.raised() {
+            let mut queued: libc::c_int = 0;
+            // SAFETY: SIOCOUTQ (TIOCOUTQ) writes one int to the address given, which is that of a live local.
+            let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &mut queued) };
+            Errno::result(result)?;
+            if queued == 0 {
+                return Ok(());
+            }
+            // The kernel has no event for "the peer has read": a millisecond between looks.
+            wait(&[], Deadline::after(Duration::from_millis(1)).or_after(piece.left()), interrupt)?;
+        }
+        Ok(())
+    }
+
+    /// The next message that is whole, without waiting.
+    pub fn next(&mut self) -> Option<Incoming> {
+        match Frame::split(&self.inbox, self.limit) {
+            Ok(Some((frame, size))) => {
+                self.inbox.drain(..size);
+                self.cut += size as u64;
+                let mut fds = Vec::new();
+                // A chunk that reaches into the next message carried that message's descriptors: the kernel never
+                // reads past the piece that descriptors came with.
+                while self.loose.front().is_some_and(|(end, _)| *end <= self.cut) {
+                    if let Some((_, with)) = self.loose.pop_front() {
+                        fds.extend(with);
+                    }
+                }
+                Some(Incoming { frame, fds })
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.end.get_or_insert(Ended::Garbage(error));
+                None
+            }
+        }
+    }
+
+    /// The first bytes of what came and is no whole message.
+    pub fn rest(&self) -> &[u8] {
+        &self.inbox
+    }
+
+    /// The header of a message that is not whole yet.
+    pub fn unfinished(&self) -> Option<Header> {
+        Header::parse(&self.inbox).map(|(header, _)| header)
+    }
+
+    /// What to wait for on this connection.
+    pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.end.is_none().then(|| (self.socket.as_fd(), PollFlags::POLLIN))
+    }
+
+    /// Reads what is there, without waiting.
+    ///
+    /// # Errors
+    /// Only faults of ours; a reset is the server's closing.
+    pub fn fill(&mut self) -> io::Result<()> {
+        while self.end.is_none() {
+            let mut chunk = [0u8; CHUNK];
+            let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
+            let (read, fds) = {
+                let mut buffers = [IoSliceMut::new(&mut chunk)];
+                let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+                match recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut buffers, Some(&mut control), flags) {
+                    Ok(message) => (message.bytes, owned(&message)?),
+                    Err(Errno::EAGAIN) => return Ok(()),
+                    Err(Errno::EINTR) => continue,
+                    Err(Errno::ECONNRESET | Errno::EPIPE) => (0, Vec::new()),
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            if read == 0 {
+                self.end = Some(Ended::Closed { partial: self.inbox.len() });
+                return Ok(());
+            }
+            self.inbox.extend_from_slice(chunk.get(..read).unwrap_or_default());
+            if !fds.is_empty() {
+                self.loose.push_back((self.cut + self.inbox.len() as u64, fds));
+                let loose: usize = self.loose.iter().map(|(_, fds)| fds.len()).sum();
+                if loose > FLOOD {
+                    self.loose.clear();
+                    self.end = Some(Ended::Flood(loose));
+                }
+            }
+            // A server that never stops sending must not keep us here: what is there is looked at first.
+            if self.inbox.len() > self.limit.saturating_mul(2) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Owns every descriptor that came with a message.
+fn owned(message: &nix::sys::socket::RecvMsg<'_, '_, UnixAddr>) -> io::Result<Vec<OwnedFd>> {
+    let mut fds = Vec::new();
+    for control in message.cmsgs().map_err(io::Error::from)? {
+        if let ControlMessageOwned::ScmRights(raw) = control {
+            // SAFETY: the kernel has just made these descriptors for this process, and nothing else knows them.
+            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    Ok(fds)
+}

@@ -1,0 +1,479 @@
+//! All connections of one case: what was sent, which reply belongs to which command, and the serving of DMA.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess};
+use vfio_user_wire::{Dialect, Field, Frame, Header, TYPE_COMMAND};
+
+use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
+use crate::model::{Command, Judgement, Negotiated, Reply, judge_reply, judge_request};
+
+/// A command that was sent, and its reply once it came.
+#[derive(Debug)]
+pub struct Sent {
+    /// On which end.
+    pub end: usize,
+    /// The step that sent it, from 1; 0 for the harness's own.
+    pub step: usize,
+    /// The line that sent it.
+    pub line: usize,
+    /// Its label.
+    pub label: Option<String>,
+    /// What was sent.
+    pub command: Command,
+    /// Its number in the transcript.
+    pub entry: usize,
+    /// The reply.
+    pub answer: Option<Answer>,
+    /// A line has asked for it already.
+    pub claimed: bool,
+    /// What it does to the memory that is lent.
+    pub effect: Effect,
+}
+
+/// What a command does to the memory that is lent.
+#[derive(Debug, Clone, Default)]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    None,
+    /// DMA_MAP: lent from its sending on, unless it is refused.
+    Lend(LentRange),
+    /// DMA_UNMAP: taken back once it succeeded. Address and size.
+    TakeBack(u64, u64),
+}
+
+/// A reply that came.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its header.
+    pub header: Header,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Descriptors that came with it.
+    pub fds: Vec<OwnedFd>,
+    /// Its number in the transcript.
+    pub entry: usize,
+}
+
+/// A command of the server.
+#[derive(Debug)]
+pub struct Request {
+    /// On which end it came.
+    pub end: usize,
+    /// Its header.
+    pub header: Header,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Its number in the transcript.
+    pub entry: usize,
+    /// It was answered.
+    pub served: bool,
+    /// An `await` line has seen it.
+    pub claimed: bool,
+}
+
+/// One end: a client's connection.
+#[derive(Debug)]
+pub struct End {
+    /// `a`, `b`, ..
+    pub name: String,
+    /// The connection; `None` once the client closed it.
+    pub connection: Option<Connection>,
+    /// What was negotiated on it.
+    pub negotiated: Negotiated,
+    /// Bytes were sent that are no whole message: the server rightly waits for more.
+    pub unfinished: bool,
+    /// Its end was noted in the transcript.
+    end_noted: bool,
+    next_id: u16,
+}
+
+/// What the model said of a message.
+#[derive(Debug)]
+pub struct Judged {
+    /// The judgement.
+    pub judgement: Judgement,
+    /// The step that it belongs to; 0 for none.
+    pub step: usize,
+    /// Its line.
+    pub line: usize,
+    /// The message's number in the transcript.
+    pub entry: usize,
+}
+
+/// How DMA_READ and DMA_WRITE are served.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Serving {
+    /// From the memory that was lent.
+    #[default]
+    Memory,
+    /// Not at all.
+    Hold,
+    /// With this error.
+    Error(u32),
+}
+
+/// Changes to the next reply of the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alteration {
+    /// Added to the message ID.
+    pub id: i128,
+    /// Added to the address.
+    pub address: i128,
+    /// Added to the count.
+    pub count: i128,
+    /// Added to the length of the payload.
+    pub payload: i128,
+    /// The flags instead of a reply's.
+    pub flags: Option<u32>,
+    /// The size field instead of the true one.
+    pub size: Option<u32>,
+}
+
+/// All connections of one case.
+#[derive(Debug)]
+pub struct Conversation<'a> {
+    /// The protocol spoken.
+    pub dialect: &'a Dialect,
+    /// The ends, in the order of their connecting.
+    pub ends: Vec<End>,
+    /// Every command sent.
+    pub sent: Vec<Sent>,
+    /// Every command of the server.
+    pub requests: Vec<Request>,
+    /// The memory that is lent.
+    pub memory: ClientMemory,
+    /// How DMA is served.
+    pub serving: Serving,
+    /// How the next reply is altered.
+    pub alteration: Option<Alteration>,
+    /// What the model said, not yet taken up.
+    pub judged: Vec<Judged>,
+    /// Messages that answer nothing: end and number in the transcript.
+    pub strays: Vec<(usize, usize)>,
+    transcript: Transcript,
+    interrupt: &'a Interrupt,
+}
+
+impl<'a> Conversation<'a> {
+    /// One without connections.
+    pub fn new(dialect: &'a Dialect, interrupt: &'a Interrupt) -> Conversation<'a> {
+        Conversation {
+            dialect,
+            ends: Vec::new(),
+            sent: Vec::new(),
+            requests: Vec::new(),
+            memory: ClientMemory::default(),
+            serving: Serving::Memory,
+            alteration: None,
+            judged: Vec::new(),
+            strays: Vec::new(),
+            transcript: Transcript::default(),
+            interrupt,
+        }
+    }
+
+    /// Adds a connection; returns its number.
+    pub fn add(&mut self, name: &str, connection: Connection) -> usize {
+        self.ends.push(End {
+            name: name.to_owned(),
+            connection: Some(connection),
+            negotiated: Negotiated::default(),
+            unfinished: false,
+            end_noted: false,
+            // Ids that no field of a payload is likely to hold, so that a stream out of step shows.
+            next_id: 0x5a01,
+        });
+        self.ends.len() - 1
+    }
+
+    /// An id that this end has not used.
+    pub fn fresh_id(&mut self, end: usize) -> u16 {
+        let Some(end) = self.ends.get_mut(end) else { return 0 };
+        end.next_id = end.next_id.wrapping_add(1);
+        end.next_id
+    }
+
+    /// Notes a command that is about to be sent.
+    pub fn expect(
+        &mut self,
+        end: usize,
+        step: usize,
+        line: usize,
+        label: Option<String>,
+        frame: &Frame,
+        fds: usize,
+        effect: Effect,
+    ) -> usize {
+        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
+        let entry = self.transcript.message(self.dialect, &name, Way::Sent, &frame.bytes(), fds);
+        let message = self.dialect.message(frame.header.command);
+        let command = Command { header: frame.header, payload: frame.payload.clone(), message };
+        if let Effect::Lend(range) = &effect {
+            self.memory.lend(range.clone());
+        }
+        self.sent.push(Sent { end, step, line, label, command, entry, answer: None, claimed: false, effect });
+        self.sent.len() - 1
+    }
+
+    /// Notes bytes that are about to be sent, whatever they are; a reply may come to them all the same.
+    pub fn expect_raw(&mut self, end: usize, step: usize, line: usize, label: Option<String>, bytes: &[u8]) -> usize {
+        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
+        let entry = self.transcript.event(&name, Way::Sent, "raw bytes", bytes);
+        let (header, payload) = Header::parse(bytes).unwrap_or((Header::default(), &[]));
+        let command = Command { header, payload: payload.to_vec(), message: self.dialect.message(header.command) };
+        self.sent.push(Sent {
+            end,
+            step,
+            line,
+            label,
+            command,
+            entry,
+            answer: None,
+            claimed: false,
+            effect: Effect::None,
+        });
+        self.sent.len() - 1
+    }
+
+    /// Notes something that happened on an end.
+    pub fn note(&mut self, end: usize, way: Way, what: &str) {
+        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
+        self.transcript.event(&name, way, what, &[]);
+    }
+
+    /// Sends bytes on an end; `false` where the server closed or does not read.
+    ///
+    /// # Errors
+    /// Faults of ours.
+    pub fn send(
+        &mut self,
+        end: usize,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        cuts: &[usize],
+        deadline: Deadline,
+    ) -> io::Result<bool> {
+        let interrupt = self.interrupt;
+        match self.ends.get_mut(end).and_then(|end| end.connection.as_mut()) {
+            Some(connection) => connection.send(bytes, fds, cuts, deadline, interrupt),
+            None => Ok(false),
+        }
+    }
+
+    /// Why an end gives no more messages.
+    pub fn ended(&self, end: usize) -> Option<&Ended> {
+        self.ends.get(end)?.connection.as_ref()?.ended()
+    }
+
+    /// The number of the last message in the transcript.
+    pub fn last_entry(&self) -> usize {
+        self.transcript.len()
+    }
+
+    /// Takes the transcript out.
+    pub fn take_transcript(&mut self) -> Vec<Entry> {
+        self.transcript.take()
+    }
+
+    /// Reads what comes, matches and serves it, until `done`, an end of the connection `watch`, or the deadline.
+    ///
+    /// # Errors
+    /// Faults of ours.
+    pub fn pump(
+        &mut self,
+        watch: usize,
+        deadline: Deadline,
+        done: &dyn Fn(&Conversation<'_>) -> bool,
+    ) -> io::Result<Waited> {
+        loop {
+            self.take_in()?;
+            if done(self) || self.ended(watch).is_some() {
+                return Ok(Waited::Ready);
+            }
+            let waiting: Vec<(BorrowedFd<'_>, PollFlags)> =
+                self.ends.iter().filter_map(|end| end.connection.as_ref()?.interest()).collect();
+            let (waited, _) = wait(&waiting, deadline, self.interrupt)?;
+            if waited != Waited::Ready {
+                return Ok(waited);
+            }
+        }
+    }
+
+    /// Everything that can be had without waiting.
+    fn take_in(&mut self) -> io::Result<()> {
+        for end in 0..self.ends.len() {
+            loop {
+                let Some(connection) = self.ends.get_mut(end).and_then(|end| end.connection.as_mut()) else { break };
+                connection.fill()?;
+                let Some(incoming) = connection.next() else { break };
+                self.arrived(end, incoming.frame, incoming.fds)?;
+            }
+            self.note_end(end);
+        }
+        Ok(())
+    }
+
+    fn note_end(&mut self, at: usize) {
+        let Some(end) = self.ends.get_mut(at).filter(|end| !end.end_noted) else { return };
+        let Some(connection) = &end.connection else { return };
+        let Some(ended) = connection.ended() else { return };
+        let rest = connection.rest();
+        let (what, bytes) = match ended {
+            Ended::Closed { partial: 0 } => ("closed".to_owned(), &[][..]),
+            Ended::Closed { partial } => (format!("closed after {partial} bytes of a message"), rest),
+            Ended::Garbage(error) => (format!("no message: {error}"), rest),
+            Ended::Flood(count) => (format!("{count} file descriptors that belong to no message"), rest),
+        };
+        self.transcript.event(&end.name, Way::Received, &what, bytes);
+        end.end_noted = true;
+    }
+
+    fn arrived(&mut self, end: usize, frame: Frame, fds: Vec<OwnedFd>) -> io::Result<()> {
+        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
+        let entry = self.transcript.message(self.dialect, &name, Way::Received, &frame.bytes(), fds.len());
+        let from_server = self
+            .dialect
+            .message(frame.header.command)
+            .is_some_and(|message| message.name == DMA_READ.name || message.name == DMA_WRITE.name);
+        if frame.header.message_type() == TYPE_COMMAND && from_server {
+            return self.requested(end, frame, entry);
+        }
+        match self.whose(end, &frame) {
+            Some(index) => self.answered(index, frame, fds, entry),
+            None => self.strays.push((end, entry)),
+        }
+        Ok(())
+    }
+
+    /// The command that a reply answers: by id, number and, among several of one id, what it echoes; else the oldest
+    /// one of that number, whose id it then got wrong.
+    fn whose(&self, end: usize, frame: &Frame) -> Option<usize> {
+        let (id, number) = (frame.header.id, frame.header.command);
+        let open = || self.sent.iter().enumerate().filter(move |(_, sent)| sent.end == end && sent.answer.is_none());
+        let same_id: Vec<(usize, &Sent)> = open().filter(|(_, sent)| sent.command.header.id == id).collect();
+        let same_both: Vec<&(usize, &Sent)> =
+            same_id.iter().filter(|(_, sent)| sent.command.header.command == number).collect();
+        let echo = RegionAccess::parse(&frame.payload).map(|(access, _)| access.offset);
+        let echoed = same_both.iter().find(|(_, sent)| {
+            same_both.len() > 1 && sent.command.request().get("offset").is_some_and(|offset| Some(offset) == echo)
+        });
+        echoed
+            .or(same_both.first())
+            .map(|(index, _)| *index)
+            .or_else(|| same_id.first().map(|(index, _)| *index))
+            .or_else(|| {
+                open()
+                    .find(|(_, sent)| sent.command.header.command == number && !sent.command.header.no_reply())
+                    .map(|(index, _)| index)
+            })
+    }
+
+    fn answered(&mut self, index: usize, frame: Frame, fds: Vec<OwnedFd>, entry: usize) {
+        let Some(sent) = self.sent.get_mut(index) else { return };
+        let Some(end) = self.ends.get(sent.end) else { return };
+        match (&sent.effect, frame.header.is_error()) {
+            (Effect::Lend(range), true) => self.memory.take_back_last(range),
+            (Effect::TakeBack(address, size), false) => self.memory.take_back(*address, *size),
+            _ => {}
+        }
+        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
+        let judgements = judge_reply(&sent.command, &reply, &end.negotiated);
+        self.judged.extend(judgements.into_iter().map(|judgement| Judged {
+            judgement,
+            step: sent.step,
+            line: sent.line,
+            entry,
+        }));
+        sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, entry });
+    }
+
+    fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
+        let negotiated = self.ends.get(end).map(|end| end.negotiated.clone()).unwrap_or_default();
+        let mapped = |address, count| self.memory.covers(address, count);
+        let judgements = judge_request(self.dialect, &frame.header, &frame.payload, &negotiated, &mapped);
+        self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
+        self.requests.push(Request {
+            end,
+            header: frame.header,
+            payload: frame.payload,
+            entry,
+            served: false,
+            claimed: false,
+        });
+        self.serve()
+    }
+
+    /// Answers what the server asked for, as far as it is to be answered now.
+    ///
+    /// # Errors
+    /// Faults of ours.
+    pub fn serve(&mut self) -> io::Result<()> {
+        for at in 0..self.requests.len() {
+            if self.serving == Serving::Hold {
+                return Ok(());
+            }
+            let Some(request) = self.requests.get_mut(at).filter(|request| !request.served) else { continue };
+            request.served = true;
+            let (end, header, payload) = (request.end, request.header, std::mem::take(&mut request.payload));
+            let reply = self.reply_to(&header, &payload);
+            if let Some(request) = self.requests.get_mut(at) {
+                request.payload = payload;
+            }
+            if header.no_reply() {
+                continue;
+            }
+            let bytes = reply.bytes();
+            let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
+            self.transcript.message(self.dialect, &name, Way::Sent, &bytes, 0);
+            self.send(end, &bytes, &[], &[], Deadline::after(std::time::Duration::from_secs(2)))?;
+        }
+        Ok(())
+    }
+
+    fn reply_to(&mut self, header: &Header, payload: &[u8]) -> Frame {
+        if let Serving::Error(errno) = self.serving {
+            return Frame::error(header, errno);
+        }
+        let Some((access, data)) = DmaAccess::parse(payload) else { return Frame::error(header, Errno::EINVAL as u32) };
+        let read = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_READ.name);
+        let served = if read {
+            self.memory.read(&access)
+        } else {
+            self.memory.write(&access, data).map(|()| access.bytes().to_vec())
+        };
+        let payload = match served {
+            Ok(payload) => payload,
+            Err(errno) => return Frame::error(header, errno as u32),
+        };
+        let reply = Frame::reply(header, payload);
+        match self.alteration.take() {
+            Some(alteration) => alteration.apply(reply),
+            None => reply,
+        }
+    }
+}
+
+impl Alteration {
+    fn apply(&self, mut reply: Frame) -> Frame {
+        let shift = |field: Option<&'static Field>, payload: &mut Vec<u8>, by: i128| {
+            if let Some(field) = field
+                && let Some(value) = field.read(payload)
+            {
+                field.write(payload, (i128::from(value) + by) as u64);
+            }
+        };
+        shift(DmaAccess::LAYOUT.field("address"), &mut reply.payload, self.address);
+        shift(DmaAccess::LAYOUT.field("count"), &mut reply.payload, self.count);
+        let length = (reply.payload.len() as i128 + self.payload).clamp(0, 1 << 20);
+        reply.payload.resize(length as usize, 0);
+        reply.header.id = (i128::from(reply.header.id) + self.id) as u16;
+        reply.header.size = self.size.unwrap_or(16 + reply.payload.len() as u32);
+        reply.header.flags = self.flags.unwrap_or(reply.header.flags);
+        reply
+    }
+}

@@ -1,0 +1,130 @@
+//! The memory that the client lends to the device, and the serving of DMA_READ and DMA_WRITE from it.
+//!
+//! By pread and pwrite: a mapping of the harness would keep a memfd from being sealed.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use vfio_user_wire::message::DmaAccess;
+
+/// A range of IOVAs that the client has mapped.
+#[derive(Debug, Clone)]
+pub struct LentRange {
+    /// First IOVA.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+    /// readable (1), writeable (2).
+    pub flags: u32,
+    /// The file behind it, and the offset of the range in it; without one it reads as zeroes and forgets writes.
+    pub file: Option<(Arc<OwnedFd>, u64)>,
+}
+
+impl LentRange {
+    fn end(&self) -> u128 {
+        u128::from(self.address) + u128::from(self.size)
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        address >= self.address && u128::from(address) < self.end()
+    }
+}
+
+/// All ranges that the client has mapped now.
+#[derive(Debug, Default)]
+pub struct ClientMemory {
+    ranges: Vec<LentRange>,
+}
+
+impl ClientMemory {
+    /// A map that the server accepted, or may have.
+    pub fn lend(&mut self, range: LentRange) {
+        self.ranges.push(range);
+    }
+
+    /// The map is gone.
+    pub fn take_back(&mut self, address: u64, size: u64) {
+        if let Some(at) = self.ranges.iter().position(|range| range.address == address && range.size == size) {
+            self.ranges.remove(at);
+        }
+    }
+
+    /// A map that was refused after all: the last one lent with this address and size, an earlier one stays.
+    pub fn take_back_last(&mut self, refused: &LentRange) {
+        if let Some(at) =
+            self.ranges.iter().rposition(|range| range.address == refused.address && range.size == refused.size)
+        {
+            self.ranges.remove(at);
+        }
+    }
+
+    /// Every byte of the range lies in some current map.
+    pub fn covers(&self, address: u64, count: u64) -> bool {
+        self.pieces(address, count).is_some()
+    }
+
+    /// The reply's payload to DMA_READ.
+    ///
+    /// # Errors
+    /// EFAULT for an address that is not lent, as QEMU's clients answer an error for it.
+    pub fn read(&self, access: &DmaAccess) -> Result<Vec<u8>, Errno> {
+        let (address, count) = (access.address, access.count);
+        let pieces = self.pieces(address, count).ok_or(Errno::EFAULT)?;
+        let mut payload = access.bytes().to_vec();
+        for (range, from, length) in pieces {
+            let start = payload.len();
+            payload.resize(start + length, 0);
+            if let Some((file, offset)) = &range.file {
+                let file = std::fs::File::from(file.try_clone().map_err(|_| Errno::EIO)?);
+                let at = offset.checked_add(from - range.address).ok_or(Errno::EFAULT)?;
+                file.read_exact_at(payload.get_mut(start..).unwrap_or_default(), at).map_err(|_| Errno::EFAULT)?;
+            }
+        }
+        Ok(payload)
+    }
+
+    /// Does what DMA_WRITE asks.
+    ///
+    /// # Errors
+    /// EFAULT for an address that is not lent.
+    pub fn write(&self, access: &DmaAccess, data: &[u8]) -> Result<(), Errno> {
+        let (address, count) = (access.address, access.count);
+        if count != data.len() as u64 {
+            return Err(Errno::EINVAL);
+        }
+        let mut rest = data;
+        for (range, from, length) in self.pieces(address, count).ok_or(Errno::EFAULT)? {
+            let (now, later) = rest.split_at(length.min(rest.len()));
+            if let Some((file, offset)) = &range.file {
+                let file = std::fs::File::from(file.try_clone().map_err(|_| Errno::EIO)?);
+                let at = offset.checked_add(from - range.address).ok_or(Errno::EFAULT)?;
+                file.write_all_at(now, at).map_err(|_| Errno::EFAULT)?;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// The parts of `count` bytes at `address`, each inside one range; `None` where a byte is lent by none, or where
+    /// there are more than a message can carry.
+    fn pieces(&self, address: u64, count: u64) -> Option<Vec<(&LentRange, u64, usize)>> {
+        const MOST: u64 = 16 << 20;
+        if count > MOST {
+            return None;
+        }
+        let mut pieces = Vec::new();
+        let (mut at, mut left) = (address, count);
+        while left > 0 {
+            let range = self.ranges.iter().find(|range| range.contains(at))?;
+            let here = u128::from(left).min(range.end() - u128::from(at)) as u64;
+            pieces.push((range, at, here as usize));
+            left -= here;
+            if left > 0 {
+                at = at.checked_add(here)?;
+            }
+        }
+        Some(pieces)
+    }
+}

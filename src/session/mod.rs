@@ -1,0 +1,18 @@
+//! One conversation with a server: connections, descriptors, the memory that the client lends, deadlines and the
+//! transcript.
+
+mod connection;
+mod conversation;
+mod deadline;
+mod descriptor;
+mod interrupt;
+mod memory;
+mod transcript;
+
+pub use connection::{Connection, Ended, Incoming};
+pub use conversation::{Alteration, Answer, Conversation, Effect, End, Judged, Request, Sent, Serving};
+pub use deadline::Deadline;
+pub use descriptor::{Held, Signals};
+pub use interrupt::{Interrupt, Waited, wait};
+pub use memory::{ClientMemory, LentRange};
+pub use transcript::{Entry, EntryField, KEPT_BYTES, Transcript, Way, hex, value_text};

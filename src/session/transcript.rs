@@ -1,0 +1,194 @@
+//! Every message of a session, as it was on the wire and as its tables read it.
+
+use serde::{Deserialize, Serialize};
+use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, Tail};
+
+/// How many bytes of a message are kept.
+pub const KEPT_BYTES: usize = 4096;
+
+/// Which way a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Way {
+    /// Client to server.
+    #[serde(rename = ">")]
+    Sent,
+    /// Server to client.
+    #[serde(rename = "<")]
+    Received,
+}
+
+/// One field of a message, decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryField {
+    /// Its name; `header.` before those of the header.
+    pub name: String,
+    /// Its value, for people.
+    pub value: String,
+    /// Bytes from the start of the message.
+    pub offset: usize,
+    /// Bytes.
+    pub length: usize,
+}
+
+/// One message, or one thing that happened on the socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number in the transcript, from 1.
+    pub n: usize,
+    /// On which client's connection: `a`, `b`, ..
+    pub client: String,
+    /// `main` or `twin`.
+    pub channel: String,
+    /// Which way it went.
+    pub direction: Way,
+    /// The command's name with ` reply` or ` error` behind it for replies; or `closed`, `bytes`, `cut at 8`.
+    pub message: String,
+    /// Bytes of it, header included.
+    pub length: usize,
+    /// The first [`KEPT_BYTES`] of them, in hexadecimal.
+    pub bytes: String,
+    /// Its fields by the tables.
+    pub fields: Vec<EntryField>,
+    /// How many descriptors came or went with it.
+    pub fds: usize,
+}
+
+/// The messages of one attempt.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    entries: Vec<Entry>,
+}
+
+impl Transcript {
+    /// Notes a message; returns its number.
+    pub fn message(&mut self, dialect: &Dialect, client: &str, direction: Way, bytes: &[u8], fds: usize) -> usize {
+        let header = Header::parse(bytes);
+        let message = match header {
+            None => format!("{} bytes", bytes.len()),
+            Some((header, _)) => {
+                let name = dialect.name_of(header.command);
+                match (header.is_reply(), header.is_error()) {
+                    (false, _) => name,
+                    (true, false) => format!("{name} reply"),
+                    (true, true) => format!("{name} error"),
+                }
+            }
+        };
+        let fields = header.map_or_else(Vec::new, |(header, payload)| fields(dialect, &header, payload));
+        self.push(Entry {
+            n: 0,
+            client: client.to_owned(),
+            channel: "main".to_owned(),
+            direction,
+            message,
+            length: bytes.len(),
+            bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
+            fields,
+            fds,
+        })
+    }
+
+    /// Notes something that is no message: a close, bytes that make none.
+    pub fn event(&mut self, client: &str, direction: Way, what: &str, bytes: &[u8]) -> usize {
+        self.push(Entry {
+            n: 0,
+            client: client.to_owned(),
+            channel: "main".to_owned(),
+            direction,
+            message: what.to_owned(),
+            length: bytes.len(),
+            bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
+            fields: Vec::new(),
+            fds: 0,
+        })
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes the entries out.
+    pub fn take(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    fn push(&mut self, mut entry: Entry) -> usize {
+        entry.n = self.entries.len() + 1;
+        self.entries.push(entry);
+        self.entries.len()
+    }
+}
+
+fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField> {
+    let body = match dialect.message(header.command) {
+        Some(_) if header.is_reply() && header.is_error() => Body::EMPTY,
+        Some(message) if header.is_reply() => message.reply,
+        Some(message) => message.request,
+        None => Body::EMPTY,
+    };
+    let header_fields =
+        Body::fixed(&Header::LAYOUT).decode(header.bytes()).fields.into_iter().map(|decoded| EntryField {
+            name: format!("header.{}", decoded.field.name),
+            value: value_text(decoded.field, decoded.value),
+            offset: decoded.field.offset,
+            length: decoded.field.width,
+        });
+    let decoded = body.decode(payload);
+    let payload_fields = decoded.fields.iter().map(|decoded| EntryField {
+        name: decoded.field.name.to_owned(),
+        value: value_text(decoded.field, decoded.value),
+        offset: HEADER_SIZE + decoded.field.offset,
+        length: decoded.field.width,
+    });
+    let mut all: Vec<EntryField> = header_fields.chain(payload_fields).collect();
+    if !decoded.tail.is_empty() {
+        let value = match body.tail {
+            Tail::Json => {
+                String::from_utf8_lossy(decoded.tail.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+            }
+            _ => {
+                let shown = &decoded.tail[..decoded.tail.len().min(32)];
+                let more = if shown.len() < decoded.tail.len() { ".." } else { "" };
+                format!("{}{more} ({} bytes)", hex(shown), decoded.tail.len())
+            }
+        };
+        let offset = HEADER_SIZE + payload.len() - decoded.tail.len();
+        all.push(EntryField { name: "data".to_owned(), value, offset, length: decoded.tail.len() });
+    }
+    all
+}
+
+/// A field's value for people: bits by name, small numbers in decimal, others in hexadecimal.
+pub fn value_text(field: &vfio_user_wire::Field, value: u64) -> String {
+    if !field.bits.is_empty() {
+        let mut rest = value;
+        let mut names = Vec::new();
+        for bit in field.bits.iter().filter(|bit| bit.mask.count_ones() == 1 && value & bit.mask != 0) {
+            names.push(bit.name);
+            rest &= !bit.mask;
+        }
+        let mut text = format!("{value:#x}");
+        if !names.is_empty() {
+            let unknown = if rest != 0 { format!("|{rest:#x}") } else { String::new() };
+            text = format!("{text} ({}{unknown})", names.join("|"));
+        }
+        return text;
+    }
+    if value < 4096 { value.to_string() } else { format!("{value:#x}") }
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

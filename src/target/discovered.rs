@@ -1,0 +1,101 @@
+//! What a target offers, as far as asking shows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vfio_user_wire::{Limits, VersionData};
+
+/// One region, by DEVICE_GET_REGION_INFO.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Region {
+    /// Its index.
+    pub index: u32,
+    /// Bytes.
+    pub size: u64,
+    /// READ, WRITE, MMAP, CAPS.
+    pub flags: u32,
+    /// What the reply says that a full reply's payload takes.
+    pub argsz: u32,
+    /// How many descriptors came with the full reply.
+    pub fds: usize,
+    /// Areas of its sparse mmap capability: offset and size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sparse: Option<Vec<(u64, u64)>>,
+    /// Type and subtype of a device-specific region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<(u32, u32)>,
+}
+
+/// One interrupt type, by DEVICE_GET_IRQ_INFO.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Irq {
+    /// Its index.
+    pub index: u32,
+    /// EVENTFD, MASKABLE, AUTOMASKED, NORESIZE.
+    pub flags: u32,
+    /// How many interrupts it has.
+    pub count: u32,
+}
+
+/// Whether the target has what a word of `needs` stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Has {
+    /// It does; with the values of the names that the word brings.
+    Yes(BTreeMap<String, u64>),
+    /// It does not; the sentence for the skip.
+    No(String),
+}
+
+/// What the probe found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Discovered {
+    /// Major and minor version of its VERSION reply.
+    pub version: Option<(u16, u16)>,
+    /// The version data of that reply.
+    pub capabilities: serde_json::Value,
+    /// `flags` of DEVICE_GET_INFO.
+    pub device_flags: Option<u32>,
+    /// `num_regions` of DEVICE_GET_INFO.
+    pub num_regions: u32,
+    /// `num_irqs` of DEVICE_GET_INFO.
+    pub num_irqs: u32,
+    /// The regions that answered.
+    pub regions: Vec<Region>,
+    /// The interrupt types that answered.
+    pub irqs: Vec<Irq>,
+    /// Every word of `needs`.
+    pub has: BTreeMap<String, Has>,
+    /// What went wrong while asking: a question and its sentence.
+    pub troubles: Vec<String>,
+}
+
+impl Discovered {
+    /// The server's limits: what it stated, and the defaults for the rest.
+    pub fn limits(&self) -> Limits {
+        let capabilities = self.capabilities.get("capabilities").and_then(serde_json::Value::as_object).cloned();
+        VersionData::with_capabilities(capabilities.unwrap_or_default()).limits()
+    }
+
+    /// The smallest page size that it states.
+    pub fn page_size(&self) -> u64 {
+        let sizes = self.limits().pgsizes;
+        if sizes == 0 { vfio_user_wire::DEFAULT_PGSIZES } else { 1 << sizes.trailing_zeros() }
+    }
+
+    /// It has what the word stands for, with these names.
+    pub fn yes(&mut self, need: &str, names: &[(&str, u64)]) {
+        let names = names.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        self.has.insert(need.to_owned(), Has::Yes(names));
+    }
+
+    /// It has not what the word stands for.
+    pub fn no(&mut self, need: &str, why: &str) {
+        self.has.insert(need.to_owned(), Has::No(why.to_owned()));
+    }
+
+    /// It has what the word stands for.
+    pub fn offers(&self, need: &str) -> bool {
+        matches!(self.has.get(need), Some(Has::Yes(_)))
+    }
+}

@@ -1,0 +1,265 @@
+//! Starting a server, and connecting to it.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::{Process, Reaper};
+use crate::session::{Connection, Deadline, Interrupt};
+use crate::verdict::Exit;
+
+/// How to reach the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Start it, a process for each case. `{socket}` in the command is a fresh path, `{fd}` a listening descriptor;
+    /// with neither, and no `socket`, `--socket-path={socket}` is appended.
+    Spawn {
+        /// The command, split into words.
+        command: Vec<String>,
+        /// Where it listens, if it chooses that itself.
+        socket: Option<PathBuf>,
+    },
+    /// Connect to one that runs already.
+    Socket(PathBuf),
+}
+
+/// Why a server cannot be spoken to.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The command could not be started.
+    #[error("could not start `{command}`: {error}; is it installed, and is the path right?")]
+    Command {
+        /// Its first word.
+        command: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// It ended before it accepted a connection.
+    #[error("`{command}` ended with {exit} before it accepted a connection on {}{}", .socket.display(), printed(.output))]
+    Ended {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+        /// Where it should have listened.
+        socket: PathBuf,
+        /// What it printed.
+        output: String,
+    },
+    /// It did not accept a connection in time.
+    #[error("no connection to {} within {seconds} s: {error}; does the server listen there? (with --spawn, `{{socket}}` in the command is the path that it must listen on)", .socket.display())]
+    Deadline {
+        /// Where it should have listened.
+        socket: PathBuf,
+        /// How long was waited.
+        seconds: f64,
+        /// What the last try gave.
+        error: io::Error,
+    },
+    /// A socket that nothing listens on.
+    #[error("could not connect to {}: {error}; is the server running, and is this its socket?", .socket.display())]
+    Socket {
+        /// The path.
+        socket: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A fault of the harness or its set-up.
+    #[error("could not prepare the start of a server: {0}")]
+    Ours(#[from] io::Error),
+    /// The user wants to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn printed(output: &str) -> String {
+    let tail: Vec<&str> = output.lines().rev().take(10).collect();
+    if tail.is_empty() {
+        String::new()
+    } else {
+        format!("; it printed:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Starts servers for cases, and ends them.
+#[derive(Debug)]
+pub struct Launcher {
+    target: Target,
+    directory: tempfile::TempDir,
+    next: AtomicUsize,
+    reaper: Reaper,
+    start_deadline: Duration,
+}
+
+/// A server for one case.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its process, where the harness started it.
+    pub process: Option<Process>,
+    command: String,
+    socket: PathBuf,
+    start_deadline: Duration,
+    /// Keeps the descriptor behind `{fd}` open.
+    listener: Option<UnixListener>,
+}
+
+impl Launcher {
+    /// For this target; a server has `start_deadline` to accept its first connection.
+    ///
+    /// # Errors
+    /// Where no temporary directory or thread can be had.
+    pub fn new(target: Target, start_deadline: Duration) -> io::Result<Launcher> {
+        let directory = tempfile::Builder::new().prefix("vuc-").tempdir()?;
+        Ok(Launcher { target, directory, next: AtomicUsize::new(0), reaper: Reaper::new()?, start_deadline })
+    }
+
+    /// How the server is reached.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The harness starts the server itself.
+    pub fn spawns(&self) -> bool {
+        matches!(self.target, Target::Spawn { .. })
+    }
+
+    /// The backend program conventions are judged: `--socket-path` was appended by the harness.
+    pub fn conventions(&self) -> bool {
+        match &self.target {
+            Target::Spawn { command, socket: None } => {
+                !command.iter().any(|word| word.contains("{socket}") || word.contains("{fd}"))
+            }
+            _ => false,
+        }
+    }
+
+    /// A server that accepts connections soon: started, or the one that runs.
+    ///
+    /// # Errors
+    /// Where the command cannot be started at all; whether it listens, [`Instance::connect`] finds out.
+    pub fn start(&self) -> Result<Instance, StartError> {
+        let (command, socket) = match &self.target {
+            Target::Socket(path) => {
+                let (socket, command) = (path.clone(), String::new());
+                return Ok(Instance { process: None, command, socket, start_deadline: Duration::ZERO, listener: None });
+            }
+            Target::Spawn { command, socket } => (command, socket),
+        };
+        let fresh = self.fresh_path();
+        let mut words: Vec<String> =
+            command.iter().map(|word| word.replace("{socket}", &fresh.to_string_lossy())).collect();
+        if self.conventions() {
+            words.push(format!("--socket-path={}", fresh.display()));
+        }
+        let listener =
+            if words.iter().any(|word| word.contains("{fd}")) { Some(UnixListener::bind(&fresh)?) } else { None };
+        if let Some(listener) = &listener {
+            let number = std::os::fd::AsRawFd::as_raw_fd(listener).to_string();
+            words.iter_mut().for_each(|word| *word = word.replace("{fd}", &number));
+        }
+        self.start_words(&words, socket.clone().unwrap_or(fresh), listener)
+    }
+
+    /// A server started with other words than the target's, listening on `socket`.
+    ///
+    /// # Errors
+    /// Where the command cannot be started at all.
+    pub fn start_words(
+        &self,
+        words: &[String],
+        socket: PathBuf,
+        listener: Option<UnixListener>,
+    ) -> Result<Instance, StartError> {
+        let process = Process::start(words, listener.as_ref().map(AsFd::as_fd))
+            .map_err(|error| StartError::Command { command: words.first().cloned().unwrap_or_default(), error })?;
+        Ok(Instance {
+            process: Some(process),
+            command: words.join(" "),
+            socket,
+            start_deadline: self.start_deadline,
+            listener,
+        })
+    }
+
+    /// The command's words without placeholders, and a fresh socket path.
+    pub fn plain_command(&self) -> Option<(Vec<String>, PathBuf)> {
+        match &self.target {
+            Target::Spawn { command, .. } => Some((command.clone(), self.fresh_path())),
+            Target::Socket(_) => None,
+        }
+    }
+
+    /// Ends it, off the critical path.
+    pub fn end(&self, instance: Instance) {
+        if let Some(process) = instance.process {
+            self.reaper.end(process);
+        }
+        // A path may be left behind by a server that was killed; the next one has another, but disks are finite.
+        if instance.socket.starts_with(self.directory.path()) {
+            let _ = std::fs::remove_file(&instance.socket);
+        }
+    }
+
+    fn fresh_path(&self) -> PathBuf {
+        self.directory.path().join(format!("{}.sock", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl Instance {
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Connects, trying again until it succeeds, the process ends, or the start deadline passes: the connection itself
+    /// is the only sign that a server is ready.
+    ///
+    /// # Errors
+    /// A sentence for each way in which it did not come about.
+    pub fn connect(&mut self, interrupt: &Interrupt) -> Result<Connection, StartError> {
+        let deadline = Deadline::after(self.start_deadline);
+        // With `{fd}` the backlog accepts for the server; the copy here must go, or a server's end would not show.
+        let listener = self.listener.take();
+        loop {
+            let error = match Connection::connect(&self.socket) {
+                Ok(connection) => {
+                    drop(listener);
+                    return Ok(connection);
+                }
+                Err(error) => error,
+            };
+            if interrupt.raised() {
+                return Err(StartError::Interrupted);
+            }
+            let Some(process) = &mut self.process else {
+                return Err(StartError::Socket { socket: self.socket.clone(), error });
+            };
+            // Too long a path, no descriptors left: no later try can succeed.
+            let again = matches!(
+                error.raw_os_error().map(Errno::from_raw),
+                Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN)
+            );
+            if !again {
+                return Err(StartError::Ours(error));
+            }
+            if let Some(exit) = process.wait(Deadline::after(Duration::from_millis(2)), interrupt) {
+                let output = process.output(Deadline::after(Duration::from_millis(200)));
+                return Err(StartError::Ended {
+                    command: self.command.clone(),
+                    exit,
+                    socket: self.socket.clone(),
+                    output,
+                });
+            }
+            if deadline.passed() {
+                let seconds = self.start_deadline.as_secs_f64();
+                return Err(StartError::Deadline { socket: self.socket.clone(), seconds, error });
+            }
+        }
+    }
+}

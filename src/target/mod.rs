@@ -1,0 +1,13 @@
+//! The server under test: how to reach it, what it offers, and what a device file says of it.
+
+mod device_file;
+mod discovered;
+mod instance;
+mod probe;
+mod process;
+
+pub use device_file::*;
+pub use discovered::{Discovered, Has, Irq, Region};
+pub use instance::{Instance, Launcher, StartError, Target};
+pub use probe::{ProbeError, probe};
+pub use process::{Process, Reaper, open_descriptors};

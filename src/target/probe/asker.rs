@@ -1,0 +1,164 @@
+//! A session for questions.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use serde_json::{Map, json};
+use vfio_user_wire::message::{VERSION, Version};
+use vfio_user_wire::{Dialect, Frame, VersionData};
+
+use super::ProbeError;
+use crate::run::Timeouts;
+use crate::session::{Conversation, Deadline, Effect, Interrupt, Waited};
+use crate::target::{Discovered, Instance, Launcher, StartError};
+
+/// Starts sessions for questions.
+pub(super) struct Asker<'a> {
+    pub(super) dialect: &'static Dialect,
+    pub(super) launcher: &'a Launcher,
+    pub(super) timeouts: Timeouts,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// One session.
+pub(super) struct Question<'a> {
+    instance: Option<Instance>,
+    talk: Conversation<'a>,
+    launcher: &'a Launcher,
+    timeouts: Timeouts,
+}
+
+/// A successful reply.
+pub(super) struct Reply {
+    pub(super) payload: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+}
+
+/// Why a question has no answer.
+pub(super) enum Trouble {
+    /// The server's answer, or the lack of one.
+    Answer(String),
+    /// No question can be asked any more.
+    Stop(ProbeError),
+}
+
+pub(super) type Asked<T> = Result<T, Trouble>;
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Stop(error.into())
+    }
+}
+
+impl<'a> Asker<'a> {
+    /// A connected session, nothing sent.
+    pub(super) fn connect(&self) -> Result<Question<'a>, ProbeError> {
+        self.again(self.launcher.start()?)
+    }
+
+    /// A further session with a server.
+    pub(super) fn again(&self, mut instance: Instance) -> Result<Question<'a>, ProbeError> {
+        let connection = instance.connect(self.interrupt).map_err(|error| match error {
+            StartError::Interrupted => ProbeError::Interrupted,
+            other => other.into(),
+        })?;
+        let mut talk = Conversation::new(self.dialect, self.interrupt);
+        talk.add("a", connection);
+        Ok(Question { instance: Some(instance), talk, launcher: self.launcher, timeouts: self.timeouts })
+    }
+
+    /// Asks a group of questions in a session of its own; what goes wrong becomes a trouble.
+    pub(super) fn group(
+        &self,
+        name: &str,
+        found: &mut Discovered,
+        ask: impl FnOnce(&mut Question<'a>, &mut Discovered) -> Asked<()>,
+    ) -> Result<bool, ProbeError> {
+        let mut question = self.connect()?;
+        let asked = question.version().and_then(|_| ask(&mut question, found));
+        match asked {
+            Ok(()) => Ok(true),
+            Err(Trouble::Answer(why)) => {
+                found.troubles.push(format!("{name}: {why}"));
+                Ok(false)
+            }
+            Err(Trouble::Stop(error)) => Err(error),
+        }
+    }
+}
+
+impl Question<'_> {
+    /// VERSION, with all that a client can take; the reply's payload.
+    pub(super) fn version(&mut self) -> Asked<Vec<u8>> {
+        let mut capabilities = Map::new();
+        capabilities.insert("max_msg_fds".to_owned(), json!(16));
+        capabilities.insert("max_data_xfer_size".to_owned(), json!(1 << 20));
+        capabilities.insert("max_dma_maps".to_owned(), json!(65535));
+        capabilities.insert("pgsizes".to_owned(), json!(4096));
+        capabilities.insert("migration".to_owned(), json!({ "pgsize": 4096 }));
+        capabilities.insert("write_multiple".to_owned(), json!(true));
+        let mut payload = Version { major: 0, minor: 1 }.bytes().to_vec();
+        payload.extend(VersionData::with_capabilities(capabilities).bytes());
+        self.ok(VERSION.name, &payload, &[]).map(|reply| reply.payload)
+    }
+
+    /// Asks, and wants a successful reply.
+    pub(super) fn ok(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Reply> {
+        self.ask(name, payload, fds)?.map_err(|errno| Trouble::Answer(format!("{name} was refused with errno {errno}")))
+    }
+
+    /// Asks; the inner error is the errno of an error reply.
+    pub(super) fn ask(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Result<Reply, u32>> {
+        let Some((number, _)) = self.talk.dialect.command(name) else {
+            return Err(Trouble::Answer(format!("no {name} in this dialect")));
+        };
+        let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
+        let index = self.talk.expect(0, 0, 0, None, &frame, fds.len(), Effect::None);
+        let deadline = Deadline::after(self.timeouts.reply);
+        self.talk.send(0, &frame.bytes(), fds, &[], deadline)?;
+        let waited =
+            self.talk.pump(0, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
+        if waited == Waited::Interrupted {
+            return Err(Trouble::Stop(ProbeError::Interrupted));
+        }
+        let answer = self.talk.sent.get_mut(index).and_then(|sent| sent.answer.take());
+        match answer {
+            Some(answer) if answer.header.is_error() => Ok(Err(answer.header.error)),
+            Some(answer) => Ok(Ok(Reply { payload: answer.payload, fds: answer.fds })),
+            None if self.talk.ended(0).is_some() => Err(Trouble::Answer(format!("the connection ended on {name}"))),
+            None => {
+                Err(Trouble::Answer(format!("no answer to {name} within {:.1} s", self.timeouts.reply.as_secs_f64())))
+            }
+        }
+    }
+
+    /// How long something may take that need not happen.
+    pub(super) fn settle(&self) -> std::time::Duration {
+        self.timeouts.settle
+    }
+
+    /// The server; the session is closed.
+    pub(super) fn into_instance(mut self) -> Option<Instance> {
+        self.instance.take()
+    }
+
+    /// The server's process can be known.
+    pub(super) fn has_pid(&self) -> bool {
+        let by_socket = || self.talk.ends.first()?.connection.as_ref()?.peer_pid();
+        let pid = self
+            .instance
+            .as_ref()
+            .and_then(|instance| instance.process.as_ref())
+            .map(|process| process.pid())
+            .or_else(by_socket);
+        pid.is_some_and(|pid| crate::target::open_descriptors(pid).is_ok())
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.launcher.end(instance);
+        }
+    }
+}

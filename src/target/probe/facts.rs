@@ -1,0 +1,202 @@
+//! What follows from the answers, and from the device file.
+
+use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
+use vfio_user_wire::{irq, irq_info_flags, region};
+
+use crate::target::{DeviceFile, Discovered, Irq, Launcher, Region};
+
+/// Bytes that a scratch range must have to be of use.
+const SCRATCH: u64 = 64;
+
+pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: &mut Discovered) {
+    regions(found);
+    irqs(found);
+    if let Some(device) = device {
+        scratch(device, found);
+        actions(device, found);
+    } else {
+        for need in
+            ["scratch", "scratch-large", "mmap-scratch", "device-dma", "device-dma-read", "device-status", "device-irq"]
+        {
+            found.no(need, "no device file was given (--device FILE)");
+        }
+    }
+    if launcher.spawns() {
+        found.yes("spawned", &[]);
+    } else {
+        found.no("spawned", "the harness did not start the server");
+    }
+    if launcher.conventions() {
+        found.yes("conventions", &[]);
+    } else {
+        found.no(
+            "conventions",
+            "the target is not declared to follow the backend program conventions (--spawn without {socket} and {fd})",
+        );
+    }
+}
+
+fn regions(found: &mut Discovered) {
+    let all = found.regions.clone();
+    let is = |region: &&Region, flags: u32| region.size > 0 && region.flags & flags == flags;
+    let config =
+        all.iter().find(|region| region.index == region::CONFIG && region.size > 0 && region.flags & READ != 0);
+    if let Some(region) = config.or_else(|| all.iter().find(|region| is(region, READ))) {
+        found.yes("readable", &[("readable.region", u64::from(region.index)), ("readable.size", region.size)]);
+    }
+    if let Some(region) = all.iter().find(|region| region.size == 0) {
+        found.yes("absent-region", &[("absent.region", u64::from(region.index))]);
+    }
+    if let Some(region) = all.iter().find(|region| is(region, READ) && region.flags & WRITE == 0) {
+        found.yes("readonly", &[("readonly.region", u64::from(region.index)), ("readonly.size", region.size)]);
+    }
+    if let Some(region) = all.iter().find(|region| region.size > 0 && region.flags & READ == 0) {
+        found.yes("no-read", &[("writeonly.region", u64::from(region.index)), ("writeonly.size", region.size)]);
+    }
+    if let Some(region) = all.iter().find(|region| region.index >= region::COUNT) {
+        found.yes("device-region", &[("device.region", u64::from(region.index))]);
+    }
+    if let Some(region) = all.iter().find(|region| region.argsz > 32 && region.flags & CAPS != 0) {
+        found.yes(
+            "capabilities",
+            &[("capable.region", u64::from(region.index)), ("capable.argsz", u64::from(region.argsz))],
+        );
+    }
+    if let Some(region) = all.iter().find(|region| is(region, MMAP)) {
+        found.yes("mmap", &[("mmap.region", u64::from(region.index)), ("mmap.size", region.size)]);
+    }
+    if let Some(region) = all.iter().find(|region| is(region, MMAP) && region.sparse.is_none()) {
+        found.yes("mmap-whole", &[("whole.region", u64::from(region.index)), ("whole.size", region.size)]);
+    }
+    let sparse = all.iter().find_map(|region| {
+        Some((region, region.sparse.as_ref()?)).filter(|(region, areas)| is(region, MMAP) && !areas.is_empty())
+    });
+    if let Some((region, areas)) = sparse
+        && let Some((offset, length)) = areas.first()
+    {
+        let names = [
+            ("sparse.region", u64::from(region.index)),
+            ("sparse.offset", *offset),
+            ("sparse.length", *length),
+            ("sparse.areas", areas.len() as u64),
+        ];
+        found.yes("mmap-sparse", &names);
+    }
+}
+
+fn irqs(found: &mut Discovered) {
+    let all = found.irqs.clone();
+    let first = |test: &dyn Fn(&Irq) -> bool| all.iter().find(|irq| test(irq));
+    let has = |irq: &Irq, flags: u32| irq.count > 0 && irq.flags & flags == flags;
+    if let Some(irq) = first(&|irq| has(irq, irq_info_flags::MASKABLE | irq_info_flags::EVENTFD)) {
+        found
+            .yes("irq-maskable", &[("maskable.index", u64::from(irq.index)), ("maskable.count", u64::from(irq.count))]);
+    }
+    if let Some(irq) = first(&|irq| has(irq, irq_info_flags::EVENTFD) && irq.flags & irq_info_flags::MASKABLE == 0) {
+        found.yes("irq-unmaskable", &[("unmaskable.index", u64::from(irq.index))]);
+    }
+    if let Some(irq) = first(&|irq| has(irq, irq_info_flags::AUTOMASKED | irq_info_flags::EVENTFD)) {
+        found.yes("irq-automasked", &[("automasked.index", u64::from(irq.index))]);
+    }
+    if let Some(irq) = first(&|irq| has(irq, irq_info_flags::NORESIZE | irq_info_flags::EVENTFD) && irq.count >= 2) {
+        found
+            .yes("irq-noresize", &[("noresize.index", u64::from(irq.index)), ("noresize.count", u64::from(irq.count))]);
+    }
+    if let Some(irq) = first(&|irq| irq.count == 0) {
+        found.yes("irq-absent", &[("none.index", u64::from(irq.index))]);
+    }
+    if let Some(irq) = first(&|irq| irq.count > 0 && matches!(irq.index, irq::ERR | irq::REQ)) {
+        found.yes("irq-err", &[("err.index", u64::from(irq.index))]);
+    }
+}
+
+fn scratch(device: &DeviceFile, found: &mut Discovered) {
+    let usable: Vec<_> = device
+        .scratch
+        .iter()
+        .filter(|range| {
+            let region = found.regions.iter().find(|region| region.index == range.region);
+            region.is_some_and(|region| region.flags & (READ | WRITE) == READ | WRITE && range.end() <= region.size)
+        })
+        .cloned()
+        .collect();
+    if usable.is_empty() {
+        found.no("scratch", "the device file names no scratch range in a region that can be read and written");
+    }
+    let names = |prefix: &str, region: u32, offset: u64, length: u64| {
+        [
+            (format!("{prefix}.region"), u64::from(region)),
+            (format!("{prefix}.offset"), offset),
+            (format!("{prefix}.length"), length),
+        ]
+    };
+    let mut yes = |need: &str, prefix: &str, region: u32, offset: u64, length: u64| {
+        let names = names(prefix, region, offset, length);
+        let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        found.yes(need, &names);
+    };
+    if let Some(range) = usable.iter().find(|range| range.length >= SCRATCH) {
+        yes("scratch", "scratch", range.region, range.offset, range.length);
+    }
+    let most = found.limits().max_data_xfer_size;
+    match usable.iter().find(|range| range.length >= most) {
+        Some(range) => {
+            let names = names("large", range.region, range.offset, range.length);
+            let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            found.yes("scratch-large", &names);
+        }
+        None => found.no(
+            "scratch-large",
+            &format!("the device file names no scratch range of {most} bytes, the server's max_data_xfer_size"),
+        ),
+    }
+    let shared = usable.iter().find_map(|range| {
+        let region = found.regions.iter().find(|region| region.index == range.region && region.flags & MMAP != 0)?;
+        let areas = region.sparse.clone().unwrap_or_else(|| vec![(0, region.size)]);
+        let (offset, size) = areas
+            .into_iter()
+            .find(|(offset, size)| range.offset < offset.saturating_add(*size) && *offset < range.end())?;
+        let start = range.offset.max(offset);
+        let length = range.end().min(offset.saturating_add(size)) - start;
+        (length >= SCRATCH).then_some((range.region, start, length))
+    });
+    match shared {
+        Some((region, offset, length)) => {
+            let names = names("shared", region, offset, length);
+            let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            found.yes("mmap-scratch", &names);
+        }
+        None => found.no("mmap-scratch", "the device file names no scratch range that can be mapped"),
+    }
+}
+
+fn actions(device: &DeviceFile, found: &mut Discovered) {
+    if let Some(action) = &device.dma_write {
+        found.yes("device-dma", &[("dma.max", action.max_length)]);
+        if action.status.is_some() {
+            found.yes("device-status", &[]);
+        } else {
+            found.no("device-status", "the device file names no status register");
+        }
+    } else {
+        found.no("device-dma", "the device file does not say how to make the device write memory");
+    }
+    match device.dma_read.as_ref().and_then(|action| Some((action, action.result.as_ref()?))) {
+        Some((action, result)) => found.yes(
+            "device-dma-read",
+            &[
+                ("dma.max", action.max_length),
+                ("result.region", u64::from(result.region)),
+                ("result.offset", result.offset),
+            ],
+        ),
+        None => {
+            found.no("device-dma-read", "the device file does not say how to make the device read memory and show it")
+        }
+    }
+    if device.raise_irq.is_some() {
+        found.yes("device-irq", &[]);
+    } else {
+        found.no("device-irq", "the device file does not say how to raise an interrupt");
+    }
+}

@@ -1,0 +1,136 @@
+//! Asks a target what it offers.
+//!
+//! Each group of questions has a server of its own, so that one that kills the server leaves the others their answers.
+
+mod asker;
+mod dma;
+mod facts;
+mod irqs;
+mod regions;
+
+use std::io;
+
+use serde_json::Value;
+use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, Version};
+use vfio_user_wire::{Dialect, VersionData, device_info_flags};
+
+use self::asker::{Asker, Question};
+use super::{DeviceFile, Discovered, Launcher, StartError};
+use crate::case::NEEDS;
+use crate::run::Timeouts;
+use crate::session::{Deadline, Interrupt};
+
+/// Why nothing can be learnt of a target.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It cannot be started or reached.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It does not negotiate.
+    #[error("the server never negotiates: {0}")]
+    NoVersion(String),
+    /// A fault of ours.
+    #[error("could not ask the server: {0}")]
+    Ours(#[from] io::Error),
+    /// The user wants to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Asks everything.
+///
+/// # Errors
+/// Only where nothing can be learnt at all; a question that goes wrong is one of the `troubles`.
+pub fn probe(
+    dialect: &'static Dialect,
+    launcher: &Launcher,
+    device: Option<&DeviceFile>,
+    timeouts: Timeouts,
+    interrupt: &Interrupt,
+) -> Result<Discovered, ProbeError> {
+    let asker = Asker { dialect, launcher, timeouts, interrupt };
+    let mut found = Discovered { capabilities: Value::Null, ..Discovered::default() };
+    version(&asker, &mut found)?;
+    asker.group("DEVICE_GET_INFO", &mut found, device_info)?;
+    asker.group("DEVICE_GET_REGION_INFO", &mut found, regions::ask)?;
+    asker.group("DEVICE_GET_IRQ_INFO", &mut found, irqs::ask)?;
+    irqs::ask_triggers(&asker, &mut found)?;
+    dma::ask(&asker, &mut found)?;
+    reconnect(&asker, &mut found)?;
+    facts::conclude(launcher, device, &mut found);
+    for need in NEEDS {
+        found
+            .has
+            .entry(need.word.to_owned())
+            .or_insert_with(|| super::Has::No(format!("the target has no {}", need.meaning)));
+    }
+    Ok(found)
+}
+
+fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> {
+    let mut question = asker.connect()?;
+    let payload = question.version().map_err(|trouble| match trouble {
+        asker::Trouble::Answer(why) => ProbeError::NoVersion(why),
+        asker::Trouble::Stop(error) => error,
+    })?;
+    if let Some((version, data)) = Version::parse(&payload) {
+        found.version = Some((version.major, version.minor));
+        match VersionData::parse(data) {
+            Ok(data) => found.capabilities = Value::Object(data.object),
+            Err(error) => found.troubles.push(format!("VERSION: {error}")),
+        }
+    }
+    Ok(())
+}
+
+fn device_info(question: &mut Question<'_>, found: &mut Discovered) -> asker::Asked<()> {
+    let request = DeviceInfo { argsz: 16, ..DeviceInfo::default() };
+    let answer = question.ok(DEVICE_GET_INFO.name, request.bytes(), &[])?;
+    let Some((info, _)) = DeviceInfo::parse(&answer.payload) else {
+        return Err(asker::Trouble::Answer(format!(
+            "DEVICE_GET_INFO was answered with {} bytes of payload",
+            answer.payload.len()
+        )));
+    };
+    found.device_flags = Some(info.flags);
+    found.num_regions = info.num_regions;
+    found.num_irqs = info.num_irqs;
+    if info.flags & device_info_flags::PCI != 0 {
+        found.yes("pci", &[]);
+    }
+    found.no("no-reset", "the target has DEVICE_RESET");
+    if info.flags & device_info_flags::RESET != 0 {
+        found.yes("reset", &[]);
+    } else {
+        found.yes("no-reset", &[]);
+    }
+    Ok(())
+}
+
+/// Whether the server accepts again after a disconnect, or ends.
+fn reconnect(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> {
+    let mut question = asker.connect()?;
+    if question.version().is_err() {
+        return Ok(());
+    }
+    let Some(mut instance) = question.into_instance() else { return Ok(()) };
+    // With a server that runs already, the next connection can only be tried. Most servers that serve one session end
+    // at once; one that stays is asked without waiting long.
+    if let Some(process) = instance.process.as_mut() {
+        process.wait(Deadline::after(asker.timeouts.settle), asker.interrupt);
+    }
+    if instance.process.as_mut().is_some_and(|process| process.ended().is_some()) {
+        found.yes("exits", &[]);
+        found.no("reconnect", "the server ends after a disconnect");
+        asker.launcher.end(instance);
+        return Ok(());
+    }
+    let served = asker.again(instance).is_ok_and(|mut question| question.version().is_ok());
+    if served {
+        found.yes("reconnect", &[]);
+    } else {
+        found.no("reconnect", "the server does not serve a second client");
+    }
+    found.no("exits", "the server goes on after a disconnect");
+    Ok(())
+}

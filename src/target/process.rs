@@ -1,0 +1,220 @@
+//! A server's process, from its start to its certain end.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::session::{Deadline, Interrupt, wait};
+use crate::verdict::Exit;
+
+/// How much of what a server prints is kept.
+const KEPT_OUTPUT: usize = 1 << 20;
+/// How long a server has to end after SIGTERM.
+const GRACE: Duration = Duration::from_millis(1000);
+
+/// A server's process, in a process group of its own, killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    pidfd: OwnedFd,
+    output: Arc<Mutex<Vec<u8>>>,
+    /// Says that the output's end was seen.
+    finished: mpsc::Receiver<()>,
+    exit: Option<Exit>,
+}
+
+impl Process {
+    /// Starts `arguments[0]` without a shell. `inherit` stays open in it under its own number.
+    ///
+    /// # Errors
+    /// Those of the start itself: ENOENT for a command that does not exist.
+    pub fn start(arguments: &[String], inherit: Option<BorrowedFd<'_>>) -> io::Result<Process> {
+        let Some((program, arguments)) = arguments.split_first() else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        let (reading, writing) = io::pipe()?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(writing.try_clone()?).stderr(writing).process_group(0);
+        let inherited = inherit.map(|fd| fd.as_raw_fd());
+        // SAFETY: between fork and exec only prctl and fcntl are called, which are async-signal-safe; the descriptor is
+        // kept open by the caller's borrow until start returns.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if let Some(fd) = inherited {
+                    Errno::result(libc::fcntl(fd, libc::F_SETFD, 0))?;
+                }
+                Ok(())
+            });
+        }
+        let child = command.spawn()?;
+        drop(command);
+        let pidfd = pidfd(child.id())?;
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&output);
+        let (finish, finished) = mpsc::channel();
+        std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
+            keep(reading, &kept);
+            // Nobody listens where the process was dropped.
+            let _ = finish.send(());
+        })?;
+        Ok(Process { child, pidfd, output, finished, exit: None })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or(-1)
+    }
+
+    /// Readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// How it ended, if it has, without waiting.
+    pub fn ended(&mut self) -> Option<Exit> {
+        if self.exit.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.exit = Some(status.signal().map_or_else(|| Exit::Status(status.code().unwrap_or(-1)), Exit::Signal));
+        }
+        self.exit
+    }
+
+    /// The kernel is taking it down already (PF_EXITING): its descriptors are closed before its end shows.
+    pub fn is_ending(&self) -> bool {
+        const PF_EXITING: u64 = 0x4;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // Behind the name in parentheses, which may hold anything: state, ppid, pgrp, session, tty, tpgid, flags.
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let state = fields.next().unwrap_or_default();
+        let flags = fields.nth(5).and_then(|flags| flags.parse::<u64>().ok()).unwrap_or(0);
+        matches!(state, "Z" | "X") || flags & PF_EXITING != 0
+    }
+
+    /// How it ended, waiting until it does or the deadline passes.
+    pub fn wait(&mut self, deadline: Deadline, interrupt: &Interrupt) -> Option<Exit> {
+        if self.ended().is_none() {
+            // An error of poll(2) here would show in the next wait as well, which reports it.
+            let _ = wait(&[(self.pidfd.as_fd(), PollFlags::POLLIN)], deadline, interrupt);
+        }
+        self.ended()
+    }
+
+    /// What it printed, to standard output and standard error, up to the output's end or the deadline.
+    pub fn output(&mut self, deadline: Deadline) -> String {
+        // The end, a passed deadline, and a thread that sent before: what is there is all there is to have.
+        let _ = self.finished.recv_timeout(deadline.left());
+        String::from_utf8_lossy(&self.output.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Sends a signal to it.
+    ///
+    /// # Errors
+    /// ESRCH where it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        nix::sys::signal::kill(Pid::from_raw(self.pid()), signal).map_err(Into::into)
+    }
+
+    /// SIGTERM, grace, SIGKILL for its whole group, and the wait for its end.
+    fn finish(&mut self) {
+        let group = Pid::from_raw(self.pid());
+        if self.ended().is_none() {
+            // ESRCH where it ended meanwhile.
+            let _ = killpg(group, Signal::SIGTERM);
+            let deadline = Deadline::after(GRACE);
+            while self.ended().is_none() && !deadline.passed() {
+                let mut fds = [nix::poll::PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+                if nix::poll::poll(&mut fds, deadline.poll_timeout()).is_err_and(|error| error != Errno::EINTR) {
+                    break;
+                }
+            }
+        }
+        // Whatever it left behind in its group goes as well.
+        let _ = killpg(group, Signal::SIGKILL);
+        if self.exit.is_none() {
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Ends processes off the critical path.
+#[derive(Debug)]
+pub struct Reaper {
+    sender: Option<mpsc::Sender<Process>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reaper {
+    /// Starts its thread.
+    ///
+    /// # Errors
+    /// Where no thread can be had.
+    pub fn new() -> io::Result<Reaper> {
+        let (sender, receiver) = mpsc::channel::<Process>();
+        let thread =
+            std::thread::Builder::new().name("reaper".to_owned()).spawn(move || receiver.into_iter().for_each(drop))?;
+        Ok(Reaper { sender: Some(sender), thread: Some(thread) })
+    }
+
+    /// Ends `process` soon.
+    pub fn end(&self, process: Process) {
+        if let Some(sender) = &self.sender {
+            // Sent back and dropped here where the thread is gone, which ends it just as well.
+            let _ = sender.send(process);
+        }
+    }
+}
+
+impl Drop for Reaper {
+    /// Waits until every process has ended.
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn keep(mut reading: io::PipeReader, kept: &Mutex<Vec<u8>>) {
+    let mut chunk = [0u8; 8192];
+    while let Ok(read) = reading.read(&mut chunk) {
+        if read == 0 {
+            return;
+        }
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = KEPT_OUTPUT.saturating_sub(kept.len());
+        kept.extend_from_slice(chunk.get(..read.min(room)).unwrap_or_default());
+    }
+}
+
+fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0 as libc::c_long) };
+    let fd = Errno::result(fd)?;
+    // SAFETY: the kernel has just made this descriptor for this process, and nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::Other))?) })
+}
+
+/// How many descriptors a process has open.
+///
+/// # Errors
+/// Those of reading /proc: EACCES for a process of another user.
+pub fn open_descriptors(pid: i32) -> io::Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}

@@ -1,0 +1,218 @@
+//! Pinned expectations: what is known to be wrong with a server, so that a run fails only where something changes.
+
+use globset::{Glob, GlobMatcher};
+use serde::{Deserialize, Serialize};
+
+use super::comparison::observations;
+use super::{CaseRecord, CaseResult, Class, Evidence, Finding};
+
+/// What was observed, as an expectation names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Observed {
+    /// A violation that shows in what was received; pinned, any violation.
+    Violation,
+    /// A note.
+    Note,
+    /// The server's process ended.
+    Crashed,
+    /// Nothing came before the deadline.
+    Silent,
+    /// The server closed the connection.
+    Closed,
+    /// A deadline passed once and did not pass again.
+    Inconclusive,
+}
+
+impl Observed {
+    /// What a finding is, in the words of expectations.
+    pub fn of(finding: &Finding) -> Observed {
+        match (finding.class, finding.evidence) {
+            (Class::Note, _) => Observed::Note,
+            (Class::Violation, Evidence::Received) => Observed::Violation,
+            (Class::Violation, Evidence::Closed) => Observed::Closed,
+            (Class::Violation, Evidence::Exited) => Observed::Crashed,
+            (Class::Violation, Evidence::Deadline) => Observed::Silent,
+        }
+    }
+
+    /// Whether `seen` is what this one, pinned, stands for.
+    pub fn admits(self, seen: Observed) -> bool {
+        self == seen
+            || self == Observed::Violation && matches!(seen, Observed::Crashed | Observed::Silent | Observed::Closed)
+    }
+}
+
+impl std::fmt::Display for Observed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Observed::Violation => "violation",
+            Observed::Note => "note",
+            Observed::Crashed => "crashed",
+            Observed::Silent => "silent",
+            Observed::Closed => "closed",
+            Observed::Inconclusive => "inconclusive",
+        })
+    }
+}
+
+/// One entry: what is known of some cases and one requirement.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// The cases' name, with globs.
+    pub case: String,
+    /// The requirement's id; `None` only for an inconclusive case.
+    pub requirement: Option<String>,
+    /// What was observed.
+    pub outcome: Observed,
+    /// Why this is known.
+    pub reason: String,
+    /// Where more is written of it.
+    pub link: Option<String>,
+    matcher: GlobMatcher,
+}
+
+impl Expectation {
+    /// Whether the entry speaks of this case.
+    pub fn covers(&self, case: &str) -> bool {
+        self.case == case || self.matcher.is_match(case)
+    }
+}
+
+/// A file of pinned expectations.
+#[derive(Debug, Clone, Default)]
+pub struct Expectations {
+    /// Which target it is about, for people.
+    pub target: Option<String>,
+    /// The entries, in the order of the file.
+    pub entries: Vec<Expectation>,
+    pub(super) strict: bool,
+}
+
+/// What is wrong with a file of expectations.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpectationError {
+    /// It is not the TOML that it should be.
+    #[error("{file}: {error}")]
+    Toml {
+        /// The file.
+        file: String,
+        /// What is wrong, with the line.
+        error: Box<toml::de::Error>,
+    },
+    /// An entry makes no sense.
+    #[error("{file}: [[expect]] number {number} ({case}): {message}")]
+    Entry {
+        /// The file.
+        file: String,
+        /// Which one, from 1.
+        number: usize,
+        /// Its case.
+        case: String,
+        /// What is wrong with it; it names the key.
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    target: Option<String>,
+    #[serde(default)]
+    expect: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    case: String,
+    requirement: Option<String>,
+    outcome: Observed,
+    reason: String,
+    link: Option<String>,
+}
+
+impl Expectations {
+    /// Reads the text of the file `name`.
+    pub fn parse(name: &str, text: &str) -> Result<Expectations, ExpectationError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| ExpectationError::Toml { file: name.to_owned(), error: Box::new(error) })?;
+        let mut entries = Vec::new();
+        for (n, entry) in file.expect.into_iter().enumerate() {
+            let wrong = |message: String| ExpectationError::Entry {
+                file: name.to_owned(),
+                number: n + 1,
+                case: entry.case.clone(),
+                message,
+            };
+            if entry.reason.trim().is_empty() {
+                return Err(wrong("reason: it is empty; say why this is known".to_owned()));
+            }
+            if entry.requirement.is_none() && entry.outcome != Observed::Inconclusive {
+                return Err(wrong(format!(
+                    "requirement: it is missing; only an inconclusive case goes without ({})",
+                    entry.outcome
+                )));
+            }
+            let matcher =
+                Glob::new(&entry.case).map_err(|error| wrong(format!("case: {}", error.kind())))?.compile_matcher();
+            entries.push(Expectation {
+                case: entry.case,
+                requirement: entry.requirement,
+                outcome: entry.outcome,
+                reason: entry.reason,
+                link: entry.link,
+                matcher,
+            });
+        }
+        Ok(Expectations { target: file.target, entries, strict: false })
+    }
+
+    /// With `strict`, a note needs a pin as a violation does.
+    pub fn with_strict(mut self, strict: bool) -> Expectations {
+        self.strict = strict;
+        self
+    }
+
+    /// Without the entries that speak only of cases that exist and were not `selected`: a run of a part of the cases
+    /// says nothing about them. An entry that matches none of `all` stays, and is reported.
+    pub fn restricted(mut self, all: &[String], selected: &[String]) -> Expectations {
+        self.entries.retain(|entry| {
+            selected.iter().any(|case| entry.covers(case)) || !all.iter().any(|case| entry.covers(case))
+        });
+        self
+    }
+}
+
+/// A file that pins all that these cases show, each entry waiting for its reason. A case in error is our fault and
+/// cannot be pinned.
+pub fn draft(cases: &[CaseRecord]) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let mut text = String::from(
+        "# What this server is known to do wrong. A run with --expect and this file fails only where something \
+         changes.\n",
+    );
+    let mut drafted = Vec::new();
+    for case in cases.iter().filter(|case| case.result != CaseResult::Error) {
+        for observation in observations(case).into_iter().filter(|observation| observation.observed != Observed::Note) {
+            // Steps of one case may miss one requirement in the same way.
+            let entry = (case.name.as_str(), observation.requirement.clone(), observation.observed);
+            if drafted.contains(&entry) {
+                continue;
+            }
+            text.push_str("\n[[expect]]\n");
+            text.push_str(&format!("case = {}\n", quoted(&globset::escape(&case.name))));
+            if let Some(requirement) = &observation.requirement {
+                text.push_str(&format!("requirement = {}\n", quoted(requirement)));
+            }
+            text.push_str(&format!("outcome = \"{}\"\n", observation.observed));
+            text.push_str(&format!("reason = {}\n", quoted(&format!("not explained yet: {}", observation.detail))));
+            drafted.push(entry);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "expectation_tests.rs"]
+mod tests;

@@ -1,0 +1,258 @@
+use pretty_assertions::assert_eq;
+
+use super::*;
+use crate::verdict::{Comparison, Drift};
+
+const PINS: &str = r#"
+target = "gpio 0.1.7"
+
+[[expect]]
+case = "header.surplus/*"
+requirement = "HDR-19"
+outcome = "crashed"
+reason = "slice out of range"
+link = "https://example.org/1"
+"#;
+
+fn pins(text: &str) -> Expectations {
+    Expectations::parse("pins.toml", text).unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    Expectations::parse("pins.toml", text).unwrap_err().to_string()
+}
+
+fn case(name: &str, result: CaseResult, findings: Vec<Finding>) -> CaseRecord {
+    CaseRecord {
+        name: name.to_owned(),
+        parameters: Vec::new(),
+        file: "cases/header/surplus.case".to_owned(),
+        line: 1,
+        result,
+        reason: None,
+        requirements: vec!["HDR-19".to_owned()],
+        attempts: Vec::new(),
+        checks: Vec::new(),
+        findings,
+        replay: String::new(),
+        transcript: Vec::new(),
+        stderr: String::new(),
+    }
+}
+
+fn found(requirement: &str, class: Class, evidence: Evidence) -> Finding {
+    Finding {
+        requirement: requirement.to_owned(),
+        class,
+        policy: Vec::new(),
+        expected: "an error".to_owned(),
+        actual: "something else".to_owned(),
+        step: 1,
+        line: 2,
+        message: None,
+        field: None,
+        evidence,
+        seen: None,
+    }
+}
+
+fn crash(name: &str) -> CaseRecord {
+    case(name, CaseResult::Fail, vec![found("HDR-19", Class::Violation, Evidence::Exited)])
+}
+
+fn because(mut case: CaseRecord, reason: &str) -> CaseRecord {
+    case.reason = Some(reason.to_owned());
+    case
+}
+
+fn sentences(comparison: &Comparison) -> Vec<String> {
+    comparison.drift.iter().map(Drift::to_string).collect()
+}
+
+#[test]
+fn what_is_pinned_is_met_in_every_case_that_the_glob_names() {
+    let comparison = pins(PINS).compare(&[crash("header.surplus/DMA_MAP"), crash("header.surplus/DMA_UNMAP")]);
+    assert_eq!(comparison.drift, []);
+    assert_eq!(comparison.met.len(), 2);
+    assert_eq!(comparison.met[0].reason, "slice out of range");
+    assert!(comparison.pin("header.surplus/DMA_MAP", Some("HDR-19"), Observed::Crashed).is_some());
+}
+
+#[test]
+fn a_glob_is_met_where_some_of_its_cases_show_it() {
+    let cases = [crash("header.surplus/DMA_MAP"), case("header.surplus/VERSION", CaseResult::Pass, Vec::new())];
+    assert_eq!(pins(PINS).compare(&cases).drift, []);
+}
+
+#[test]
+fn violation_stands_for_any_violation() {
+    let pins = pins(&PINS.replace("crashed", "violation"));
+    for evidence in [Evidence::Received, Evidence::Closed, Evidence::Exited, Evidence::Deadline] {
+        let cases = [case("header.surplus/A", CaseResult::Fail, vec![found("HDR-19", Class::Violation, evidence)])];
+        assert_eq!(pins.compare(&cases).drift, []);
+    }
+}
+
+#[test]
+fn a_violation_that_is_not_pinned_drifts() {
+    let other = case("version.cut", CaseResult::Fail, vec![found("VER-02", Class::Violation, Evidence::Received)]);
+    let comparison = pins(PINS).compare(&[crash("header.surplus/A"), other]);
+    assert_eq!(
+        sentences(&comparison),
+        ["version.cut: \"violation\" on VER-02 is not pinned: expected an error, got something else"]
+    );
+}
+
+#[test]
+fn a_violation_of_another_requirement_in_a_pinned_case_drifts() {
+    let mut both = crash("header.surplus/A");
+    both.findings.push(found("HDR-20", Class::Violation, Evidence::Received));
+    assert!(
+        matches!(&pins(PINS).compare(&[both]).drift[..], [Drift::Unexpected { requirement: Some(id), .. }] if id == "HDR-20")
+    );
+}
+
+#[test]
+fn inconclusive_and_error_cases_drift() {
+    let cases = [
+        crash("header.surplus/A"),
+        because(case("irq.late", CaseResult::Inconclusive, Vec::new()), "silent in 1 of 3"),
+        because(case("irq.odd", CaseResult::Error, Vec::new()), "no such procedure"),
+    ];
+    assert_eq!(
+        sentences(&pins(PINS).compare(&cases)),
+        [
+            "irq.late: \"inconclusive\" is not pinned: silent in 1 of 3",
+            "irq.odd: the case is in error, which cannot be pinned: no such procedure",
+        ]
+    );
+}
+
+#[test]
+fn an_inconclusive_case_can_be_pinned_without_a_requirement() {
+    let pins = pins("[[expect]]\ncase = \"irq.late\"\noutcome = \"inconclusive\"\nreason = \"slow\"\n");
+    let comparison = pins.compare(&[case("irq.late", CaseResult::Inconclusive, Vec::new())]);
+    assert_eq!((comparison.met.len(), comparison.drift.len()), (1, 0));
+}
+
+#[test]
+fn another_outcome_than_the_pinned_one_drifts_once() {
+    let silent =
+        case("header.surplus/A", CaseResult::Fail, vec![found("HDR-19", Class::Violation, Evidence::Deadline)]);
+    assert_eq!(
+        sentences(&pins(PINS).compare(&[silent])),
+        ["header.surplus/A: \"silent\" on HDR-19 where \"crashed\" is pinned: expected an error, got something else"]
+    );
+    let better = case("header.surplus/A", CaseResult::Pass, vec![found("HDR-19", Class::Note, Evidence::Received)]);
+    assert_eq!(
+        sentences(&pins(PINS).compare(&[better])),
+        ["header.surplus/A: \"note\" on HDR-19 where \"crashed\" is pinned: expected an error, got something else"]
+    );
+}
+
+#[test]
+fn an_entry_whose_case_passes_drifts() {
+    let cases = [case("header.surplus/A", CaseResult::Pass, Vec::new())];
+    assert_eq!(
+        sentences(&pins(PINS).compare(&cases)),
+        ["header.surplus/*: \"crashed\" on HDR-19 is pinned and no longer seen: take the entry out"]
+    );
+}
+
+#[test]
+fn an_entry_whose_case_is_skipped_drifts() {
+    let cases = [because(case("header.surplus/A", CaseResult::Skip, Vec::new()), "the target has no region")];
+    assert_eq!(
+        sentences(&pins(PINS).compare(&cases)),
+        [
+            "header.surplus/*: the entry on HDR-19 could not be compared, since the case was skipped: the target has no region"
+        ]
+    );
+}
+
+#[test]
+fn an_entry_that_matches_no_case_drifts() {
+    assert_eq!(
+        sentences(&pins(PINS).compare(&[case("version.cut", CaseResult::Pass, Vec::new())])),
+        ["header.surplus/*: the entry on HDR-19 matches no case: is the name right?"]
+    );
+}
+
+#[test]
+fn an_entry_about_cases_that_were_not_selected_is_left_out() {
+    let (surplus, cut) = ("header.surplus/A".to_owned(), "version.cut".to_owned());
+    let restricted = pins(PINS).restricted(&[surplus.clone(), cut.clone()], std::slice::from_ref(&cut));
+    assert_eq!(restricted.entries.len(), 0);
+    assert_eq!(pins(PINS).restricted(&[surplus.clone(), cut.clone()], &[surplus]).entries.len(), 1);
+    assert_eq!(pins(PINS).restricted(std::slice::from_ref(&cut), std::slice::from_ref(&cut)).entries.len(), 1);
+}
+
+#[test]
+fn a_note_needs_no_pin_unless_strict() {
+    let note = || case("version.cut", CaseResult::Pass, vec![found("VER-02", Class::Note, Evidence::Received)]);
+    assert_eq!(pins("").compare(&[note()]).drift, []);
+    assert_eq!(pins("").with_strict(true).compare(&[note()]).drift.len(), 1);
+    let pinned =
+        pins("[[expect]]\ncase = \"version.cut\"\nrequirement = \"VER-02\"\noutcome = \"note\"\nreason = \"-\"\n");
+    assert_eq!(pinned.compare(&[note()]).met.len(), 1);
+    assert_eq!(pinned.compare(&[case("version.cut", CaseResult::Pass, Vec::new())]).drift.len(), 1);
+}
+
+#[test]
+fn a_note_beside_the_pinned_violation_does_not_drift() {
+    let mut both = crash("header.surplus/A");
+    both.findings.insert(0, found("HDR-19", Class::Note, Evidence::Received));
+    assert_eq!(pins(PINS).compare(&[both]).drift, []);
+}
+
+#[test]
+fn a_draft_of_a_run_is_met_by_that_run() {
+    let mut two = crash("header.surplus/a*[b]\"c\"");
+    two.findings.push(found("HDR-20", Class::Violation, Evidence::Closed));
+    two.findings.push(found("HDR-21", Class::Note, Evidence::Received));
+    let cases =
+        [two, case("irq.late", CaseResult::Inconclusive, Vec::new()), case("other", CaseResult::Pass, Vec::new())];
+    let text = draft(&cases);
+    let comparison = pins(&text).compare(&cases);
+    assert_eq!(comparison.drift, [], "{text}");
+    assert_eq!(comparison.met.len(), 3, "{text}");
+}
+
+#[test]
+fn a_draft_reads_like_a_file_that_was_written_by_hand() {
+    assert_eq!(
+        draft(&[crash("header.surplus/DMA_MAP")]),
+        "\
+# What this server is known to do wrong. A run with --expect and this file fails only where something changes.
+
+[[expect]]
+case = \"header.surplus/DMA_MAP\"
+requirement = \"HDR-19\"
+outcome = \"crashed\"
+reason = \"not explained yet: expected an error, got something else\"
+"
+    );
+}
+
+#[test]
+fn a_file_with_a_mistake_is_refused_with_its_place() {
+    let error = refusal(&PINS.replace("outcome =", "outcom ="));
+    assert!(
+        error.starts_with("pins.toml: TOML parse error at line 7") && error.contains("unknown field `outcom`"),
+        "{error}"
+    );
+    let error = refusal(&PINS.replace("\"crashed\"", "\"crash\""));
+    assert!(error.contains("unknown variant `crash`, expected one of `violation`, `note`, `crashed`"), "{error}");
+    let error = refusal(&PINS.replace("reason = \"slice out of range\"\n", ""));
+    assert!(error.contains("missing field `reason`"), "{error}");
+    assert_eq!(
+        refusal(&PINS.replace("slice out of range", " ")),
+        "pins.toml: [[expect]] number 1 (header.surplus/*): reason: it is empty; say why this is known"
+    );
+    assert_eq!(
+        refusal(&PINS.replace("requirement = \"HDR-19\"\n", "")),
+        "pins.toml: [[expect]] number 1 (header.surplus/*): requirement: it is missing; only an inconclusive case goes without (crashed)"
+    );
+    let error = refusal(&PINS.replace("surplus/*", "surplus/["));
+    assert!(error.starts_with("pins.toml: [[expect]] number 1 (header.surplus/[): case: "), "{error}");
+}

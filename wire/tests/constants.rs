@@ -1,0 +1,131 @@
+//! Our numbers against the kernel's, as bindgen read them from `linux/vfio.h`.
+#![allow(clippy::unwrap_used, reason = "a test, helpers included")]
+
+use pretty_assertions::assert_eq;
+use vfio_bindings::bindings::vfio;
+use vfio_user_wire::{
+    Layout, device_info_flags, irq, irq_info_flags, irq_set_flags, message, region, region_capability,
+    region_info_flags,
+};
+
+/// Every constant of `wire/src/constants.rs`: its module and name, our value, the kernel's.
+const CONSTANTS: &[(&str, &str, u32, u32)] = &[
+    ("region", "BAR0", region::BAR0, vfio::VFIO_PCI_BAR0_REGION_INDEX),
+    ("region", "BAR5", region::BAR5, vfio::VFIO_PCI_BAR5_REGION_INDEX),
+    ("region", "ROM", region::ROM, vfio::VFIO_PCI_ROM_REGION_INDEX),
+    ("region", "CONFIG", region::CONFIG, vfio::VFIO_PCI_CONFIG_REGION_INDEX),
+    ("region", "VGA", region::VGA, vfio::VFIO_PCI_VGA_REGION_INDEX),
+    ("region", "COUNT", region::COUNT, vfio::VFIO_PCI_NUM_REGIONS),
+    ("irq", "INTX", irq::INTX, vfio::VFIO_PCI_INTX_IRQ_INDEX),
+    ("irq", "MSI", irq::MSI, vfio::VFIO_PCI_MSI_IRQ_INDEX),
+    ("irq", "MSIX", irq::MSIX, vfio::VFIO_PCI_MSIX_IRQ_INDEX),
+    ("irq", "ERR", irq::ERR, vfio::VFIO_PCI_ERR_IRQ_INDEX),
+    ("irq", "REQ", irq::REQ, vfio::VFIO_PCI_REQ_IRQ_INDEX),
+    ("irq", "COUNT", irq::COUNT, vfio::VFIO_PCI_NUM_IRQS),
+    ("device_info_flags", "RESET", device_info_flags::RESET, vfio::VFIO_DEVICE_FLAGS_RESET),
+    ("device_info_flags", "PCI", device_info_flags::PCI, vfio::VFIO_DEVICE_FLAGS_PCI),
+    ("region_info_flags", "READ", region_info_flags::READ, vfio::VFIO_REGION_INFO_FLAG_READ),
+    ("region_info_flags", "WRITE", region_info_flags::WRITE, vfio::VFIO_REGION_INFO_FLAG_WRITE),
+    ("region_info_flags", "MMAP", region_info_flags::MMAP, vfio::VFIO_REGION_INFO_FLAG_MMAP),
+    ("region_info_flags", "CAPS", region_info_flags::CAPS, vfio::VFIO_REGION_INFO_FLAG_CAPS),
+    ("region_capability", "SPARSE_MMAP", region_capability::SPARSE_MMAP as u32, vfio::VFIO_REGION_INFO_CAP_SPARSE_MMAP),
+    ("region_capability", "TYPE", region_capability::TYPE as u32, vfio::VFIO_REGION_INFO_CAP_TYPE),
+    ("irq_info_flags", "EVENTFD", irq_info_flags::EVENTFD, vfio::VFIO_IRQ_INFO_EVENTFD),
+    ("irq_info_flags", "MASKABLE", irq_info_flags::MASKABLE, vfio::VFIO_IRQ_INFO_MASKABLE),
+    ("irq_info_flags", "AUTOMASKED", irq_info_flags::AUTOMASKED, vfio::VFIO_IRQ_INFO_AUTOMASKED),
+    ("irq_info_flags", "NORESIZE", irq_info_flags::NORESIZE, vfio::VFIO_IRQ_INFO_NORESIZE),
+    ("irq_set_flags", "DATA_NONE", irq_set_flags::DATA_NONE, vfio::VFIO_IRQ_SET_DATA_NONE),
+    ("irq_set_flags", "DATA_BOOL", irq_set_flags::DATA_BOOL, vfio::VFIO_IRQ_SET_DATA_BOOL),
+    ("irq_set_flags", "DATA_EVENTFD", irq_set_flags::DATA_EVENTFD, vfio::VFIO_IRQ_SET_DATA_EVENTFD),
+    ("irq_set_flags", "ACTION_MASK", irq_set_flags::ACTION_MASK, vfio::VFIO_IRQ_SET_ACTION_MASK),
+    ("irq_set_flags", "ACTION_UNMASK", irq_set_flags::ACTION_UNMASK, vfio::VFIO_IRQ_SET_ACTION_UNMASK),
+    ("irq_set_flags", "ACTION_TRIGGER", irq_set_flags::ACTION_TRIGGER, vfio::VFIO_IRQ_SET_ACTION_TRIGGER),
+    ("irq_set_flags", "DATA_MASK", irq_set_flags::DATA_MASK, vfio::VFIO_IRQ_SET_DATA_TYPE_MASK),
+    ("irq_set_flags", "ACTION_MASK_ALL", irq_set_flags::ACTION_MASK_ALL, vfio::VFIO_IRQ_SET_ACTION_TYPE_MASK),
+];
+
+#[test]
+fn every_constant_has_the_kernels_value() {
+    for (module, name, ours, kernel) in CONSTANTS {
+        assert_eq!(ours, kernel, "{module}::{name}");
+    }
+}
+
+#[test]
+fn no_constant_is_left_out() {
+    let mut module = "";
+    let mut declared = Vec::new();
+    for line in include_str!("../src/constants.rs").lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("pub mod ") {
+            module = rest.trim_end_matches([' ', '{']);
+        } else if let Some(rest) = line.strip_prefix("pub const ") {
+            declared.push((module, rest.split(':').next().unwrap_or_default()));
+        }
+    }
+    let compared: Vec<(&str, &str)> = CONSTANTS.iter().map(|(module, name, ..)| (*module, *name)).collect();
+    assert_eq!(declared, compared);
+}
+
+/// The bits that a layout names, against the kernel's; `bits` must be all of them, but for groups of several bits.
+fn bits_match(layout: &Layout, bits: &[(&str, u32)]) {
+    let field = layout.field("flags").unwrap();
+    let single: Vec<(&str, u64)> =
+        field.bits.iter().filter(|bit| bit.mask.is_power_of_two()).map(|bit| (bit.name, bit.mask)).collect();
+    let expected: Vec<(&str, u64)> = bits.iter().map(|(name, mask)| (*name, u64::from(*mask))).collect();
+    assert_eq!(single, expected, "{}", layout.name);
+    let all = expected.iter().fold(0, |all, (_, mask)| all | mask);
+    for bit in field.bits {
+        assert_eq!(bit.mask & !all, 0, "{}.{} has a bit that no single name stands for", layout.name, bit.name);
+    }
+}
+
+#[test]
+fn the_bits_of_the_flags_fields_are_the_kernels() {
+    bits_match(
+        &message::DeviceInfo::LAYOUT,
+        &[("reset", vfio::VFIO_DEVICE_FLAGS_RESET), ("pci", vfio::VFIO_DEVICE_FLAGS_PCI)],
+    );
+    bits_match(
+        &message::RegionInfo::LAYOUT,
+        &[
+            ("read", vfio::VFIO_REGION_INFO_FLAG_READ),
+            ("write", vfio::VFIO_REGION_INFO_FLAG_WRITE),
+            ("mmap", vfio::VFIO_REGION_INFO_FLAG_MMAP),
+            ("caps", vfio::VFIO_REGION_INFO_FLAG_CAPS),
+        ],
+    );
+    bits_match(
+        &message::IrqInfo::LAYOUT,
+        &[
+            ("eventfd", vfio::VFIO_IRQ_INFO_EVENTFD),
+            ("maskable", vfio::VFIO_IRQ_INFO_MASKABLE),
+            ("automasked", vfio::VFIO_IRQ_INFO_AUTOMASKED),
+            ("noresize", vfio::VFIO_IRQ_INFO_NORESIZE),
+        ],
+    );
+    bits_match(
+        &message::IrqSet::LAYOUT,
+        &[
+            ("none", vfio::VFIO_IRQ_SET_DATA_NONE),
+            ("bool", vfio::VFIO_IRQ_SET_DATA_BOOL),
+            ("eventfd", vfio::VFIO_IRQ_SET_DATA_EVENTFD),
+            ("mask", vfio::VFIO_IRQ_SET_ACTION_MASK),
+            ("unmask", vfio::VFIO_IRQ_SET_ACTION_UNMASK),
+            ("trigger", vfio::VFIO_IRQ_SET_ACTION_TRIGGER),
+        ],
+    );
+}
+
+#[test]
+fn the_structs_that_vfio_shares_with_the_protocol_have_the_kernels_sizes() {
+    assert_eq!(message::DeviceInfo::LAYOUT.size, std::mem::offset_of!(vfio::vfio_device_info, cap_offset));
+    assert_eq!(message::RegionInfo::LAYOUT.size, size_of::<vfio::vfio_region_info>());
+    assert_eq!(message::IrqInfo::LAYOUT.size, size_of::<vfio::vfio_irq_info>());
+    assert_eq!(message::IrqSet::LAYOUT.size, std::mem::offset_of!(vfio::vfio_irq_set, data));
+    assert_eq!(vfio_user_wire::CapabilityHeader::LAYOUT.size, size_of::<vfio::vfio_info_cap_header>());
+    assert_eq!(vfio_user_wire::SparseArea::LAYOUT.size, size_of::<vfio::vfio_region_sparse_mmap_area>());
+    assert_eq!(
+        vfio_user_wire::CapabilityHeader::LAYOUT.size + vfio_user_wire::RegionType::LAYOUT.size,
+        size_of::<vfio::vfio_region_info_cap_type>()
+    );
+}
