@@ -8,7 +8,7 @@ use vfio_user_wire::Frame;
 use vfio_user_wire::message::VERSION;
 
 use super::{Bench, Outcome};
-use crate::session::{Conversation, Deadline, Effect};
+use crate::session::{Conversation, Deadline, Effect, Origin};
 use crate::target::{Instance, StartError};
 use crate::verdict::Evidence;
 
@@ -109,7 +109,7 @@ pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Resu
         return Ok(Err("no VERSION in this dialect".to_owned()));
     };
     let frame = Frame::command(talk.fresh_id(end), number, vec![0; 4]);
-    let index = talk.expect(end, 0, 0, None, &frame, 0, Effect::None);
+    let index = talk.expect(end, Origin::default(), &frame, 0, Effect::None);
     let deadline = Deadline::after(bench.timeouts.reply);
     talk.send(end, &frame.bytes(), &[], &[], deadline)?;
     talk.pump(end, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;

@@ -188,7 +188,7 @@ impl Connection {
     }
 
     /// The next message that is whole, without waiting.
-    pub fn next(&mut self) -> Option<Incoming> {
+    pub fn take_message(&mut self) -> Option<Incoming> {
         match Frame::split(&self.inbox, self.limit) {
             Ok(Some((frame, size))) => {
                 self.inbox.drain(..size);

@@ -8,7 +8,9 @@ use nix::poll::PollFlags;
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess};
 use vfio_user_wire::{Dialect, Field, Frame, Header, TYPE_COMMAND};
 
-use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
+use super::{
+    ClientMemory, Connection, Deadline, Ended, Entry, Incoming, Interrupt, LentRange, Transcript, Waited, Way, wait,
+};
 use crate::model::{Command, Judgement, Negotiated, Reply, judge_reply, judge_request};
 
 /// A command that was sent, and its reply once it came.
@@ -16,12 +18,8 @@ use crate::model::{Command, Judgement, Negotiated, Reply, judge_reply, judge_req
 pub struct Sent {
     /// On which end.
     pub end: usize,
-    /// The step that sent it, from 1; 0 for the harness's own.
-    pub step: usize,
-    /// The line that sent it.
-    pub line: usize,
-    /// Its label.
-    pub label: Option<String>,
+    /// Which line of the case sent it.
+    pub origin: Origin,
     /// What was sent.
     pub command: Command,
     /// Its number in the transcript.
@@ -32,6 +30,17 @@ pub struct Sent {
     pub claimed: bool,
     /// What it does to the memory that is lent.
     pub effect: Effect,
+}
+
+/// Which line of a case sent a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The step, from 1; 0 for the harness's own commands.
+    pub step: usize,
+    /// The line of the case file, from 1; 0 for none.
+    pub line: usize,
+    /// The label that it gave.
+    pub label: Option<String>,
 }
 
 /// What a command does to the memory that is lent.
@@ -199,16 +208,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Notes a command that is about to be sent.
-    pub fn expect(
-        &mut self,
-        end: usize,
-        step: usize,
-        line: usize,
-        label: Option<String>,
-        frame: &Frame,
-        fds: usize,
-        effect: Effect,
-    ) -> usize {
+    pub fn expect(&mut self, end: usize, origin: Origin, frame: &Frame, fds: usize, effect: Effect) -> usize {
         let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
         let entry = self.transcript.message(self.dialect, &name, Way::Sent, &frame.bytes(), fds);
         let message = self.dialect.message(frame.header.command);
@@ -216,27 +216,17 @@ impl<'a> Conversation<'a> {
         if let Effect::Lend(range) = &effect {
             self.memory.lend(range.clone());
         }
-        self.sent.push(Sent { end, step, line, label, command, entry, answer: None, claimed: false, effect });
+        self.sent.push(Sent { end, origin, command, entry, answer: None, claimed: false, effect });
         self.sent.len() - 1
     }
 
     /// Notes bytes that are about to be sent, whatever they are; a reply may come to them all the same.
-    pub fn expect_raw(&mut self, end: usize, step: usize, line: usize, label: Option<String>, bytes: &[u8]) -> usize {
+    pub fn expect_raw(&mut self, end: usize, origin: Origin, bytes: &[u8]) -> usize {
         let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
         let entry = self.transcript.event(&name, Way::Sent, "raw bytes", bytes);
         let (header, payload) = Header::parse(bytes).unwrap_or((Header::default(), &[]));
         let command = Command { header, payload: payload.to_vec(), message: self.dialect.message(header.command) };
-        self.sent.push(Sent {
-            end,
-            step,
-            line,
-            label,
-            command,
-            entry,
-            answer: None,
-            claimed: false,
-            effect: Effect::None,
-        });
+        self.sent.push(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None });
         self.sent.len() - 1
     }
 
@@ -307,15 +297,18 @@ impl<'a> Conversation<'a> {
     /// Everything that can be had without waiting.
     fn take_in(&mut self) -> io::Result<()> {
         for end in 0..self.ends.len() {
-            loop {
-                let Some(connection) = self.ends.get_mut(end).and_then(|end| end.connection.as_mut()) else { break };
-                connection.fill()?;
-                let Some(incoming) = connection.next() else { break };
+            while let Some(incoming) = self.next_message(end)? {
                 self.arrived(end, incoming.frame, incoming.fds)?;
             }
             self.note_end(end);
         }
         Ok(())
+    }
+
+    fn next_message(&mut self, end: usize) -> io::Result<Option<Incoming>> {
+        let Some(connection) = self.ends.get_mut(end).and_then(|end| end.connection.as_mut()) else { return Ok(None) };
+        connection.fill()?;
+        Ok(connection.take_message())
     }
 
     fn note_end(&mut self, at: usize) {
@@ -385,8 +378,8 @@ impl<'a> Conversation<'a> {
         let judgements = judge_reply(&sent.command, &reply, &end.negotiated);
         self.judged.extend(judgements.into_iter().map(|judgement| Judged {
             judgement,
-            step: sent.step,
-            line: sent.line,
+            step: sent.origin.step,
+            line: sent.origin.line,
             entry,
         }));
         sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, entry });

@@ -33,7 +33,7 @@ impl Deadline {
     /// For poll(2), rounded up so that the deadline has passed when it returns 0.
     pub fn poll_timeout(&self) -> PollTimeout {
         let left = self.left();
-        let millis = left.as_millis().saturating_add(u128::from(left.subsec_nanos() % 1_000_000 != 0));
+        let millis = left.as_millis().saturating_add(u128::from(!left.subsec_nanos().is_multiple_of(1_000_000)));
         PollTimeout::try_from(millis.min(60_000)).unwrap_or(PollTimeout::MAX)
     }
 }

@@ -10,7 +10,7 @@ mod memory;
 mod transcript;
 
 pub use connection::{Connection, Ended, Incoming};
-pub use conversation::{Alteration, Answer, Conversation, Effect, End, Judged, Request, Sent, Serving};
+pub use conversation::{Alteration, Answer, Conversation, Effect, End, Judged, Origin, Request, Sent, Serving};
 pub use deadline::Deadline;
 pub use descriptor::{Held, Signals};
 pub use interrupt::{Interrupt, Waited, wait};

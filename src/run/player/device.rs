@@ -4,7 +4,7 @@ use vfio_user_wire::message::{REGION_READ, REGION_WRITE, RegionAccess};
 use vfio_user_wire::{Field, Frame};
 
 use crate::case::{Argument, DeviceAction};
-use crate::session::{Deadline, Effect};
+use crate::session::{Deadline, Effect, Origin};
 use crate::target::{Action, Parameters, StatusRegister, Step};
 use crate::verdict::Evidence;
 
@@ -42,7 +42,7 @@ impl Player<'_> {
             }
         }
         self.place(line, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
-        self.asked = Some(Asked { status: action.status.clone() });
+        self.asked = Some(Asked { status: action.status });
         for step in &action.steps {
             let Step::Write { value, region, offset, width } = step else { continue };
             let data = value.bytes(&parameters, *width);
@@ -142,7 +142,8 @@ impl Player<'_> {
             _ => None,
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload);
-        let index = self.talk.expect(0, 0, line, None, &frame, usize::from(fds.is_some()), effect);
+        let index =
+            self.talk.expect(0, Origin { line, ..Origin::default() }, &frame, usize::from(fds.is_some()), effect);
         if let Some(sent) = self.talk.sent.get_mut(index) {
             sent.claimed = true;
         }
@@ -162,7 +163,7 @@ impl Player<'_> {
                 super::expect::error_text(answer.header.error)
             ))),
             None => {
-                let line = self.talk.sent.get(index).map_or(0, |sent| sent.line);
+                let line = self.talk.sent.get(index).map_or(0, |sent| sent.origin.line);
                 self.set_up_failed(index, 0, line)
             }
         }

@@ -117,7 +117,7 @@ pub(super) fn words_value(field: Option<&Field>, words: &[Spanned<String>]) -> R
 }
 
 fn sent_of<'t>(talk: &'t Conversation<'_>, label: &str) -> Option<&'t crate::session::Sent> {
-    talk.sent.iter().find(|sent| sent.label.as_deref() == Some(label))
+    talk.sent.iter().find(|sent| sent.origin.label.as_deref() == Some(label))
 }
 
 /// The reply to a label.

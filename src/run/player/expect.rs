@@ -3,7 +3,7 @@
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, errno_name};
-use crate::session::Answer;
+use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, FieldMark, Outcome};
 
 use super::environment::words_value;
@@ -40,7 +40,7 @@ impl Player<'_> {
         if indexes.is_empty() {
             // `< closed` with nothing outstanding: the end of the connection itself is asked for.
             let at = self.end(end)?;
-            indexes.push(self.talk.expect_raw(at, step, line, None, &[]));
+            indexes.push(self.talk.expect_raw(at, Origin { step, line, label: None }, &[]));
         }
         for index in indexes {
             self.expect_one(step, line, index, outcomes, requirements)?;
@@ -53,14 +53,18 @@ impl Player<'_> {
         let at = self.end(end)?;
         let on_end = self.talk.sent.iter().enumerate().filter(|(_, sent)| sent.end == at);
         let indexes: Vec<usize> = match label {
-            Some(label) => {
-                on_end.filter(|(_, sent)| sent.label.as_deref() == Some(&label.value)).map(|(index, _)| index).collect()
-            }
+            Some(label) => on_end
+                .filter(|(_, sent)| sent.origin.label.as_deref() == Some(&label.value))
+                .map(|(index, _)| index)
+                .collect(),
             None => {
                 // `times` sends several commands in one step: they are asked for together.
-                let oldest = on_end.clone().find(|(_, sent)| !sent.claimed).map(|(_, sent)| (sent.step, sent.line));
+                let oldest = on_end
+                    .clone()
+                    .find(|(_, sent)| !sent.claimed)
+                    .map(|(_, sent)| (sent.origin.step, sent.origin.line));
                 on_end
-                    .filter(|(_, sent)| !sent.claimed && Some((sent.step, sent.line)) == oldest)
+                    .filter(|(_, sent)| !sent.claimed && Some((sent.origin.step, sent.origin.line)) == oldest)
                     .map(|(index, _)| index)
                     .collect()
             }

@@ -20,7 +20,7 @@ use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::negotiated;
 use crate::requirement::{Failure, Register};
-use crate::session::{Conversation, Deadline, Effect, Ended, Entry, Interrupt, Waited};
+use crate::session::{Conversation, Deadline, Effect, Ended, Entry, Interrupt, Origin, Waited};
 use crate::target::{DeviceFile, Discovered, Has, Instance, Launcher, StartError};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome, Said};
 
@@ -257,7 +257,8 @@ impl Player<'_> {
         payload.extend_from_slice(QEMU_VERSION_DATA.as_bytes());
         payload.push(0);
         let frame = Frame::command(self.talk.fresh_id(end), number, payload);
-        let index = self.talk.expect(end, 0, self.case.line, None, &frame, 0, Effect::None);
+        let index =
+            self.talk.expect(end, Origin { line: self.case.line, ..Origin::default() }, &frame, 0, Effect::None);
         self.transmit(end, &frame)?;
         self.wait_for(index, self.context.timeouts.reply)?;
         self.take_judged()?;
@@ -333,7 +334,7 @@ impl Player<'_> {
             let Some((number, _)) = self.talk.dialect.command(DEVICE_GET_INFO.name) else { continue };
             let payload = DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec();
             let frame = Frame::command(self.talk.fresh_id(end), number, payload);
-            let index = self.talk.expect(end, 0, 0, None, &frame, 0, Effect::None);
+            let index = self.talk.expect(end, Origin::default(), &frame, 0, Effect::None);
             self.transmit(end, &frame)?;
             self.wait_for(index, self.context.timeouts.reply)?;
             self.take_judged()?;
@@ -454,7 +455,8 @@ impl Player<'_> {
 
     fn answered_ok(&self, label: &str) -> bool {
         self.talk.sent.iter().any(|sent| {
-            sent.label.as_deref() == Some(label) && sent.answer.as_ref().is_some_and(|answer| !answer.header.is_error())
+            sent.origin.label.as_deref() == Some(label)
+                && sent.answer.as_ref().is_some_and(|answer| !answer.header.is_error())
         })
     }
 

@@ -7,7 +7,7 @@ use vfio_user_wire::message::{DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, 
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Argument, Send, Subject, Value};
-use crate::session::{Conversation, Deadline, Effect, Held, LentRange};
+use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin};
 
 use super::environment::Environment;
 use super::{Fault, Player, Stop};
@@ -47,7 +47,7 @@ impl Player<'_> {
         if let Subject::Raw(bytes) = &send.subject {
             let bytes = self.environment.bytes(bytes, &self.talk)?;
             let label = send.label.as_ref().map(|label| label.value.clone());
-            self.talk.expect_raw(end, step, line, label, &bytes);
+            self.talk.expect_raw(end, Origin { step, line, label }, &bytes);
             if let Some(end) = self.talk.ends.get_mut(end) {
                 end.unfinished = true;
             }
@@ -66,7 +66,7 @@ impl Player<'_> {
             if let Some(end) = self.talk.ends.get_mut(end) {
                 end.unfinished |= !whole;
             }
-            self.talk.expect(end, step, line, label, &built.frame, built.fds.len(), built.effect);
+            self.talk.expect(end, Origin { step, line, label }, &built.frame, built.fds.len(), built.effect);
             let start = self.outbox.bytes.len();
             self.outbox.bytes.extend_from_slice(&built.frame.bytes());
             self.outbox.cuts.extend(built.cuts.iter().map(|cut| start + cut));

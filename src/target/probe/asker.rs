@@ -9,7 +9,7 @@ use vfio_user_wire::{Dialect, Frame, VersionData};
 
 use super::ProbeError;
 use crate::run::Timeouts;
-use crate::session::{Conversation, Deadline, Effect, Interrupt, Waited};
+use crate::session::{Conversation, Deadline, Effect, Interrupt, Origin, Waited};
 use crate::target::{Discovered, Instance, Launcher, StartError};
 
 /// Starts sessions for questions.
@@ -113,7 +113,7 @@ impl Question<'_> {
             return Err(Trouble::Answer(format!("no {name} in this dialect")));
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
-        let index = self.talk.expect(0, 0, 0, None, &frame, fds.len(), Effect::None);
+        let index = self.talk.expect(0, Origin::default(), &frame, fds.len(), Effect::None);
         let deadline = Deadline::after(self.timeouts.reply);
         self.talk.send(0, &frame.bytes(), fds, &[], deadline)?;
         let waited =
