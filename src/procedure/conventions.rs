@@ -104,7 +104,7 @@ pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Resu
         Err(error) => return Ok(Err(error.to_string())),
     };
     let mut talk = Conversation::new(bench.dialect, bench.interrupt);
-    let end = talk.add("a", connection);
+    let end = talk.add("a", Some(connection));
     let Some((number, _)) = bench.dialect.command(VERSION.name) else {
         return Ok(Err("no VERSION in this dialect".to_owned()));
     };

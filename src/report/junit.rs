@@ -8,7 +8,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::collector::Collector;
-use super::terminal::finding::{self, Detail};
+use super::terminal::case_text;
 use super::text::harmless;
 use super::{Context, Report, Reporter, file};
 use crate::run::Event;
@@ -77,7 +77,7 @@ fn test(case: &CaseRecord, section: &str, context: &Context<'_>) -> TestCase {
     test.set_classname(section).set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     test.extra.insert("file".into(), case.file.as_str().into());
     test.extra.insert("line".into(), case.line.to_string().into());
-    let notes = details(case, Class::Note, context);
+    let notes = case_text(case, Class::Note, context.register);
     if !notes.is_empty() {
         test.set_system_out(notes);
     }
@@ -108,10 +108,10 @@ fn status(case: &CaseRecord, context: &Context<'_>) -> TestCaseStatus {
                 })
                 .collect();
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_type("violation").set_message(message.join("; ")).set_description(details(
+            status.set_type("violation").set_message(message.join("; ")).set_description(case_text(
                 case,
                 Class::Violation,
-                context,
+                context.register,
             ));
             status
         }
@@ -122,26 +122,6 @@ fn status(case: &CaseRecord, context: &Context<'_>) -> TestCaseStatus {
             status
         }
     }
-}
-
-/// The findings of a class as the terminal shows them, without its colours.
-fn details(case: &CaseRecord, class: Class, context: &Context<'_>) -> String {
-    let findings = case.findings.iter().filter(|finding| finding.class == class);
-    let mut text = String::new();
-    for group in finding::groups(findings.map(|finding| (case, finding))) {
-        let id = group.finding.requirement.as_str();
-        text.push_str(&match context.register.get(id) {
-            Some(requirement) => {
-                format!("{id} {} ({}): {}\n", requirement.level, requirement.clause(), requirement.text)
-            }
-            None => format!("{id}\n"),
-        });
-        for line in finding::lines(&group, context.register, Detail::Full, true) {
-            text.push_str(&anstream::adapter::strip_str(&line).to_string());
-            text.push('\n');
-        }
-    }
-    text
 }
 
 #[cfg(test)]

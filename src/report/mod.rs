@@ -21,7 +21,7 @@ pub use document::{Generated, Harness, Profile, Report, SCHEMA, Shard, Target, T
 pub use exit_code::ExitCode;
 pub use json::Json;
 pub use junit::Junit;
-pub use terminal::Terminal;
+pub use terminal::{Terminal, case_text};
 
 use crate::run::Event;
 

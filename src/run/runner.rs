@@ -78,6 +78,21 @@ impl Runner<'_> {
         })
     }
 
+    /// Plays one case, again where a deadline is all the evidence, and gives its verdict.
+    ///
+    /// # Errors
+    /// A sentence where there is none: the user wants to stop, or the server cannot be started or reached.
+    pub fn judge(&self, case: &Planned) -> Result<CaseRecord, String> {
+        if let Some(skip) = case.skip(self.context.discovered) {
+            return Ok(self.skipped(case, &skip.0));
+        }
+        match self.case(case, &mut None) {
+            Verdict::Record(record) => Ok(*record),
+            Verdict::Interrupted => Err("interrupted".to_owned()),
+            Verdict::Lost(why) => Err(why),
+        }
+    }
+
     fn work(
         &self,
         queue: &Mutex<VecDeque<&Planned>>,

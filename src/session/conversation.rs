@@ -186,11 +186,11 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Adds a connection; returns its number.
-    pub fn add(&mut self, name: &str, connection: Connection) -> usize {
+    /// Adds a connection, or an end that never got one; returns its number.
+    pub fn add(&mut self, name: &str, connection: Option<Connection>) -> usize {
         self.ends.push(End {
             name: name.to_owned(),
-            connection: Some(connection),
+            connection,
             negotiated: Negotiated::default(),
             unfinished: false,
             end_noted: false,
@@ -282,7 +282,8 @@ impl<'a> Conversation<'a> {
     ) -> io::Result<Waited> {
         loop {
             self.take_in()?;
-            if done(self) || self.ended(watch).is_some() {
+            let over = self.ended(watch).is_some() || self.ends.get(watch).is_none_or(|end| end.connection.is_none());
+            if done(self) || over {
                 return Ok(Waited::Ready);
             }
             let waiting: Vec<(BorrowedFd<'_>, PollFlags)> =

@@ -86,6 +86,26 @@ pub(in crate::report) fn lines(group: &Group<'_>, register: &Register, detail: D
     lines
 }
 
+/// The findings of a class in one case as the terminal shows them, without its colours.
+pub fn case_text(case: &CaseRecord, class: Class, register: &Register) -> String {
+    let findings = case.findings.iter().filter(|finding| finding.class == class);
+    let mut text = String::new();
+    for group in groups(findings.map(|finding| (case, finding))) {
+        let id = group.finding.requirement.as_str();
+        text.push_str(&match register.get(id) {
+            Some(requirement) => {
+                format!("{id} {} ({}): {}\n", requirement.level, requirement.clause(), requirement.text)
+            }
+            None => format!("{id}\n"),
+        });
+        for line in lines(&group, register, Detail::Full, true) {
+            text.push_str(&anstream::adapter::strip_str(&line).to_string());
+            text.push('\n');
+        }
+    }
+    text
+}
+
 /// Some names, and how many more there are.
 pub(in crate::report) fn names(names: &[&str], verbose: bool) -> String {
     let most = if verbose { names.len() } else { NAMES };

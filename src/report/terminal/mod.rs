@@ -8,6 +8,7 @@ mod summary;
 
 use std::io::{self, IsTerminal, Write};
 
+pub use finding::case_text;
 use indicatif::{ProgressBar, ProgressStyle};
 use paint::{BOLD, DIM, RED, YELLOW, paint};
 use summary::Summary;

@@ -11,21 +11,20 @@ use crate::case::{
 };
 use crate::session::{Alteration, Deadline, Held, Serving, Waited, Way, hex};
 use crate::target::open_descriptors;
-use crate::verdict::{Class, Evidence};
+use crate::verdict::{Class, Evidence, Exit};
 
 use super::environment::words_value;
-use super::{Ending, Fault, Player, Stop};
+use super::judge::{Found, Line};
+use super::{Ending, Fault, Player, Stop, crash_report};
 
 impl Player<'_> {
     /// Carries out one line.
     pub(super) fn step(&mut self, number: usize, line: usize, step: &Step) -> Result<(), Stop> {
         let requirements: Vec<&str> = step.requirements.iter().map(|id| id.value.as_str()).collect();
+        let here = Line { step: number, number: line, requirements: &requirements };
         match &step.kind {
             StepKind::Let(name, what) => self.make(name, what),
-            StepKind::Client(name, given) => {
-                let end = self.connect(&name.value)?;
-                if *given == Given::Negotiated { self.negotiate(end) } else { Ok(()) }
-            }
+            StepKind::Client(name, given) => self.connect_further(&name.value, *given == Given::Negotiated),
             StepKind::Close(name) => {
                 let end = self.end(name.as_ref())?;
                 self.talk.note(end, Way::Sent, "close");
@@ -47,7 +46,7 @@ impl Player<'_> {
                 Ok(())
             }
             StepKind::Send(send) => self.send(number, line, send),
-            StepKind::Expect(expect) => self.expect(number, line, expect, &requirements),
+            StepKind::Expect(expect) => self.expect(here, expect),
             StepKind::Device(action, arguments) => self.device(line, *action, arguments),
             StepKind::Baseline => {
                 let pid = self.pid()?;
@@ -56,8 +55,8 @@ impl Player<'_> {
             }
             StepKind::Signal(name) => self.signal(name),
             StepKind::Serve(serve) => self.serve(serve),
-            StepKind::Await(name, conditions) => self.wait_for_request(number, line, name, conditions, &requirements),
-            StepKind::Do(name, arguments) => self.procedure(number, line, name, arguments, &requirements),
+            StepKind::Await(name, conditions) => self.wait_for_request(here, name, conditions),
+            StepKind::Do(name, arguments) => self.procedure(here, name, arguments),
             StepKind::If(..) => Ok(()),
         }
     }
@@ -85,104 +84,46 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn expect(&mut self, step: usize, line: usize, expect: &Expect, requirements: &[&str]) -> Result<(), Stop> {
+    fn expect(&mut self, line: Line<'_>, expect: &Expect) -> Result<(), Stop> {
         match expect {
-            Expect::Answer { end, label, outcomes } => {
-                self.expect_answer(step, line, end.as_ref(), label.as_ref(), outcomes, requirements)
-            }
-            Expect::Fd(name, what) => self.expect_fd(step, line, name, what, requirements),
+            Expect::Answer { end, label, outcomes } => self.expect_answer(line, end.as_ref(), label.as_ref(), outcomes),
+            Expect::Fd(name, what) => self.expect_fd(line, name, what),
             Expect::Memory(memory, bytes) => {
                 let wanted = self.environment.bytes(bytes, &self.talk)?;
-                self.expect_memory(step, line, memory, &wanted, requirements)
+                self.expect_memory(line, memory, &wanted)
             }
-            Expect::Seal(name, free) => self.expect_seal(step, line, name, *free, requirements),
-            Expect::FdsBaseline => self.expect_baseline(step, line, requirements),
-            Expect::Exited => {
-                let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
-                let Some(process) = self.instance.process.as_mut() else {
-                    return Err(Fault::new("no process to watch").into());
-                };
-                let exit = process.wait(deadline, interrupt);
-                self.exit = exit;
-                self.conclude(
-                    step,
-                    line,
-                    requirements,
-                    exit.is_some(),
-                    "the server's end",
-                    || "it still runs".to_owned(),
-                    Evidence::Deadline,
-                )
-            }
-            Expect::Device(done) => self.expect_device(step, line, *done, requirements),
-            Expect::Mapped(label, arguments, bytes) => {
-                self.expect_mapped(step, line, label, arguments, bytes.as_ref(), requirements)
-            }
+            Expect::Seal(name, free) => self.expect_seal(line, name, *free),
+            Expect::FdsBaseline => self.expect_baseline(line),
+            Expect::Exited => self.expect_exit(line),
+            Expect::Device(done) => self.expect_device(line, *done),
+            Expect::Mapped(label, arguments, bytes) => self.expect_mapped(line, label, arguments, bytes.as_ref()),
         }
     }
 
-    /// Ends a check that is not about an answer: held, a finding of each requirement's class, or a skip for a set-up line.
-    #[allow(clippy::too_many_arguments, reason = "a finding has as many parts")]
-    pub(super) fn conclude(
-        &mut self,
-        step: usize,
-        line: usize,
-        requirements: &[&str],
-        held: bool,
-        expected: &str,
-        actual: impl FnOnce() -> String,
-        evidence: Evidence,
-    ) -> Result<(), Stop> {
-        if self.context.interrupt.raised() {
-            return Err(Stop::Interrupted);
-        }
-        if held {
-            requirements.iter().for_each(|requirement| self.held(requirement, line));
-            return Ok(());
-        }
-        // A server that died meanwhile explains everything else.
-        self.talk.pump(0, Deadline::after(Duration::ZERO), &|_| false)?;
-        let crash = (0..self.talk.ends.len()).find_map(|end| match self.ending(end) {
-            Some(Ending::Crashed(report, exit)) => Some((report, exit)),
-            _ => None,
-        });
-        let (actual, evidence, crashed) = match crash {
-            Some((report, exit)) => (
-                format!(
-                    "the server crashed{}: {report}",
-                    exit.map_or_else(String::new, |exit| format!(" with {exit}"))
-                ),
-                Evidence::Exited,
-                true,
-            ),
-            None => (actual(), evidence, false),
+    /// The server's end: in time, and no crash.
+    fn expect_exit(&mut self, line: Line<'_>) -> Result<(), Stop> {
+        let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+        let signalled = self.signalled;
+        let Some(process) = self.instance.process.as_mut() else {
+            return Err(Fault::new("no process to watch").into());
         };
-        if requirements.is_empty() && !crashed {
-            return Err(Stop::Skip(format!("set-up: expected {expected}, but {actual}")));
+        let exit = process.wait(deadline, interrupt);
+        let printed = process.output(deadline);
+        self.exit = exit;
+        let crash = match (exit, crash_report(&printed)) {
+            (_, Some(report)) => Some(report),
+            // A server without a handler for the signal that was sent honours it by its default action.
+            (Some(Exit::Signal(_)), None) if !signalled => Some(String::new()),
+            _ => None,
+        };
+        if let Some(report) = crash {
+            let found = Found::new("an orderly end", Ending::Crashed(report, exit).to_string(), Evidence::Exited);
+            return self.break_line(line, Some(Class::Violation), &found);
         }
-        let requirements = if requirements.is_empty() { &["SEC-01"] } else { requirements };
-        let mut violated = false;
-        for requirement in requirements {
-            match self.class_of(requirement).or(crashed.then_some(Class::Violation)) {
-                Some(class) => {
-                    let class = if crashed { Class::Violation } else { class };
-                    violated |= class == Class::Violation;
-                    self.find(requirement, class, expected.to_owned(), actual.clone(), step, line, evidence);
-                }
-                None => self.held(requirement, line),
-            }
-        }
-        if violated { Err(Stop::Violated) } else { Ok(()) }
+        self.conclude(line, exit.is_some(), "the server's end", || "it still runs".to_owned(), Evidence::Deadline)
     }
 
-    fn expect_fd(
-        &mut self,
-        step: usize,
-        line: usize,
-        name: &Name,
-        what: &FdExpectation,
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    fn expect_fd(&mut self, line: Line<'_>, name: &Name, what: &FdExpectation) -> Result<(), Stop> {
         let interrupt = self.context.interrupt;
         let deadline = Deadline::after(self.context.timeouts.reply);
         let now = || Deadline::after(Duration::ZERO);
@@ -203,28 +144,12 @@ impl Player<'_> {
                 let evidence = if count < wanted { Evidence::Deadline } else { Evidence::Received };
                 let expected =
                     format!("{wanted} {} on `{}`", if wanted == 1 { "signal" } else { "signals" }, name.value);
-                self.conclude(
-                    step,
-                    line,
-                    requirements,
-                    count == wanted,
-                    &expected,
-                    || format!("{count} came"),
-                    evidence,
-                )
+                self.conclude(line, count == wanted, &expected, || format!("{count} came"), evidence)
             }
             FdExpectation::Quiet => {
                 let count = held.signals(now(), interrupt)?.count;
                 let expected = format!("no signal on `{}`", name.value);
-                self.conclude(
-                    step,
-                    line,
-                    requirements,
-                    count == 0,
-                    &expected,
-                    || format!("{count} came"),
-                    Evidence::Received,
-                )
+                self.conclude(line, count == 0, &expected, || format!("{count} came"), Evidence::Received)
             }
             FdExpectation::Closed => {
                 drop(held);
@@ -238,27 +163,12 @@ impl Player<'_> {
                     closed = signals.closed;
                 }
                 let expected = format!("the server's end of `{}` closed", name.value);
-                self.conclude(
-                    step,
-                    line,
-                    requirements,
-                    closed,
-                    &expected,
-                    || "it is still open".to_owned(),
-                    Evidence::Deadline,
-                )
+                self.conclude(line, closed, &expected, || "it is still open".to_owned(), Evidence::Deadline)
             }
         }
     }
 
-    fn expect_memory(
-        &mut self,
-        step: usize,
-        line: usize,
-        memory: &Memory,
-        wanted: &[u8],
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    fn expect_memory(&mut self, line: Line<'_>, memory: &Memory, wanted: &[u8]) -> Result<(), Stop> {
         let start = self.environment.u64(&memory.start, &self.talk)?;
         let end = self.environment.u64(&memory.end, &self.talk)?;
         let length = end
@@ -290,25 +200,10 @@ impl Player<'_> {
         let piece = |bytes: &[u8]| hex(bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default());
         let expected = format!("{} at {:#x} of `{}`", piece(wanted), start + at as u64, memory.name.value);
         let held = got == wanted;
-        self.conclude(
-            step,
-            line,
-            requirements,
-            held,
-            &expected,
-            || format!("{} is there", piece(&got)),
-            Evidence::Deadline,
-        )
+        self.conclude(line, held, &expected, || format!("{} is there", piece(&got)), Evidence::Deadline)
     }
 
-    fn expect_seal(
-        &mut self,
-        step: usize,
-        line: usize,
-        name: &Name,
-        free: bool,
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    fn expect_seal(&mut self, line: Line<'_>, name: &Name, free: bool) -> Result<(), Stop> {
         let held = Arc::clone(self.environment.descriptor(&name.value)?);
         let deadline = Deadline::after(self.context.timeouts.settle);
         let mut sealed = held.seal()?;
@@ -328,10 +223,10 @@ impl Player<'_> {
             (format!("a writable mapping of `{}` in the server", name.value), "F_SEAL_WRITE succeeds: it is not mapped")
         };
         let evidence = if open { Evidence::Received } else { Evidence::Deadline };
-        self.conclude(step, line, requirements, sealed == free, &expected, || actual.to_owned(), evidence)
+        self.conclude(line, sealed == free, &expected, || actual.to_owned(), evidence)
     }
 
-    fn expect_baseline(&mut self, step: usize, line: usize, requirements: &[&str]) -> Result<(), Stop> {
+    fn expect_baseline(&mut self, line: Line<'_>) -> Result<(), Stop> {
         let pid = self.pid()?;
         let baseline = self.baseline.ok_or_else(|| Fault::new("`< fds baseline` without `baseline`"))?;
         let deadline = Deadline::after(self.context.timeouts.settle);
@@ -341,15 +236,7 @@ impl Player<'_> {
             now = open_descriptors(pid).unwrap_or(0);
         }
         let expected = format!("{baseline} open descriptors in the server, as before");
-        self.conclude(
-            step,
-            line,
-            requirements,
-            now <= baseline,
-            &expected,
-            || format!("{now} are open"),
-            Evidence::Received,
-        )
+        self.conclude(line, now <= baseline, &expected, || format!("{now} are open"), Evidence::Received)
     }
 
     /// The server's process, started here or known by its socket.
@@ -409,14 +296,7 @@ impl Player<'_> {
     }
 
     /// `await`: a command of the server.
-    fn wait_for_request(
-        &mut self,
-        step: usize,
-        line: usize,
-        name: &Name,
-        conditions: &[Condition],
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    fn wait_for_request(&mut self, line: Line<'_>, name: &Name, conditions: &[Condition]) -> Result<(), Stop> {
         let wanted = self.talk.dialect.command(&name.value).map(|(number, _)| number);
         let number = wanted.ok_or_else(|| Fault::new(format!("no command `{}`", name.value)))?;
         let deadline = Deadline::after(self.context.timeouts.reply);
@@ -424,18 +304,10 @@ impl Player<'_> {
             talk.requests.iter().position(|request| !request.claimed && request.header.command == number)
         };
         self.talk.pump(0, deadline, &|talk| unclaimed(talk).is_some())?;
-        self.take_judged()?;
+        self.take_judged();
         let Some(at) = unclaimed(&self.talk) else {
             let expected = format!("{} from the server", name.value);
-            return self.conclude(
-                step,
-                line,
-                requirements,
-                false,
-                &expected,
-                || "none came".to_owned(),
-                Evidence::Deadline,
-            );
+            return self.conclude(line, false, &expected, || "none came".to_owned(), Evidence::Deadline);
         };
         if let Some(request) = self.talk.requests.get_mut(at) {
             request.claimed = true;
@@ -462,27 +334,12 @@ impl Player<'_> {
             });
             let (field, got) = (condition.field.value.clone(), value.unwrap_or_default());
             let expected = format!("{} with {field} fitting {wanted:#x}", name.value);
-            self.conclude(
-                step,
-                line,
-                requirements,
-                held,
-                &expected,
-                || format!("{field} {got:#x}"),
-                Evidence::Received,
-            )?;
+            self.conclude(line, held, &expected, || format!("{field} {got:#x}"), Evidence::Received)?;
         }
-        self.conclude(step, line, requirements, true, "", String::new, Evidence::Received)
+        self.conclude(line, true, "", String::new, Evidence::Received)
     }
 
-    fn procedure(
-        &mut self,
-        step: usize,
-        line: usize,
-        name: &Name,
-        arguments: &[Argument],
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    fn procedure(&mut self, line: Line<'_>, name: &Name, arguments: &[Argument]) -> Result<(), Stop> {
         let procedure =
             crate::procedure::find(&name.value).ok_or_else(|| Fault::new(format!("no procedure `{}`", name.value)))?;
         let mut values = Vec::new();
@@ -498,11 +355,9 @@ impl Player<'_> {
             arguments: &values,
         };
         match (procedure.run)(&bench, &mut self.instance)? {
-            crate::procedure::Outcome::Held => {
-                self.conclude(step, line, requirements, true, "", String::new, Evidence::Received)
-            }
+            crate::procedure::Outcome::Held => self.conclude(line, true, "", String::new, Evidence::Received),
             crate::procedure::Outcome::Broken { expected, actual, evidence } => {
-                self.conclude(step, line, requirements, false, &expected, || actual, evidence)
+                self.conclude(line, false, &expected, || actual, evidence)
             }
             crate::procedure::Outcome::Skip(why) => Err(Stop::Skip(why)),
         }

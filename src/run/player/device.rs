@@ -8,6 +8,7 @@ use crate::session::{Deadline, Effect, Origin};
 use crate::target::{Action, Parameters, StatusRegister, Step};
 use crate::verdict::Evidence;
 
+use super::judge::Line;
 use super::{Fault, Player, Stop};
 
 /// Where a descriptor in client memory is mapped for the device: below anything that a case maps.
@@ -86,13 +87,7 @@ impl Player<'_> {
     }
 
     /// `< device done`, `< device failed`.
-    pub(super) fn expect_device(
-        &mut self,
-        step: usize,
-        line: usize,
-        done: bool,
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    pub(super) fn expect_device(&mut self, line: Line<'_>, done: bool) -> Result<(), Stop> {
         let asked = self.asked.clone().ok_or_else(|| Fault::new("no `device` line before"))?;
         let Some(status) = asked.status else {
             return Err(Stop::Skip("the device file names no status register".to_owned()));
@@ -101,7 +96,7 @@ impl Player<'_> {
         let field = Field { name: "status", offset: 0, width: status.width as usize, meaning: "", bits: &[] };
         let (state, value) = loop {
             let access = RegionAccess { offset: status.offset, region: status.region, count: status.width };
-            let index = self.access(line, REGION_READ.name, access.bytes().to_vec())?;
+            let index = self.access(line.number, REGION_READ.name, access.bytes().to_vec())?;
             let answer = self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref());
             let value = answer
                 .and_then(|answer| field.read(answer.payload.get(RegionAccess::LAYOUT.size..)?))
@@ -124,7 +119,7 @@ impl Player<'_> {
             Some(false) => format!("it says that it failed (status {value:#x})"),
             None => format!("it is still at work (status {value:#x})"),
         };
-        self.conclude(step, line, requirements, state == Some(done), &expected, actual, evidence)
+        self.conclude(line, state == Some(done), &expected, actual, evidence)
     }
 
     /// A register access that must succeed for the case to go on.
@@ -151,7 +146,7 @@ impl Player<'_> {
         let deadline = Deadline::after(self.context.timeouts.reply);
         self.talk.send(0, &frame.bytes(), &attached, &[], deadline)?;
         self.wait_for(index, self.context.timeouts.reply)?;
-        self.take_judged()?;
+        self.take_judged();
         Ok(index)
     }
 

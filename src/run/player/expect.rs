@@ -7,6 +7,7 @@ use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, FieldMark, Outcome};
 
 use super::environment::words_value;
+use super::judge::{Found, Line};
 use super::{Ending, Fault, Player, Stop};
 
 /// What became of a command.
@@ -29,21 +30,19 @@ impl Player<'_> {
     /// Does a `<` line about an answer.
     pub(super) fn expect_answer(
         &mut self,
-        step: usize,
-        line: usize,
+        line: Line<'_>,
         end: Option<&Name>,
         label: Option<&Name>,
         outcomes: &Outcomes,
-        requirements: &[&str],
     ) -> Result<(), Stop> {
         let mut indexes = self.asked_for(end, label)?;
         if indexes.is_empty() {
             // `< closed` with nothing outstanding: the end of the connection itself is asked for.
             let at = self.end(end)?;
-            indexes.push(self.talk.expect_raw(at, Origin { step, line, label: None }, &[]));
+            indexes.push(self.talk.expect_raw(at, Origin { step: line.step, line: line.number, label: None }, &[]));
         }
         for index in indexes {
-            self.expect_one(step, line, index, outcomes, requirements)?;
+            self.expect_one(line, index, outcomes)?;
         }
         Ok(())
     }
@@ -76,14 +75,7 @@ impl Player<'_> {
         }
     }
 
-    fn expect_one(
-        &mut self,
-        step: usize,
-        line: usize,
-        index: usize,
-        outcomes: &Outcomes,
-        requirements: &[&str],
-    ) -> Result<(), Stop> {
+    fn expect_one(&mut self, line: Line<'_>, index: usize, outcomes: &Outcomes) -> Result<(), Stop> {
         let quiet_conforms =
             outcomes.conforms.iter().chain(&outcomes.note).any(|outcome| outcome.value == Wanted::Silent);
         let later_answered = |player: &Self| {
@@ -105,7 +97,7 @@ impl Player<'_> {
             };
             self.wait_for(index, time)?;
         }
-        self.take_judged()?;
+        self.take_judged();
         if let Some(sent) = self.talk.sent.get_mut(index) {
             sent.claimed = true;
         }
@@ -121,21 +113,14 @@ impl Player<'_> {
                 None => {
                     return match class {
                         None => {
-                            requirements.iter().for_each(|requirement| self.held(requirement, line));
+                            self.hold(line);
                             Ok(())
                         }
                         Some(_) => {
                             let expected = self.describe(&outcomes.conforms);
                             let said = self.say(index, &actual);
-                            self.report(
-                                index,
-                                step,
-                                line,
-                                requirements,
-                                Some(Class::Note),
-                                Miss { expected, actual: said, field: None },
-                                &actual,
-                            )
+                            let miss = Miss { expected, actual: said, field: None };
+                            self.report(index, line, Some(Class::Note), miss, &actual)
                         }
                     };
                 }
@@ -154,10 +139,10 @@ impl Player<'_> {
         if miss.field.is_none() {
             miss.expected = expected;
         }
-        if requirements.is_empty() {
-            return self.set_up(index, step, line, &actual, &miss);
+        if line.requirements.is_empty() {
+            return self.set_up(index, line, &actual, &miss);
         }
-        self.report(index, step, line, requirements, None, miss, &actual)
+        self.report(index, line, None, miss, &actual)
     }
 
     /// What became of a command, as far as it is known now.
@@ -282,13 +267,10 @@ impl Player<'_> {
         }))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "a finding has as many parts")]
     fn report(
         &mut self,
         index: usize,
-        step: usize,
-        line: usize,
-        requirements: &[&str],
+        line: Line<'_>,
         class: Option<Class>,
         miss: Miss,
         actual: &Actual,
@@ -303,62 +285,45 @@ impl Player<'_> {
             self.outcome = Outcome::Silent;
         }
         let always_fails = matches!(actual, Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_)) | Actual::Silent);
-        let mut violated = false;
-        for requirement in requirements {
-            let class =
-                class.or_else(|| if always_fails { Some(Class::Violation) } else { self.class_of(requirement) });
-            let Some(class) = class else {
-                self.held(requirement, line);
-                continue;
-            };
-            violated |= class == Class::Violation;
-            let command = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
-            let expected = format!("{command}: {}", miss.expected);
-            self.find(requirement, class, expected, miss.actual.clone(), step, line, evidence);
-            let entry =
-                self.talk.sent.get(index).map(|sent| sent.answer.as_ref().map_or(sent.entry, |answer| answer.entry));
-            if let Some(finding) = self.findings.last_mut() {
-                finding.message = entry;
-                finding.field.clone_from(&miss.field);
-            }
-        }
-        if violated { Err(Stop::Violated) } else { Ok(()) }
+        let class = class.or(always_fails.then_some(Class::Violation));
+        let sent = self.talk.sent.get(index);
+        let command = sent.map(|sent| sent.command.name()).unwrap_or_default();
+        let message = sent.map(|sent| sent.answer.as_ref().map_or(sent.entry, |answer| answer.entry));
+        let found = Found {
+            message,
+            field: miss.field,
+            ..Found::new(format!("{command}: {}", miss.expected), miss.actual, evidence)
+        };
+        self.break_line(line, class, &found)
     }
 
     /// A set-up line that did not come out as wanted.
-    fn set_up(&mut self, index: usize, step: usize, line: usize, actual: &Actual, miss: &Miss) -> Result<(), Stop> {
+    fn set_up(&mut self, index: usize, line: Line<'_>, actual: &Actual, miss: &Miss) -> Result<(), Stop> {
         let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
         match actual {
             Actual::Ok | Actual::Error(_) => {
                 Err(Stop::Skip(format!("set-up refused: {name} was answered with {}", miss.actual)))
             }
-            _ => self.set_up_failed(index, step, line),
+            _ => self.set_up_failed(index, line.step, line.number),
         }
     }
 
-    /// A set-up command that got no reply.
-    pub(super) fn set_up_failed(&mut self, index: usize, step: usize, line: usize) -> Result<(), Stop> {
+    /// A set-up command that got no reply: a skip where the server closed in an orderly way, else a finding.
+    pub(super) fn set_up_failed(&mut self, index: usize, step: usize, number: usize) -> Result<(), Stop> {
         let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
         let actual = self.actual(index);
         let requirement = match &actual {
             Actual::Silent => "HDR-14",
             Actual::Ended(Ending::Crashed(..)) => "SEC-01",
             Actual::Ended(Ending::Garbage(_)) => "HDR-05",
-            Actual::Ended(Ending::Closed(_)) => {
+            Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => {
                 return Err(Stop::Skip(format!("set-up: the server closed the connection on {name}")));
             }
             Actual::Ok | Actual::Error(_) => return Ok(()),
         };
         let said = self.say(index, &actual);
-        self.report(
-            index,
-            step,
-            line,
-            &[requirement],
-            None,
-            Miss { expected: "an answer".to_owned(), actual: said, field: None },
-            &actual,
-        )
+        let line = Line { step, number, requirements: &[requirement] };
+        self.report(index, line, None, Miss { expected: "an answer".to_owned(), actual: said, field: None }, &actual)
     }
 
     /// What is said of a command without an answer, and what that rests on.
@@ -393,16 +358,7 @@ impl Player<'_> {
                     None => "silence past the deadline".to_owned(),
                 }
             }
-            Actual::Ended(Ending::Closed(None)) => "the connection was closed".to_owned(),
-            Actual::Ended(Ending::Closed(Some(exit))) => {
-                format!("the connection was closed, and the server ended with {exit}")
-            }
-            Actual::Ended(Ending::Crashed(report, exit)) => {
-                let how = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
-                let why = if report.is_empty() { String::new() } else { format!(": {report}") };
-                format!("the server crashed{how}{why}")
-            }
-            Actual::Ended(Ending::Garbage(what)) => format!("bytes that are no message: {what}"),
+            Actual::Ended(ending) => ending.to_string(),
         }
     }
 

@@ -11,6 +11,7 @@ use vfio_user_wire::message::RegionInfo;
 use crate::case::{Argument, Bytes, Name, Value};
 use crate::verdict::Evidence;
 
+use super::judge::Line;
 use super::{Fault, Player, Stop};
 
 /// The most that is mapped at one time.
@@ -21,12 +22,10 @@ impl Player<'_> {
     /// given, and compares with `wanted` if given.
     pub(super) fn expect_mapped(
         &mut self,
-        step: usize,
-        line: usize,
+        line: Line<'_>,
         label: &Name,
         arguments: &[Argument],
         wanted: Option<&Bytes>,
-        requirements: &[&str],
     ) -> Result<(), Stop> {
         let integer = |player: &Self, key: &str| match arguments.iter().find(|argument| argument.key.value == key) {
             Some(argument) => player.environment.field(None, &argument.value, &player.talk).map(Some),
@@ -47,15 +46,7 @@ impl Player<'_> {
         let length = integer(self, "length")?.unwrap_or(span).min(MOST);
         let Some(fd) = answer.fds.first() else {
             let expected = "a file descriptor to map".to_owned();
-            return self.conclude(
-                step,
-                line,
-                requirements,
-                false,
-                &expected,
-                || "none came".to_owned(),
-                Evidence::Received,
-            );
+            return self.conclude(line, false, &expected, || "none came".to_owned(), Evidence::Received);
         };
         // A mapping starts on a page: the rest of the offset is skipped inside it.
         let start = info.offset.wrapping_add(offset);
@@ -65,24 +56,14 @@ impl Player<'_> {
         let mapping = match mapped {
             Ok(mapping) => mapping,
             Err(error) => {
-                return self.conclude(
-                    step,
-                    line,
-                    requirements,
-                    false,
-                    &expected,
-                    || format!("it fails with {error}"),
-                    Evidence::Received,
-                );
+                return self.conclude(line, false, &expected, || format!("it fails with {error}"), Evidence::Received);
             }
         };
         if let Some(store) = &store
             && let Err(error) = mapping.write(skip, store)
         {
             return self.conclude(
-                step,
                 line,
-                requirements,
                 false,
                 "a store into the mapping",
                 || format!("it fails with {error}"),
@@ -90,14 +71,12 @@ impl Player<'_> {
             );
         }
         let Some(wanted) = wanted else {
-            return self.conclude(step, line, requirements, true, "", String::new, Evidence::Received);
+            return self.conclude(line, true, "", String::new, Evidence::Received);
         };
         let mut got = vec![0; wanted.len()];
         if let Err(error) = mapping.read(skip, &mut got) {
             return self.conclude(
-                step,
                 line,
-                requirements,
                 false,
                 "a load from the mapping",
                 || format!("it fails with {error}"),
@@ -106,15 +85,7 @@ impl Player<'_> {
         }
         let brief = |bytes: &[u8]| crate::session::hex(bytes.get(..bytes.len().min(16)).unwrap_or_default());
         let expected = format!("{} at {offset:#x} of the mapped region", brief(&wanted));
-        self.conclude(
-            step,
-            line,
-            requirements,
-            got == wanted,
-            &expected,
-            || format!("{} is there", brief(&got)),
-            Evidence::Received,
-        )
+        self.conclude(line, got == wanted, &expected, || format!("{} is there", brief(&got)), Evidence::Received)
     }
 }
 

@@ -4,6 +4,7 @@ mod action;
 mod device;
 mod environment;
 mod expect;
+mod judge;
 mod mapped;
 mod send;
 
@@ -15,14 +16,16 @@ use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
 use vfio_user_wire::{Dialect, Frame};
 
 use self::environment::Environment;
+use self::expect::Actual;
+use self::judge::Found;
 use self::send::{Outbox, QEMU_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::negotiated;
-use crate::requirement::{Failure, Register};
-use crate::session::{Conversation, Deadline, Effect, Ended, Entry, Interrupt, Origin, Waited};
+use crate::requirement::Register;
+use crate::session::{Connection, Conversation, Deadline, Effect, Ended, Entry, Interrupt, Origin, Waited};
 use crate::target::{DeviceFile, Discovered, Has, Instance, Launcher, StartError};
-use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome, Said};
+use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
 /// What a play needs besides its case.
 #[derive(Debug, Clone, Copy)]
@@ -117,9 +120,38 @@ impl From<io::Error> for Stop {
 /// How a connection's end was brought about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ending {
+    /// The server closed it, and may have ended in an orderly way.
     Closed(Option<Exit>),
+    /// The server crashed; what it printed of that.
     Crashed(String, Option<Exit>),
+    /// What came is no message.
     Garbage(String),
+    /// There never was a connection: the sentence for it.
+    Refused(String),
+}
+
+impl Ending {
+    fn is_crash(&self) -> bool {
+        matches!(self, Ending::Crashed(..))
+    }
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ending::Closed(None) => f.write_str("the connection was closed"),
+            Ending::Closed(Some(exit)) => write!(f, "the connection was closed, and the server ended with {exit}"),
+            Ending::Crashed(report, exit) => {
+                f.write_str("the server crashed")?;
+                if let Some(exit) = exit {
+                    write!(f, " with {exit}")?;
+                }
+                if report.is_empty() { Ok(()) } else { write!(f, ": {report}") }
+            }
+            Ending::Garbage(what) => write!(f, "bytes that are no message: {what}"),
+            Ending::Refused(why) => write!(f, "no connection: {why}"),
+        }
+    }
 }
 
 struct Player<'a> {
@@ -175,17 +207,17 @@ impl Player<'_> {
         match self.case.case.given {
             Given::Nothing => {}
             Given::Connected => {
-                self.connect("a")?;
+                self.connect()?;
             }
             Given::Negotiated => {
-                let end = self.connect("a")?;
+                let end = self.connect()?;
                 self.negotiate(end)?;
             }
         }
         let case = Arc::clone(&self.case.case);
         self.steps(&case.steps, &mut 0)?;
         self.flush()?;
-        self.take_judged()?;
+        self.take_judged();
         self.still_in_step()
     }
 
@@ -228,51 +260,93 @@ impl Player<'_> {
                 continue;
             }
             self.step(*number, line, step)?;
-            self.take_judged()?;
+            self.take_judged();
         }
         Ok(())
     }
 
-    fn connect(&mut self, name: &str) -> Result<usize, Stop> {
-        let mut connection = self.instance.connect(self.context.interrupt).map_err(|error| match error {
-            StartError::Interrupted => Stop::Interrupted,
-            StartError::Ours(error) => Stop::Fault(error.into()),
-            other => Stop::Lost(other.to_string()),
-        })?;
-        connection.set_limit(
-            usize::try_from(self.context.discovered.limits().max_data_xfer_size)
-                .unwrap_or(usize::MAX)
-                .clamp(1 << 20, 64 << 20)
-                + (64 << 10),
-        );
-        self.endings.push(None);
-        Ok(self.talk.add(name, connection))
+    /// Connects the first client. Without it nothing can be judged.
+    fn connect(&mut self) -> Result<usize, Stop> {
+        match self.instance.connect(self.context.interrupt) {
+            Ok(connection) => Ok(self.add("a", Some(connection))),
+            Err(StartError::Interrupted) => Err(Stop::Interrupted),
+            Err(StartError::Ours(error)) => Err(Stop::Fault(error.into())),
+            Err(other) => Err(Stop::Lost(other.to_string())),
+        }
     }
 
-    /// VERSION as QEMU sends it.
+    /// Connects a further client. Where the server does not take it, the lines that ask for its answers say so.
+    pub(super) fn connect_further(&mut self, name: &str, negotiate: bool) -> Result<(), Stop> {
+        let refused = match self.instance.connect(self.context.interrupt) {
+            Ok(connection) => {
+                let end = self.add(name, Some(connection));
+                if !negotiate {
+                    return Ok(());
+                }
+                let index = self.send_version(end)?;
+                match self.actual(index) {
+                    Actual::Ok => return Ok(()),
+                    Actual::Ended(Ending::Crashed(report, exit)) => Ending::Crashed(report, exit),
+                    _ => Ending::Refused("VERSION was not answered with success".to_owned()),
+                }
+            }
+            Err(StartError::Interrupted) => return Err(Stop::Interrupted),
+            Err(StartError::Ours(error)) => return Err(Stop::Fault(error.into())),
+            Err(error) => {
+                self.add(name, None);
+                match self.closed_or_crashed() {
+                    Ending::Closed(Some(exit)) => Ending::Refused(format!("the server had ended with {exit}")),
+                    Ending::Closed(None) => Ending::Refused(error.to_string()),
+                    crash => crash,
+                }
+            }
+        };
+        if let Some(slot) = self.endings.last_mut() {
+            *slot = Some(refused);
+        }
+        if let Some(end) = self.talk.ends.last_mut() {
+            end.connection = None;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: &str, mut connection: Option<Connection>) -> usize {
+        let most = usize::try_from(self.context.discovered.limits().max_data_xfer_size).unwrap_or(usize::MAX);
+        if let Some(connection) = &mut connection {
+            connection.set_limit(most.clamp(1 << 20, 64 << 20) + (64 << 10));
+        }
+        self.endings.push(None);
+        self.talk.add(name, connection)
+    }
+
+    /// VERSION as QEMU sends it, and its answer: a case that is about something else goes no further without it.
     fn negotiate(&mut self, end: usize) -> Result<(), Stop> {
-        let (number, _) =
-            self.talk.dialect.command(VERSION.name).ok_or_else(|| Fault::new("no VERSION in this dialect"))?;
+        let index = self.send_version(end)?;
+        match self.actual(index) {
+            Actual::Ok => Ok(()),
+            Actual::Error(number) => {
+                Err(Stop::Skip(format!("set-up refused: VERSION was answered with {}", expect::error_text(number))))
+            }
+            Actual::Silent | Actual::Ended(_) => self.set_up_failed(index, 0, self.case.line),
+        }
+    }
+
+    fn send_version(&mut self, end: usize) -> Result<usize, Stop> {
+        let command = self.talk.dialect.command(VERSION.name);
+        let (number, _) = command.ok_or_else(|| Fault::new("no VERSION in this dialect"))?;
         let mut payload = vec![0; 4];
         payload.extend_from_slice(QEMU_VERSION_DATA.as_bytes());
         payload.push(0);
         let frame = Frame::command(self.talk.fresh_id(end), number, payload);
-        let index =
-            self.talk.expect(end, Origin { line: self.case.line, ..Origin::default() }, &frame, 0, Effect::None);
+        let origin = Origin { line: self.case.line, ..Origin::default() };
+        let index = self.talk.expect(end, origin, &frame, 0, Effect::None);
         self.transmit(end, &frame)?;
         self.wait_for(index, self.context.timeouts.reply)?;
-        self.take_judged()?;
+        self.take_judged();
         if let Some(sent) = self.talk.sent.get_mut(index) {
             sent.claimed = true;
         }
-        match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
-            Some(answer) if !answer.header.is_error() => Ok(()),
-            Some(answer) => Err(Stop::Skip(format!(
-                "set-up refused: VERSION was answered with {}",
-                expect::error_text(answer.header.error)
-            ))),
-            None => self.set_up_failed(index, 0, self.case.line),
-        }
+        Ok(index)
     }
 
     /// Takes up what both sides said in a VERSION exchange.
@@ -316,15 +390,21 @@ impl Player<'_> {
         if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(waited) }
     }
 
+    /// VERSION was answered with success on this end.
+    fn is_negotiated(&self, end: usize) -> bool {
+        self.talk.sent.iter().any(|sent| {
+            sent.end == end
+                && sent.command.message.is_some_and(|message| message.name == VERSION.name)
+                && sent.answer.as_ref().is_some_and(|answer| !answer.header.is_error())
+        })
+    }
+
     /// After the last step, a session that is still open and in step must answer DEVICE_GET_INFO.
     fn still_in_step(&mut self) -> Result<(), Stop> {
         for end in 0..self.talk.ends.len() {
-            let open = self.talk.ends.get(end).is_some_and(|state| {
-                state.connection.is_some()
-                    && !state.unfinished
-                    && state.negotiated.server.object != serde_json::Map::new()
-            });
+            let open = self.talk.ends.get(end).is_some_and(|end| end.connection.is_some() && !end.unfinished);
             if !open
+                || !self.is_negotiated(end)
                 || self.talk.ended(end).is_some()
                 || self.unsent
                 || self.talk.serving == crate::session::Serving::Hold
@@ -337,110 +417,29 @@ impl Player<'_> {
             let index = self.talk.expect(end, Origin::default(), &frame, 0, Effect::None);
             self.transmit(end, &frame)?;
             self.wait_for(index, self.context.timeouts.reply)?;
-            self.take_judged()?;
+            self.take_judged();
             let answered = self.talk.sent.get(index).is_some_and(|sent| sent.answer.is_some());
             let expected = "the session still answers DEVICE_GET_INFO after the last step";
             if answered {
                 self.held("HDR-05", 0);
             } else {
                 let (actual, evidence) = self.no_answer(index);
-                self.find("HDR-05", Class::Violation, expected.to_owned(), actual, 0, 0, evidence);
+                self.find("HDR-05", Class::Violation, (0, 0), Found::new(expected, actual, evidence));
             }
         }
-        // A message that answers nothing that was sent.
-        for (_, entry) in std::mem::take(&mut self.talk.strays) {
-            let expected = "exactly one reply for each command".to_owned();
-            self.find(
-                "HDR-14",
-                Class::Violation,
-                expected,
-                "a message that answers no command".to_owned(),
-                0,
-                0,
+        // A message that answers nothing that was sent; where bytes were sent that are no message, nobody can tell.
+        for (end, entry) in std::mem::take(&mut self.talk.strays) {
+            if self.talk.ends.get(end).is_none_or(|end| end.unfinished) {
+                continue;
+            }
+            let found = Found::new(
+                "exactly one reply for each command",
+                "a message that answers no command",
                 Evidence::Received,
             );
-            if let Some(finding) = self.findings.last_mut() {
-                finding.message = Some(entry);
-            }
+            self.find("HDR-14", Class::Violation, (0, 0), Found { message: Some(entry), ..found });
         }
         Ok(())
-    }
-
-    /// Turns what the model said into checks and findings.
-    fn take_judged(&mut self) -> Result<(), Stop> {
-        let mut violated = false;
-        for judged in std::mem::take(&mut self.talk.judged) {
-            let id = judged.judgement.requirement;
-            let Some(broken) = judged.judgement.broken else {
-                self.held(id, 0);
-                continue;
-            };
-            violated |= broken.class == Class::Violation;
-            self.find(id, broken.class, broken.expected, broken.actual, judged.step, judged.line, Evidence::Received);
-            if let Some(finding) = self.findings.last_mut() {
-                finding.message = Some(judged.entry);
-                finding.field = broken.field;
-            }
-        }
-        if violated { Err(Stop::Violated) } else { Ok(()) }
-    }
-
-    fn held(&mut self, requirement: &str, line: usize) {
-        let known = self
-            .checks
-            .iter()
-            .any(|check| check.requirement == requirement && check.line == line && check.said == Said::Held);
-        if !known {
-            self.checks.push(Check { requirement: requirement.to_owned(), line, said: Said::Held });
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "a finding has as many parts")]
-    fn find(
-        &mut self,
-        requirement: &str,
-        class: Class,
-        expected: String,
-        actual: String,
-        step: usize,
-        line: usize,
-        evidence: Evidence,
-    ) {
-        let said = if class == Class::Violation { Said::Violated } else { Said::Noted };
-        self.checks.push(Check { requirement: requirement.to_owned(), line, said });
-        let policy =
-            self.context.register.get(requirement).map(|requirement| requirement.policy.clone()).unwrap_or_default();
-        let message = Some(self.talk.last_entry()).filter(|entry| *entry > 0);
-        let finding = Finding {
-            requirement: requirement.to_owned(),
-            class,
-            policy,
-            expected,
-            actual,
-            step,
-            line,
-            message,
-            field: None,
-            evidence,
-            seen: None,
-        };
-        // One step gives at most one finding per requirement.
-        if !self
-            .findings
-            .iter()
-            .any(|known| known.requirement == requirement && known.step == step && known.class == class)
-        {
-            self.findings.push(finding);
-        }
-    }
-
-    /// What a miss of a requirement weighs; `None` where it is only reported.
-    fn class_of(&self, requirement: &str) -> Option<Class> {
-        match self.context.register.get(requirement).map(|requirement| requirement.failure) {
-            Some(Failure::Note) => Some(Class::Note),
-            Some(Failure::Info) => None,
-            Some(Failure::Violation) | None => Some(Class::Violation),
-        }
     }
 
     /// The end of that name; the first one where there is none.
@@ -462,10 +461,10 @@ impl Player<'_> {
 
     /// How a connection's end was brought about: looked into once.
     fn ending(&mut self, end: usize) -> Option<Ending> {
-        let ended = self.talk.ended(end)?.clone();
         if let Some(Some(known)) = self.endings.get(end) {
             return Some(known.clone());
         }
+        let ended = self.talk.ended(end)?.clone();
         let ending = match ended {
             Ended::Garbage(error) => Ending::Garbage(error.to_string()),
             Ended::Flood(count) => Ending::Garbage(format!("{count} file descriptors that belong to no message")),
@@ -474,7 +473,7 @@ impl Player<'_> {
         self.outcome = match &ending {
             Ending::Crashed(..) => Outcome::Crashed,
             Ending::Garbage(_) => Outcome::Garbage,
-            Ending::Closed(_) => self.outcome,
+            Ending::Closed(_) | Ending::Refused(_) => self.outcome,
         };
         if let Some(slot) = self.endings.get_mut(end) {
             *slot = Some(ending.clone());

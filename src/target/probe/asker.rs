@@ -63,7 +63,7 @@ impl<'a> Asker<'a> {
             other => other.into(),
         })?;
         let mut talk = Conversation::new(self.dialect, self.interrupt);
-        talk.add("a", connection);
+        talk.add("a", Some(connection));
         Ok(Question { instance: Some(instance), talk, launcher: self.launcher, timeouts: self.timeouts })
     }
 

@@ -1,0 +1,149 @@
+//! From what was seen to checks and findings.
+
+use std::time::Duration;
+
+use super::{Ending, Player, Stop};
+use crate::requirement::Failure;
+use crate::session::Deadline;
+use crate::verdict::{Check, Class, Evidence, FieldMark, Finding, Said};
+
+/// A line of the case.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// The step, from 1; 0 for what the harness does by itself.
+    pub(super) step: usize,
+    /// Its number in the file, from 1; 0 for none.
+    pub(super) number: usize,
+    /// What it checks; nothing makes it set-up.
+    pub(super) requirements: &'a [&'a str],
+}
+
+/// What came instead of what is required.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) expected: String,
+    pub(super) actual: String,
+    pub(super) evidence: Evidence,
+    /// The number of the message that shows it; the last one where it is left out.
+    pub(super) message: Option<usize>,
+    pub(super) field: Option<FieldMark>,
+}
+
+impl Found {
+    pub(super) fn new(expected: impl Into<String>, actual: impl Into<String>, evidence: Evidence) -> Found {
+        Found { expected: expected.into(), actual: actual.into(), evidence, message: None, field: None }
+    }
+}
+
+impl Player<'_> {
+    /// Turns what the model said into checks and findings. The case goes on: what it asks for is another matter.
+    pub(super) fn take_judged(&mut self) {
+        for judged in std::mem::take(&mut self.talk.judged) {
+            let id = judged.judgement.requirement;
+            let Some(broken) = judged.judgement.broken else {
+                self.held(id, 0);
+                continue;
+            };
+            let (message, field) = (Some(judged.entry), broken.field);
+            let found = Found { message, field, ..Found::new(broken.expected, broken.actual, Evidence::Received) };
+            self.find(id, broken.class, (judged.step, judged.line), found);
+        }
+    }
+
+    pub(super) fn held(&mut self, requirement: &str, line: usize) {
+        let check = Check { requirement: requirement.to_owned(), line, said: Said::Held };
+        if !self.checks.contains(&check) {
+            self.checks.push(check);
+        }
+    }
+
+    /// Every requirement of the line held.
+    pub(super) fn hold(&mut self, line: Line<'_>) {
+        line.requirements.iter().for_each(|requirement| self.held(requirement, line.number));
+    }
+
+    /// Notes a finding at a step and a line.
+    pub(super) fn find(&mut self, requirement: &str, class: Class, (step, line): (usize, usize), found: Found) {
+        let said = if class == Class::Violation { Said::Violated } else { Said::Noted };
+        self.checks.push(Check { requirement: requirement.to_owned(), line, said });
+        // One step gives at most one finding per requirement.
+        if self
+            .findings
+            .iter()
+            .any(|known| (known.requirement.as_str(), known.step, known.class) == (requirement, step, class))
+        {
+            return;
+        }
+        let policy = self.context.register.get(requirement).map(|known| known.policy.clone()).unwrap_or_default();
+        let Found { expected, actual, evidence, message, field } = found;
+        let message = message.or_else(|| Some(self.talk.last_entry()).filter(|entry| *entry > 0));
+        let requirement = requirement.to_owned();
+        self.findings.push(Finding {
+            requirement,
+            class,
+            policy,
+            expected,
+            actual,
+            step,
+            line,
+            message,
+            field,
+            evidence,
+            seen: None,
+        });
+    }
+
+    /// What a miss of a requirement weighs; `None` where it is only reported.
+    fn class_of(&self, requirement: &str) -> Option<Class> {
+        match self.context.register.get(requirement).map(|requirement| requirement.failure) {
+            Some(Failure::Note) => Some(Class::Note),
+            Some(Failure::Info) => None,
+            Some(Failure::Violation) | None => Some(Class::Violation),
+        }
+    }
+
+    /// A finding for each requirement of a line: of `class` where it is given, of the requirement's own otherwise.
+    pub(super) fn break_line(&mut self, line: Line<'_>, class: Option<Class>, found: &Found) -> Result<(), Stop> {
+        let mut violated = false;
+        for requirement in line.requirements {
+            match class.or_else(|| self.class_of(requirement)) {
+                Some(class) => {
+                    violated |= class == Class::Violation;
+                    self.find(requirement, class, (line.step, line.number), found.clone());
+                }
+                None => self.held(requirement, line.number),
+            }
+        }
+        if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    /// Ends a check that is not about an answer: held, a finding for each requirement, or a skip for a set-up line.
+    pub(super) fn conclude(
+        &mut self,
+        line: Line<'_>,
+        held: bool,
+        expected: &str,
+        actual: impl FnOnce() -> String,
+        evidence: Evidence,
+    ) -> Result<(), Stop> {
+        if self.context.interrupt.raised() {
+            return Err(Stop::Interrupted);
+        }
+        if held {
+            self.hold(line);
+            return Ok(());
+        }
+        // A server that died meanwhile explains everything else.
+        self.talk.pump(0, Deadline::after(Duration::ZERO), &|_| false)?;
+        let crash = (0..self.talk.ends.len()).find_map(|end| self.ending(end).filter(Ending::is_crash));
+        if let Some(crash) = crash {
+            let found = Found::new(expected, crash.to_string(), Evidence::Exited);
+            let requirements = if line.requirements.is_empty() { &["SEC-01"] } else { line.requirements };
+            return self.break_line(Line { requirements, ..line }, Some(Class::Violation), &found);
+        }
+        if line.requirements.is_empty() {
+            return Err(Stop::Skip(format!("set-up: expected {expected}, but {}", actual())));
+        }
+        self.break_line(line, None, &Found::new(expected, actual(), evidence))
+    }
+}
