@@ -289,7 +289,8 @@ impl Server {
             }
         }
         let reply = if name == VERSION.name && self.mode != Mode::RefusesVersion {
-            let mut payload = Version { major: 0, minor: 1 }.bytes().to_vec();
+            let minor = Version::parse(&frame.payload).map_or(0, |(version, _)| version.minor.min(1));
+            let mut payload = Version { major: 0, minor }.bytes().to_vec();
             payload.extend(VersionData::with_capabilities(serde_json::Map::new()).bytes());
             Frame::reply(&header, payload)
         } else if name == DEVICE_GET_INFO.name {
@@ -319,7 +320,7 @@ impl Server {
     /// Tells the test that the moment has come.
     fn announce(&self) -> io::Result<()> {
         match &self.announce {
-            Some(path) => UnixStream::connect(path)?.write_all(b"!"),
+            Some(path) => UnixStream::connect(path).map(drop),
             None => Ok(()),
         }
     }

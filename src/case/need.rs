@@ -35,7 +35,7 @@ pub const NEEDS: &[Need] = &[
         "DEVICE_GET_REGION_INFO argsz",
         &["capable.region", "capable.argsz"],
     ),
-    need("mmap", "region that can be mapped", "the MMAP flag and a descriptor", &["mmap.region", "mmap.size"]),
+    need("mmap", "region that can be mapped", "the MMAP flag", &["mmap.region", "mmap.size"]),
     need(
         "mmap-whole",
         "region that can be mapped as a whole",

@@ -27,7 +27,7 @@ pub(super) struct Run {
     /// Case files of this folder instead of those that are compiled in.
     #[arg(long, value_name = "DIR", env = "VFIO_USER_CONFORMANCE_CASES")]
     cases: Option<PathBuf>,
-    /// How many servers at once; 1: never two servers alive.
+    /// How many servers at once, four for each core where it is left out: most wait; 1: never two servers alive.
     #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_JOBS", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     /// Run only part I of N, both from 1.
@@ -165,7 +165,7 @@ impl Run {
         tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
     ) -> Result<End, Failure> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let jobs = if self.target.one_at_a_time() { 1 } else { self.jobs.map_or(cores * 2, usize::from) };
+        let jobs = if self.target.one_at_a_time() { 1 } else { self.jobs.map_or(cores * 4, usize::from) };
         let timeouts = self.target.timeouts();
         let context = Context {
             dialect: &vfio_user_wire::V0_9_2,

@@ -21,6 +21,17 @@ impl Command {
         })
     }
 
+    /// It is whole, known and well enough formed that a reply to it is certain to be due.
+    pub fn wants_reply(&self) -> bool {
+        let size = vfio_user_wire::HEADER_SIZE + self.payload.len();
+        self.header.flags == 0
+            && self.header.size as usize == size
+            && self.message.is_some_and(|message| {
+                message.direction == vfio_user_wire::Direction::ToServer
+                    && self.payload.len() >= message.request.fixed_size()
+            })
+    }
+
     /// Its name, or its number.
     pub fn name(&self) -> String {
         self.message.map_or_else(|| format!("command {}", { self.header.command }), |message| message.name.to_owned())

@@ -16,6 +16,6 @@ mod version;
 
 pub use command::{Command, Negotiated, Reply};
 pub use judgement::{Judgement, Judgements};
-pub use reply::judge_reply;
+pub use reply::{judge_order, judge_reply};
 pub use request::judge_request;
 pub use version::negotiated;

@@ -1,17 +1,18 @@
 //! All connections of one case: what was sent, which reply belongs to which command, and the serving of DMA.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess};
+use vfio_user_wire::message::{DMA_READ, DmaAccess, RegionAccess, VERSION};
 use vfio_user_wire::{Dialect, Field, Frame, Header, TYPE_COMMAND};
 
 use super::{
     ClientMemory, Connection, Deadline, Ended, Entry, Incoming, Interrupt, LentRange, Transcript, Waited, Way, wait,
 };
-use crate::model::{Command, Judgement, Negotiated, Reply, judge_reply, judge_request};
+use crate::model::{Command, Judgement, Negotiated, Reply, judge_order, judge_reply, judge_request, negotiated};
 
 /// A command that was sent, and its reply once it came.
 #[derive(Debug)]
@@ -164,6 +165,8 @@ pub struct Conversation<'a> {
     pub judged: Vec<Judged>,
     /// Messages that answer nothing: end and number in the transcript.
     pub strays: Vec<(usize, usize)>,
+    /// The commands without a reply, oldest first.
+    unanswered: VecDeque<usize>,
     transcript: Transcript,
     interrupt: &'a Interrupt,
 }
@@ -181,6 +184,7 @@ impl<'a> Conversation<'a> {
             alteration: None,
             judged: Vec::new(),
             strays: Vec::new(),
+            unanswered: VecDeque::new(),
             transcript: Transcript::default(),
             interrupt,
         }
@@ -216,8 +220,11 @@ impl<'a> Conversation<'a> {
         if let Effect::Lend(range) = &effect {
             self.memory.lend(range.clone());
         }
-        self.sent.push(Sent { end, origin, command, entry, answer: None, claimed: false, effect });
-        self.sent.len() - 1
+        if let (Some(end), true) = (self.ends.get_mut(end), is_version(&command)) {
+            // The client's limits hold from its proposal on: the reply itself must keep to them.
+            end.negotiated = negotiated(&command.payload, &[]);
+        }
+        self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect })
     }
 
     /// Notes bytes that are about to be sent, whatever they are; a reply may come to them all the same.
@@ -226,8 +233,14 @@ impl<'a> Conversation<'a> {
         let entry = self.transcript.event(&name, Way::Sent, "raw bytes", bytes);
         let (header, payload) = Header::parse(bytes).unwrap_or((Header::default(), &[]));
         let command = Command { header, payload: payload.to_vec(), message: self.dialect.message(header.command) };
-        self.sent.push(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None });
-        self.sent.len() - 1
+        self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None })
+    }
+
+    fn remember(&mut self, sent: Sent) -> usize {
+        let index = self.sent.len();
+        self.sent.push(sent);
+        self.unanswered.push_back(index);
+        index
     }
 
     /// Notes something that happened on an end.
@@ -262,7 +275,7 @@ impl<'a> Conversation<'a> {
 
     /// The number of the last message in the transcript.
     pub fn last_entry(&self) -> usize {
-        self.transcript.len()
+        self.transcript.count()
     }
 
     /// Takes the transcript out.
@@ -330,11 +343,10 @@ impl<'a> Conversation<'a> {
     fn arrived(&mut self, end: usize, frame: Frame, fds: Vec<OwnedFd>) -> io::Result<()> {
         let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
         let entry = self.transcript.message(self.dialect, &name, Way::Received, &frame.bytes(), fds.len());
-        let from_server = self
-            .dialect
-            .message(frame.header.command)
-            .is_some_and(|message| message.name == DMA_READ.name || message.name == DMA_WRITE.name);
-        if frame.header.message_type() == TYPE_COMMAND && from_server {
+        // A reply with the Type of a command is taken as the reply that its id and number say it is; every other
+        // message of that Type is a command of the server, whatever its number.
+        let command = frame.header.message_type() == TYPE_COMMAND;
+        if command && !self.is_reply(end, &frame.header) {
             return self.requested(end, frame, entry);
         }
         match self.whose(end, &frame) {
@@ -344,11 +356,22 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
+    fn is_reply(&self, end: usize, header: &Header) -> bool {
+        let same = |sent: &Sent| {
+            let known = sent.command.header;
+            sent.end == end && (known.id, known.command) == (header.id, header.command)
+        };
+        self.unanswered.iter().filter_map(|index| self.sent.get(*index)).any(same)
+    }
+
     /// The command that a reply answers: by id, number and, among several of one id, what it echoes; else the oldest
     /// one of that number, whose id it then got wrong.
     fn whose(&self, end: usize, frame: &Frame) -> Option<usize> {
         let (id, number) = (frame.header.id, frame.header.command);
-        let open = || self.sent.iter().enumerate().filter(move |(_, sent)| sent.end == end && sent.answer.is_none());
+        let open = || {
+            let unanswered = self.unanswered.iter().filter_map(|index| Some((*index, self.sent.get(*index)?)));
+            unanswered.filter(move |(_, sent)| sent.end == end)
+        };
         let same_id: Vec<(usize, &Sent)> = open().filter(|(_, sent)| sent.command.header.id == id).collect();
         let same_both: Vec<&(usize, &Sent)> =
             same_id.iter().filter(|(_, sent)| sent.command.header.command == number).collect();
@@ -368,22 +391,41 @@ impl<'a> Conversation<'a> {
     }
 
     fn answered(&mut self, index: usize, frame: Frame, fds: Vec<OwnedFd>, entry: usize) {
+        if let Some(at) = self.unanswered.iter().position(|unanswered| *unanswered == index) {
+            self.unanswered.remove(at);
+        }
+        let overtaken = self.overtaken(index);
         let Some(sent) = self.sent.get_mut(index) else { return };
-        let Some(end) = self.ends.get(sent.end) else { return };
+        let Some(end) = self.ends.get_mut(sent.end) else { return };
         match (&sent.effect, frame.header.is_error()) {
             (Effect::Lend(range), true) => self.memory.take_back_last(range),
             (Effect::TakeBack(address, size), false) => self.memory.take_back(*address, *size),
             _ => {}
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
-        let judgements = judge_reply(&sent.command, &reply, &end.negotiated);
+        let mut judgements = judge_reply(&sent.command, &reply, &end.negotiated);
+        judgements.extend(judge_order(&sent.command, overtaken.as_ref()));
         self.judged.extend(judgements.into_iter().map(|judgement| Judged {
             judgement,
             step: sent.origin.step,
             line: sent.origin.line,
             entry,
         }));
+        if is_version(&sent.command) && !frame.header.is_error() {
+            end.negotiated = negotiated(&sent.command.payload, &frame.payload);
+        }
         sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, entry });
+    }
+
+    /// The oldest command that was sent before this one on its end and should have been answered before it.
+    fn overtaken(&self, index: usize) -> Option<Command> {
+        let end = self.sent.get(index)?.end;
+        let before = self
+            .unanswered
+            .iter()
+            .take_while(|earlier| **earlier < index)
+            .filter_map(|earlier| self.sent.get(*earlier));
+        before.filter(|sent| sent.end == end && sent.command.wants_reply()).map(|sent| sent.command.clone()).next()
     }
 
     fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
@@ -450,6 +492,10 @@ impl<'a> Conversation<'a> {
             None => reply,
         }
     }
+}
+
+fn is_version(command: &Command) -> bool {
+    command.message.is_some_and(|message| message.name == VERSION.name)
 }
 
 impl Alteration {

@@ -1,5 +1,7 @@
 //! Every message of a session, as it was on the wire and as its tables read it.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, Tail};
 
@@ -53,10 +55,16 @@ pub struct Entry {
     pub fds: usize,
 }
 
-/// The messages of one attempt.
+/// How many messages are kept from the start of an attempt, and how many from its end.
+const KEPT_FIRST: usize = 100;
+const KEPT_LAST: usize = 400;
+
+/// The messages of one attempt: the first and the last ones, where there were many.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    entries: Vec<Entry>,
+    first: Vec<Entry>,
+    last: VecDeque<Entry>,
+    count: usize,
 }
 
 impl Transcript {
@@ -103,25 +111,28 @@ impl Transcript {
         })
     }
 
-    /// How many entries there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
-    /// There is none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Takes the entries out.
+    /// Takes the kept ones out.
     pub fn take(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.entries)
+        self.first.drain(..).chain(self.last.drain(..)).collect()
     }
 
     fn push(&mut self, mut entry: Entry) -> usize {
-        entry.n = self.entries.len() + 1;
-        self.entries.push(entry);
-        self.entries.len()
+        self.count += 1;
+        entry.n = self.count;
+        if self.first.len() < KEPT_FIRST {
+            self.first.push(entry);
+        } else {
+            self.last.push_back(entry);
+            if self.last.len() > KEPT_LAST {
+                self.last.pop_front();
+            }
+        }
+        self.count
     }
 }
 

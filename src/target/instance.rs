@@ -222,7 +222,15 @@ impl Instance {
     /// # Errors
     /// A sentence for each way in which it did not come about.
     pub fn connect(&mut self, interrupt: &Interrupt) -> Result<Connection, StartError> {
-        let deadline = Deadline::after(self.start_deadline);
+        self.connect_within(self.start_deadline, interrupt)
+    }
+
+    /// Connects a further client, to a server that was ready once.
+    ///
+    /// # Errors
+    /// As [`Instance::connect`].
+    pub fn connect_within(&mut self, time: Duration, interrupt: &Interrupt) -> Result<Connection, StartError> {
+        let deadline = Deadline::after(time);
         // With `{fd}` the backlog accepts for the server; the copy here must go, or a server's end would not show.
         let listener = self.listener.take();
         loop {
@@ -257,7 +265,7 @@ impl Instance {
                 });
             }
             if deadline.passed() {
-                let seconds = self.start_deadline.as_secs_f64();
+                let seconds = time.as_secs_f64();
                 return Err(StartError::Deadline { socket: self.socket.clone(), seconds, error });
             }
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "helpers of tests, of which each uses some")]
 
 use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,34 +18,38 @@ use tempfile::TempDir;
 
 /// A run that takes longer than this hangs, however slow the machine.
 const HANGS: Duration = Duration::from_secs(120);
+/// What was sent SIGKILL and is still there after this was not sent it.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// A case that every server of the tests passes.
-pub const PASSES: &str = "case good.info\n> DEVICE_GET_INFO\n< ok num_regions>=9                                      [INFO-01]\n";
+pub(crate) const PASSES: &str =
+    "case good.info\n> DEVICE_GET_INFO\n< ok num_regions>=9                                      [INFO-01]\n";
 /// A case that ends well where DEVICE_RESET is refused, and meets what the server does at it.
-pub const RESETS: &str = "case reset.refused\n> DEVICE_RESET\n< error                                                 [RESET-01]\n";
+pub(crate) const RESETS: &str =
+    "case reset.refused\n> DEVICE_RESET\n< error                                                 [RESET-01]\n";
 
 /// Folders for one test: case files, the program's temporary files, and the rest.
 #[derive(Debug)]
-pub struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
 }
 
 /// How a run of the program ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Its exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// What it told.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it complained of.
-    pub stderr: String,
+    pub(crate) stderr: String,
     /// The JSON report, if it wrote one.
-    pub report: Option<Value>,
+    pub(crate) report: Option<Value>,
 }
 
 /// The program while it runs.
 #[derive(Debug)]
-pub struct Running<'b> {
+pub(crate) struct Running<'b> {
     bench: &'b Bench,
     child: Child,
     output: [JoinHandle<String>; 2],
@@ -52,7 +57,7 @@ pub struct Running<'b> {
 
 impl Bench {
     /// With these case files in one folder.
-    pub fn new(cases: &[(&str, &str)]) -> Bench {
+    pub(crate) fn new(cases: &[(&str, &str)]) -> Bench {
         let bench = Bench { folder: tempfile::Builder::new().prefix("vuc-test-").tempdir().unwrap() };
         for folder in ["tmp", "cases/samples"] {
             fs::create_dir_all(bench.path(folder)).unwrap();
@@ -66,29 +71,38 @@ impl Bench {
     }
 
     /// A path in the test's folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A path in the test's folder, as a word of a command line.
-    pub fn word(&self, name: &str) -> String {
+    pub(crate) fn word(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
     /// Writes a file into the test's folder; its path as a word.
-    pub fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).unwrap();
         self.word(name)
     }
 
     /// Runs the program with exactly these arguments.
-    pub fn program(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn program(&self, arguments: &[&str]) -> Ended {
         self.start(arguments, &[]).end()
     }
 
     /// Starts the program with exactly these arguments and environment.
-    pub fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running<'_> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-user-conformance"));
+    pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running<'_> {
+        self.start_command(env!("CARGO_BIN_EXE_vfio-user-conformance"), arguments, environment)
+    }
+
+    /// Starts another program, which becomes the one that is tested.
+    pub(crate) fn start_other(&self, program: &str, arguments: &[&str]) -> Running<'_> {
+        self.start_command(program, arguments, &[])
+    }
+
+    fn start_command(&self, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Running<'_> {
+        let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("VFIO_USER_CONFORMANCE_") {
                 command.env_remove(name);
@@ -96,19 +110,18 @@ impl Bench {
         }
         command.env("TMPDIR", self.path("tmp")).env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
         command.envs(environment.iter().copied()).args(arguments);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         Running { bench: self, child, output: [reader(stdout), reader(stderr)] }
     }
 
     /// `run` with the test's cases and a JSON report, and these arguments besides.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.start_run(arguments).end()
     }
 
     /// As [`Bench::run`], without waiting for the end.
-    pub fn start_run(&self, arguments: &[&str]) -> Running<'_> {
+    pub(crate) fn start_run(&self, arguments: &[&str]) -> Running<'_> {
         let (cases, report) = (self.word("cases"), format!("json={}", self.word("report.json")));
         let mut all = vec!["run", "--cases", &cases, "--report", &report];
         all.extend(arguments);
@@ -116,17 +129,19 @@ impl Bench {
     }
 
     /// `run` against the misbehaving server in a mode, with more of its arguments behind it.
-    pub fn against(&self, mode: &str, arguments: &[&str]) -> Ended {
+    pub(crate) fn against(&self, mode: &str, arguments: &[&str]) -> Ended {
         self.run(&[&["--spawn", &server(mode)], arguments].concat())
     }
 
     /// Nothing of the run is left: no temporary file, no socket, no process that was started for it.
     fn assert_nothing_left(&self) {
-        let left: Vec<PathBuf> =
-            fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let left: Vec<PathBuf> = fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left.is_empty(), "left in TMPDIR: {left:?}");
-        let alive = self.processes();
-        assert!(alive.is_empty(), "left running: {alive:?}");
+        for (pid, command) in self.processes() {
+            // A server's child was killed with its group, and is nobody's to wait for: a moment may pass until it is gone.
+            let gone = pidfd(Pid::from_raw(pid)).is_none_or(|pidfd| readable(&pidfd, KILLED));
+            assert!(gone, "left running: {pid} {command}");
+        }
     }
 
     /// The processes that have the run's temporary folder in their command lines.
@@ -145,7 +160,7 @@ impl Bench {
 
 impl Running<'_> {
     /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
     }
 
@@ -154,16 +169,10 @@ impl Running<'_> {
     }
 
     /// Waits for its end, and sees that it left nothing.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let started = Instant::now();
-        let pidfd = {
-            // SAFETY: pidfd_open takes two integers; the child was not waited for, so that its number is still its own.
-            let fd = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, self.pid().as_raw(), 0) };
-            assert!(fd >= 0, "pidfd_open");
-            // SAFETY: the kernel has just made this descriptor, and nothing else knows it.
-            unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(i32::try_from(fd).unwrap()) }
-        };
-        let ended = readable(&pidfd, HANGS);
+        // The child was not waited for, so that its number is still its own.
+        let ended = readable(&pidfd(self.pid()).unwrap(), HANGS);
         if !ended {
             let _ = self.child.kill();
         }
@@ -181,7 +190,7 @@ impl Running<'_> {
 impl Ended {
     /// Ends the test where the code is another one.
     #[track_caller]
-    pub fn has_code(&self, code: i32) -> &Ended {
+    pub(crate) fn has_code(&self, code: i32) -> &Ended {
         assert_eq!(self.code, code, "\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr);
         // A panic of ours is never an answer.
         assert!(!self.stderr.contains("panicked at"), "{}", self.stderr);
@@ -190,35 +199,40 @@ impl Ended {
 
     /// Ends the test where these words were not told, line breaks apart.
     #[track_caller]
-    pub fn says(&self, words: &str) -> &Ended {
+    pub(crate) fn says(&self, words: &str) -> &Ended {
         let said = format!("{} {}", self.stdout, self.stderr);
         let flat: Vec<&str> = said.split_whitespace().collect();
-        assert!(flat.join(" ").contains(words), "not said: {words}\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr);
+        assert!(
+            flat.join(" ").contains(words),
+            "not said: {words}\n--- stdout\n{}--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     /// The JSON report.
     #[track_caller]
-    pub fn report(&self) -> &Value {
+    pub(crate) fn report(&self) -> &Value {
         self.report.as_ref().unwrap_or_else(|| panic!("no report\n{}{}", self.stdout, self.stderr))
     }
 
     /// A case of the JSON report.
     #[track_caller]
-    pub fn case(&self, name: &str) -> &Value {
+    pub(crate) fn case(&self, name: &str) -> &Value {
         let cases = self.report()["cases"].as_array().unwrap();
         cases.iter().find(|case| case["name"] == name).unwrap_or_else(|| panic!("no case {name} in {cases:#?}"))
     }
 
     /// The names of the cases in the JSON report.
     #[track_caller]
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.report()["cases"].as_array().unwrap().iter().map(|case| case["name"].as_str().unwrap()).collect()
     }
 }
 
 /// The command of the misbehaving server in a mode; more arguments may follow the mode.
-pub fn server(mode: &str) -> String {
+pub(crate) fn server(mode: &str) -> String {
     let deps = env::current_exe().unwrap();
     let path = deps.parent().and_then(Path::parent).unwrap().join("examples/misbehaving-server");
     assert!(path.exists(), "{} is not built: cargo build --example misbehaving-server", path.display());
@@ -227,19 +241,19 @@ pub fn server(mode: &str) -> String {
 
 /// Where a server announces that its moment has come.
 #[derive(Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     listener: UnixListener,
 }
 
 impl Moment {
     /// At this path, which `--announce` takes.
-    pub fn at(path: &str) -> Moment {
+    pub(crate) fn at(path: &str) -> Moment {
         Moment { listener: UnixListener::bind(path).unwrap() }
     }
 
     /// Waits until a server announces it.
     #[track_caller]
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         assert!(readable(&self.listener, HANGS), "the server never came to its moment");
         self.listener.accept().unwrap();
     }
@@ -247,11 +261,11 @@ impl Moment {
 
 /// A server that a test starts itself, ended with it.
 #[derive(Debug)]
-pub struct Standing(Child);
+pub(crate) struct Standing(Child);
 
 impl Standing {
     /// In a mode, listening on `path`.
-    pub fn start(mode: &str, path: &str) -> Standing {
+    pub(crate) fn start(mode: &str, path: &str) -> Standing {
         let command = server(mode);
         let mut words = command.split(' ');
         let mut command = Command::new(words.next().unwrap());
@@ -259,8 +273,17 @@ impl Standing {
         Standing(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
+    /// Waits until it listens, or has ended; it is not connected to, since some servers serve one client only.
+    pub(crate) fn wait_for(&self, path: &str) {
+        let started = Instant::now();
+        while !listens(path) {
+            assert!(started.elapsed() < HANGS, "the server never listened on {path}");
+            std::thread::yield_now();
+        }
+    }
+
     /// It still runs.
-    pub fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }
 }
@@ -270,6 +293,26 @@ impl Drop for Standing {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A socket listens at this path (/proc/net/unix: the flag SO_ACCEPTCON).
+fn listens(path: &str) -> bool {
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.get(3) == Some(&"00010000") && words.get(7) == Some(&path)
+    })
+}
+
+/// Becomes readable when the process ends; `None` where it has ended and is gone.
+fn pidfd(pid: Pid) -> Option<OwnedFd> {
+    // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.
+    let fd = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: the kernel has just made this descriptor for this process, and nothing else knows it.
+    Some(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).unwrap()) })
 }
 
 fn readable(fd: &impl std::os::fd::AsFd, within: Duration) -> bool {

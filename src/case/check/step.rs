@@ -93,7 +93,7 @@ impl<'a> Checker<'a> {
             Descriptor::Memfd(size) | Descriptor::MemfdReadOnly(size) => {
                 self.between(size, span, 0, i128::from(i64::MAX))
             }
-            Descriptor::Eventfd(Some(count)) => self.between(count, span, 0, i128::from(u32::MAX)),
+            Descriptor::Eventfd(Some(count)) => self.between(count, span, 0, i128::from(u64::MAX) - 1),
             _ => {}
         }
     }

@@ -131,16 +131,16 @@ impl Player<'_> {
         match what {
             FdExpectation::Signalled(wanted) => {
                 let wanted = wanted.as_ref().map_or(Ok(1), |wanted| self.environment.u64(wanted, &self.talk))?;
-                let mut count = 0;
+                let mut count = 0_u64;
                 while count < wanted {
                     let signals = held.signals(deadline, interrupt)?;
                     if signals.count == 0 {
                         break;
                     }
-                    count += signals.count;
+                    count = u64::saturating_add(count, signals.count);
                 }
                 // What came too much is there by now, if the server did it before it answered.
-                count += held.signals(now(), interrupt)?.count;
+                count = count.saturating_add(held.signals(now(), interrupt)?.count);
                 let evidence = if count < wanted { Evidence::Deadline } else { Evidence::Received };
                 let expected =
                     format!("{wanted} {} on `{}`", if wanted == 1 { "signal" } else { "signals" }, name.value);

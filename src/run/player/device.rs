@@ -4,7 +4,7 @@ use vfio_user_wire::message::{REGION_READ, REGION_WRITE, RegionAccess};
 use vfio_user_wire::{Field, Frame};
 
 use crate::case::{Argument, DeviceAction};
-use crate::session::{Deadline, Effect, Origin};
+use crate::session::{Deadline, Effect, Origin, Serving};
 use crate::target::{Action, Parameters, StatusRegister, Step};
 use crate::verdict::Evidence;
 
@@ -18,6 +18,8 @@ const DESCRIPTOR_IOVA: u64 = 0x7000;
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     status: Option<StatusRegister>,
+    /// The register access that started it, where its answer was not waited for.
+    doorbell: Option<usize>,
 }
 
 impl Player<'_> {
@@ -43,14 +45,21 @@ impl Player<'_> {
             }
         }
         self.place(line, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
-        self.asked = Some(Asked { status: action.status });
-        for step in &action.steps {
+        self.asked = Some(Asked { status: action.status, doorbell: None });
+        let last = action.steps.iter().rposition(|step| matches!(step, Step::Write { .. }));
+        for (n, step) in action.steps.iter().enumerate() {
             let Step::Write { value, region, offset, width } = step else { continue };
             let data = value.bytes(&parameters, *width);
             let access = RegionAccess { offset: *offset, region: *region, count: *width };
             let mut payload = access.bytes().to_vec();
             payload.extend_from_slice(&data);
-            self.access(line, REGION_WRITE.name, payload)?;
+            if Some(n) == last && self.talk.serving == Serving::Hold {
+                // The device may want its DMA before it answers: its answer is asked for once it is served again.
+                let index = self.command(line, REGION_WRITE.name, payload, Effect::None)?;
+                self.asked = Some(Asked { status: action.status, doorbell: Some(index) });
+            } else {
+                self.access(line, REGION_WRITE.name, payload)?;
+            }
         }
         Ok(())
     }
@@ -77,7 +86,7 @@ impl Player<'_> {
                 crate::session::LentRange { address: DESCRIPTOR_IOVA, size: page, flags: 3, file: Some((file, 0)) };
             let index =
                 self.command(line, vfio_user_wire::message::DMA_MAP.name, map.bytes().to_vec(), Effect::Lend(lent))?;
-            self.need_ok(index)?;
+            self.answered_with_success(index)?;
             self.environment.descriptors.insert(NAME.to_owned(), std::sync::Arc::new(held));
         }
         let held = self.environment.descriptor(NAME)?;
@@ -89,6 +98,9 @@ impl Player<'_> {
     /// `< device done`, `< device failed`.
     pub(super) fn expect_device(&mut self, line: Line<'_>, done: bool) -> Result<(), Stop> {
         let asked = self.asked.clone().ok_or_else(|| Fault::new("no `device` line before"))?;
+        if let Some(index) = asked.doorbell {
+            self.answered_with_success(index)?;
+        }
         let Some(status) = asked.status else {
             return Err(Stop::Skip("the device file names no status register".to_owned()));
         };
@@ -125,7 +137,7 @@ impl Player<'_> {
     /// A register access that must succeed for the case to go on.
     fn access(&mut self, line: usize, name: &str, payload: Vec<u8>) -> Result<usize, Stop> {
         let index = self.command(line, name, payload, Effect::None)?;
-        self.need_ok(index)?;
+        self.answered_with_success(index)?;
         Ok(index)
     }
 
@@ -145,12 +157,13 @@ impl Player<'_> {
         let attached: Vec<_> = fds.iter().map(|fd| std::os::fd::AsFd::as_fd(&**fd)).collect();
         let deadline = Deadline::after(self.context.timeouts.reply);
         self.talk.send(0, &frame.bytes(), &attached, &[], deadline)?;
-        self.wait_for(index, self.context.timeouts.reply)?;
-        self.take_judged();
         Ok(index)
     }
 
-    fn need_ok(&mut self, index: usize) -> Result<(), Stop> {
+    /// The answer that a case cannot go on without.
+    fn answered_with_success(&mut self, index: usize) -> Result<(), Stop> {
+        self.wait_for(index, self.context.timeouts.reply)?;
+        self.take_judged();
         match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
             Some(answer) if !answer.header.is_error() => Ok(()),
             Some(answer) => Err(Stop::Skip(format!(

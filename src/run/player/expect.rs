@@ -180,7 +180,7 @@ impl Player<'_> {
             }
             (Wanted::Error(None), Actual::Error(_))
             | (Wanted::Silent, Actual::Silent)
-            | (Wanted::Closed, Actual::Ended(Ending::Closed(_))) => None,
+            | (Wanted::Closed, Actual::Ended(Ending::Closed(_) | Ending::Refused(_))) => None,
             (Wanted::Error(Some(name)), Actual::Error(got)) => {
                 let wanted = errno(&name.value).ok_or_else(|| Fault::new(format!("no errno `{}`", name.value)))?;
                 if wanted == *got {
@@ -190,7 +190,10 @@ impl Player<'_> {
                         .map(|miss| Miss { expected: format!("an error reply with {}", name.value), ..miss })
                 }
             }
-            (Wanted::Conforms, Actual::Ok | Actual::Error(_) | Actual::Ended(Ending::Closed(_))) => None,
+            (
+                Wanted::Conforms,
+                Actual::Ok | Actual::Error(_) | Actual::Ended(Ending::Closed(_) | Ending::Refused(_)),
+            ) => None,
             _ => miss(None),
         })
     }
@@ -301,6 +304,10 @@ impl Player<'_> {
     fn set_up(&mut self, index: usize, line: Line<'_>, actual: &Actual, miss: &Miss) -> Result<(), Stop> {
         let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
         match actual {
+            Actual::Ok if miss.field.is_some() => Err(Stop::Skip(format!(
+                "it is for servers whose {name} gives {}; here it gives {}",
+                miss.expected, miss.actual
+            ))),
             Actual::Ok | Actual::Error(_) => {
                 Err(Stop::Skip(format!("set-up refused: {name} was answered with {}", miss.actual)))
             }

@@ -66,17 +66,18 @@ impl Player<'_> {
     pub(super) fn find(&mut self, requirement: &str, class: Class, (step, line): (usize, usize), found: Found) {
         let said = if class == Class::Violation { Said::Violated } else { Said::Noted };
         self.checks.push(Check { requirement: requirement.to_owned(), line, said });
-        // One step gives at most one finding per requirement.
-        if self
-            .findings
-            .iter()
-            .any(|known| (known.requirement.as_str(), known.step, known.class) == (requirement, step, class))
-        {
+        // One step gives at most one finding per requirement, and so does one message.
+        let message = found.message.or_else(|| Some(self.talk.last_entry()).filter(|entry| *entry > 0));
+        let known = |known: &Finding| {
+            known.requirement == requirement
+                && known.class == class
+                && (known.step == step || (known.message == message && found.evidence == Evidence::Received))
+        };
+        if self.findings.iter().any(known) {
             return;
         }
         let policy = self.context.register.get(requirement).map(|known| known.policy.clone()).unwrap_or_default();
-        let Found { expected, actual, evidence, message, field } = found;
-        let message = message.or_else(|| Some(self.talk.last_entry()).filter(|entry| *entry > 0));
+        let Found { expected, actual, evidence, field, .. } = found;
         let requirement = requirement.to_owned();
         self.findings.push(Finding {
             requirement,

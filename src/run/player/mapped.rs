@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use vfio_user_wire::message::RegionInfo;
+use vfio_user_wire::region_info_flags;
 
 use crate::case::{Argument, Bytes, Name, Value};
 use crate::verdict::Evidence;
@@ -52,7 +53,9 @@ impl Player<'_> {
         let start = info.offset.wrapping_add(offset);
         let (page, skip) = (start & !0xfff, (start & 0xfff) as usize);
         let expected = format!("mmap() of {length:#x} bytes at {start:#x} of the region's descriptor");
-        let mapped = Mapping::new(fd.as_fd(), page, length as usize + skip);
+        // Only what the region allows: the descriptor may be open for reading alone.
+        let write = store.is_some() || info.flags & region_info_flags::WRITE != 0;
+        let mapped = Mapping::new(fd.as_fd(), page, length as usize + skip, write);
         let mapping = match mapped {
             Ok(mapping) => mapping,
             Err(error) => {
@@ -97,13 +100,13 @@ struct Mapping {
 }
 
 impl Mapping {
-    fn new(fd: std::os::fd::BorrowedFd<'_>, offset: u64, length: usize) -> nix::Result<Mapping> {
+    fn new(fd: std::os::fd::BorrowedFd<'_>, offset: u64, length: usize, write: bool) -> nix::Result<Mapping> {
         let length = NonZeroUsize::new(length).ok_or(nix::errno::Errno::EINVAL)?;
         let offset = i64::try_from(offset).map_err(|_| nix::errno::Errno::EOVERFLOW)?;
-        let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let protection = if write { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
         // SAFETY: the kernel chooses the address, so no memory in use is replaced; the mapping is only reached through
         // process_vm_readv and process_vm_writev.
-        let address = unsafe { mmap(None, length, both, MapFlags::MAP_SHARED, fd, offset) }?;
+        let address = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd, offset) }?;
         Ok(Mapping { address, length: length.get() })
     }
 

@@ -302,6 +302,8 @@ fn usual(message: Option<&Message>, field: &Field, fixed: usize, data: usize) ->
         "argsz" => {
             message.reply.fixed.filter(|_| message.reply != Body::EMPTY).map_or(fixed, |layout| layout.size) as u64
         }
+        // QEMU maps RAM for reading and writing.
+        "flags" if message.name == DMA_MAP.name => 3,
         "count" if message.name == REGION_WRITE.name => data as u64,
         "count" if message.name == REGION_READ.name => 4,
         _ => 0,

@@ -7,6 +7,8 @@ use crate::target::{DeviceFile, Discovered, Irq, Launcher, Region};
 
 /// Bytes that a scratch range must have to be of use.
 const SCRATCH: u64 = 64;
+/// The largest transfer that a case makes.
+const MOST_DATA: u64 = 8 << 20;
 
 pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: &mut Discovered) {
     regions(found);
@@ -139,11 +141,14 @@ fn scratch(device: &DeviceFile, found: &mut Discovered) {
         yes("scratch", "scratch", range.region, range.offset, range.length);
     }
     let most = found.limits().max_data_xfer_size;
-    match usable.iter().find(|range| range.length >= most) {
+    match usable.iter().find(|range| range.length >= most && most <= MOST_DATA) {
         Some(range) => {
             let names = names("large", range.region, range.offset, range.length);
             let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             found.yes("scratch-large", &names);
+        }
+        None if most > MOST_DATA => {
+            found.no("scratch-large", "its max_data_xfer_size is larger than any transfer of a case")
         }
         None => found.no(
             "scratch-large",

@@ -8,30 +8,19 @@ use crate::target::{Discovered, Region};
 
 /// More than any client in use takes.
 const MOST: u32 = 256;
+/// Room for a region info with its capabilities.
+const ROOM: u32 = 4096;
 
-/// Every region, first with the fixed size, then with what the reply says that it needs.
+/// Every region.
 pub(super) fn ask(question: &mut Question<'_>, found: &mut Discovered) -> Asked<()> {
     for index in 0..found.num_regions.min(MOST) {
-        let request = RegionInfo { argsz: 32, index, ..RegionInfo::default() };
-        let mut reply = match question.ask(DEVICE_GET_REGION_INFO.name, request.bytes(), &[])? {
-            Ok(reply) => reply,
-            Err(_) => continue,
+        // With room for all that a client in use takes; a region that cannot be asked about is left out.
+        let request = RegionInfo { argsz: ROOM, index, ..RegionInfo::default() };
+        let Ok(reply) = question.ask(DEVICE_GET_REGION_INFO.name, request.bytes(), &[])? else { continue };
+        let Some((info, _)) = RegionInfo::parse(&reply.payload) else {
+            let why = format!("region {index}: a reply with {} bytes of payload", reply.payload.len());
+            return Err(Trouble::Answer(why));
         };
-        let Some((mut info, _)) = RegionInfo::parse(&reply.payload) else {
-            return Err(Trouble::Answer(format!(
-                "DEVICE_GET_REGION_INFO of region {index} was answered with {} bytes of payload",
-                reply.payload.len()
-            )));
-        };
-        if info.argsz > 32 {
-            let request = RegionInfo { argsz: info.argsz.min(1 << 16), index, ..RegionInfo::default() };
-            if let Ok(full) = question.ask(DEVICE_GET_REGION_INFO.name, request.bytes(), &[])? {
-                reply = full;
-                if let Some((full, _)) = RegionInfo::parse(&reply.payload) {
-                    info = full;
-                }
-            }
-        }
         let mut region = Region {
             index,
             size: info.size,
@@ -41,7 +30,13 @@ pub(super) fn ask(question: &mut Question<'_>, found: &mut Discovered) -> Asked<
             sparse: None,
             kind: None,
         };
-        for capability in capabilities(&reply.payload, info.cap_offset).unwrap_or_default() {
+        let chain = capabilities(&reply.payload, info.cap_offset).unwrap_or_else(|error| {
+            found.troubles.push(format!("region {index}: {error}"));
+            // Nothing is known of what can be mapped, so nothing is taken to be mappable as a whole.
+            region.sparse = Some(Vec::new());
+            Vec::new()
+        });
+        for capability in chain {
             match capability.body {
                 CapabilityBody::SparseMmap { areas, .. } => {
                     region.sparse = Some(areas.iter().map(|area| (area.offset, area.size)).collect())

@@ -1,0 +1,402 @@
+//! Servers that do what no server should: each run ends, with the right exit code and a sentence that helps.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Bench, Ended, PASSES, RESETS, Standing, server};
+
+/// Where silence is what is waited for.
+const BRISK: [&str; 2] = ["--timeout", "300ms"];
+/// For servers that answer first, and fall silent later.
+const CALM: [&str; 2] = ["--timeout", "1s"];
+/// For servers that answer, close or end: none of these tests waits for it.
+const PATIENT: [&str; 2] = ["--timeout", "5s"];
+
+const READS: &str = "case read.refused\n> REGION_READ region=0 offset=0 count=4\n< error                                                 [RREAD-01]\n";
+/// DEVICE_RESET in set-up: what goes wrong there is no check of a case.
+const SET_UP: &str = "case reset.before\n> DEVICE_RESET\n< ok\n> DEVICE_GET_INFO\n< ok                                                    [INFO-01]\n";
+
+fn bench() -> Bench {
+    Bench::new(&[("a.case", PASSES), ("b.case", RESETS)])
+}
+
+/// The server cannot be used at all: exit code 4, no case, and the sentence in the report and on the terminal.
+#[track_caller]
+fn is_unreachable(ended: &Ended, sentences: &[&str]) {
+    ended.has_code(4);
+    for sentence in sentences {
+        ended.says(sentence);
+    }
+    let report = ended.report();
+    assert_eq!(report["complete"], false);
+    assert_eq!(report["cases"], json!([]));
+    assert_eq!(report["faults"].as_array().unwrap().len(), 1, "{}", report["faults"]);
+}
+
+/// The only finding of a case.
+#[track_caller]
+fn finding<'e>(ended: &'e Ended, case: &str) -> &'e Value {
+    let case = ended.case(case);
+    assert_eq!(case["result"], "fail", "{case:#?}");
+    let findings = case["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    &findings[0]
+}
+
+#[track_caller]
+fn contains(value: &Value, words: &str) {
+    assert!(value.as_str().unwrap().contains(words), "not in it: {words}\n{value}");
+}
+
+#[test]
+fn a_server_that_never_answers() {
+    is_unreachable(&bench().against("never-answers", &BRISK), &["never negotiates: no answer to VERSION within 0.3 s"]);
+}
+
+#[test]
+fn a_server_that_closes_at_once() {
+    is_unreachable(&bench().against("closes-at-once", &PATIENT), &["the server never negotiates"]);
+}
+
+#[test]
+fn a_server_that_sends_random_bytes() {
+    is_unreachable(&bench().against("random-bytes", &PATIENT), &["the server never negotiates"]);
+}
+
+#[test]
+fn a_server_that_claims_a_message_of_4_gib() {
+    is_unreachable(&bench().against("four-gib-message", &PATIENT), &["the server never negotiates"]);
+}
+
+#[test]
+fn a_server_that_floods_descriptors() {
+    is_unreachable(&bench().against("fd-flood", &PATIENT), &["the server never negotiates"]);
+}
+
+#[test]
+#[ignore = "src/target/probe/asker.rs:157: says only that the connection ended, whatever came"]
+fn a_server_without_version_is_told_what_came() {
+    let said = [
+        ("closes-at-once", "closed the connection on VERSION"),
+        ("random-bytes", "bytes that are no message"),
+        ("four-gib-message", "the size field says 4294967295 bytes"),
+        ("fd-flood", "file descriptors that belong to no message"),
+        ("panics-at-version", "index out of bounds: the len is 0 but the index is 3"),
+        ("refuses-version", "EOPNOTSUPP (95)"),
+    ];
+    for (mode, sentence) in said {
+        is_unreachable(&bench().against(mode, &PATIENT), &["the server never negotiates", sentence]);
+    }
+}
+
+#[test]
+#[ignore = "src/session/connection.rs:270: a truncated control message is taken for a fault of ours: exit code 70"]
+fn a_flood_of_descriptors_with_few_to_spare() {
+    for limit in ["150", "1024"] {
+        let bench = bench();
+        // The program and its servers inherit the limit.
+        let (cases, command) = (bench.word("cases"), server("fd-flood"));
+        let report = format!("json={}", bench.word("report.json"));
+        let program = env!("CARGO_BIN_EXE_vfio-user-conformance");
+        let script = r#"ulimit -n "$0" && exec "$@""#;
+        let words = ["-c", script, limit, program, "run", "--cases", &cases, "--report", &report, "--spawn", &command];
+        is_unreachable(&bench.start_other("sh", &words).end(), &["the server never negotiates"]);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_version() {
+    is_unreachable(&bench().against("refuses-version", &PATIENT), &["never negotiates: VERSION was refused", "95"]);
+}
+
+#[test]
+fn a_server_that_panics_at_version() {
+    is_unreachable(&bench().against("panics-at-version", &PATIENT), &["the server never negotiates"]);
+}
+
+#[test]
+fn a_server_that_never_listens() {
+    let sentences = ["no connection to", "within 1.5 s", "does the server listen there?"];
+    is_unreachable(&bench().against("never-listens", &BRISK), &sentences);
+}
+
+#[test]
+fn a_server_that_ends_before_it_listens() {
+    let sentences = ["ended with exit status 3 before it accepted a connection", "the firmware image is missing"];
+    is_unreachable(&bench().against("ends-at-once", &PATIENT), &sentences);
+}
+
+#[test]
+#[ignore = "src/report/terminal/summary.rs:196: prints the two characters \\n"]
+fn what_a_server_printed_stands_on_lines_of_its_own() {
+    let ended = bench().against("ends-at-once", &PATIENT);
+    assert!(!ended.stdout.contains("\\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_command_that_does_not_exist() {
+    let ended = bench().run(&["--spawn", "/nonexistent/server"]);
+    is_unreachable(&ended, &["could not start `/nonexistent/server`: No such file or directory", "is it installed"]);
+    let ended = bench().run(&["--spawn", "no-such-server-anywhere --x"]);
+    is_unreachable(&ended, &["could not start `no-such-server-anywhere`"]);
+    let ended = bench().run(&["--spawn", "/etc/passwd"]);
+    is_unreachable(&ended, &["could not start `/etc/passwd`: Permission denied"]);
+}
+
+#[test]
+fn a_socket_that_does_not_exist() {
+    let sentences = ["could not connect to /nonexistent/x.sock: No such file or directory", "is the server running"];
+    is_unreachable(&bench().run(&["--socket", "/nonexistent/x.sock"]), &sentences);
+}
+
+#[test]
+fn a_socket_that_is_none() {
+    let bench = bench();
+    let file = bench.write("plain", "");
+    is_unreachable(&bench.run(&["--socket", &file]), &["could not connect to", "Connection refused"]);
+    let long = format!("/{}", "x".repeat(200));
+    is_unreachable(&bench.run(&["--socket", &long]), &["File name too long"]);
+}
+
+#[test]
+fn a_socket_whose_server_is_gone() {
+    let bench = bench();
+    let path = bench.word("left.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    is_unreachable(&bench.run(&["--socket", &path]), &["Connection refused", "is the server running"]);
+}
+
+#[test]
+#[ignore = "src/target/instance.rs:246: a path that the user gave is taken for a fault of ours: exit code 70"]
+fn a_socket_of_a_started_server_that_can_never_be() {
+    let bench = bench();
+    let file = bench.write("plain", "");
+    for path in [format!("{file}/x.sock"), format!("/{}", "x".repeat(200))] {
+        let ended =
+            bench.run(&["--spawn", &format!("{} --socket-path {file}", server("never-listens")), "--socket", &path]);
+        is_unreachable(&ended, &[&path]);
+    }
+}
+
+#[test]
+fn a_server_that_runs_already_and_never_answers() {
+    let bench = bench();
+    let path = bench.word("standing.sock");
+    let mut standing = Standing::start("never-answers", &path);
+    // It is ready once somebody could connect; the program itself tries only once.
+    standing.wait_for(&path);
+    is_unreachable(&bench.run(&[&["--socket", &path], &BRISK[..]].concat()), &["no answer to VERSION"]);
+    assert!(standing.runs(), "a server that the program did not start is not ended by it");
+}
+
+#[test]
+fn a_server_that_runs_already_and_serves() {
+    let bench = bench();
+    let path = bench.word("standing.sock");
+    let mut standing = Standing::start("good", &path);
+    standing.wait_for(&path);
+    bench.run(&[&["--socket", &path], &PATIENT[..]].concat()).has_code(0).says("2 pass");
+    assert!(standing.runs());
+}
+
+#[test]
+fn a_server_that_runs_already_and_is_lost_is_told_once() {
+    let bench = Bench::new(&[("a.case", RESETS), ("b.case", PASSES), ("c.case", READS)]);
+    let path = bench.word("standing.sock");
+    let standing = Standing::start("aborts", &path);
+    standing.wait_for(&path);
+    let ended = bench.run(&[&["--socket", &path], &PATIENT[..]].concat());
+    ended.has_code(4).says("Connection refused").says("RESET-01");
+    assert_eq!(ended.names(), ["reset.refused"]);
+    assert_eq!(ended.report()["faults"].as_array().unwrap().len(), 1);
+    assert_eq!(ended.report()["complete"], false);
+}
+
+#[test]
+#[ignore = "src/session/conversation.rs:317: whoever sends without end is read without end"]
+fn a_server_that_sends_replies_without_end() {
+    let ended = bench().against("endless-replies", &CALM);
+    assert!([2, 4].contains(&ended.code), "{}\n{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn a_server_that_panics() {
+    let ended = bench().against("panics", &PATIENT);
+    ended.has_code(2).says("the server crashed").says("attempt to subtract with overflow");
+    let finding = finding(&ended, "reset.refused");
+    assert_eq!(finding["requirement"], "RESET-01");
+    assert_eq!(finding["evidence"], "exited");
+    contains(&finding["actual"], "attempt to subtract with overflow");
+    let case = ended.case("reset.refused");
+    contains(&case["stderr"], "panicked at examples/misbehaving-server.rs");
+    assert_eq!(case["attempts"].as_array().unwrap().len(), 1, "a crash is seen once and for all");
+    assert_eq!(case["attempts"][0]["outcome"], "crashed");
+    assert_eq!(ended.case("good.info")["result"], "pass", "the next case has a server of its own");
+}
+
+#[test]
+#[ignore = "src/run/player/mod.rs closed_or_crashed: a panic that closes the socket first is reported before its status is known"]
+fn a_server_that_panics_has_a_status() {
+    // Whether the connection's end or the process's end is seen first is a race: look often.
+    let cases: Vec<String> = (0..20).map(|n| RESETS.replace("reset.refused", &format!("reset.n{n}"))).collect();
+    let bench = Bench::new(&[("a.case", &cases.join("\n"))]);
+    let ended = bench.against("panics", &PATIENT);
+    ended.has_code(2);
+    for name in ended.names() {
+        assert_eq!(ended.case(name)["attempts"][0]["exit"], json!({ "status": 101 }), "{name}");
+    }
+}
+
+#[test]
+fn a_server_that_aborts() {
+    let ended = bench().against("aborts", &PATIENT);
+    ended.has_code(2).says("the server crashed with signal SIGABRT").says("free(): invalid pointer");
+    let case = ended.case("reset.refused");
+    assert_eq!(case["attempts"][0]["outcome"], "crashed");
+    assert_eq!(case["attempts"][0]["exit"], json!({ "signal": 6 }));
+    contains(&case["stderr"], "free(): invalid pointer");
+}
+
+#[test]
+fn a_crash_in_set_up_is_a_finding() {
+    let bench = Bench::new(&[("a.case", SET_UP)]);
+    let ended = bench.against("aborts", &PATIENT);
+    ended.has_code(2);
+    contains(&finding(&ended, "reset.before")["actual"], "the server crashed with signal SIGABRT");
+}
+
+#[test]
+fn a_server_that_exits_with_an_error() {
+    let ended = bench().against("exits-seven", &PATIENT);
+    ended.has_code(2).says("exit status 7").says("no such reset");
+    let case = ended.case("reset.refused");
+    assert_eq!(case["attempts"][0]["exit"], json!({ "status": 7 }));
+    contains(&case["stderr"], "no such reset");
+}
+
+#[test]
+#[ignore = "src/run/player/mod.rs closed_or_crashed: a non-zero exit in an open session is a crash, by the design; here it is a skip and the run 5"]
+fn a_server_that_exits_with_an_error_in_set_up() {
+    let bench = Bench::new(&[("a.case", SET_UP)]);
+    let ended = bench.against("exits-seven", &PATIENT);
+    ended.has_code(2);
+    assert_eq!(ended.case("reset.before")["attempts"][0]["outcome"], "crashed");
+}
+
+#[test]
+fn a_server_that_exits_in_the_middle_without_an_error() {
+    let ended = bench().against("exits-zero", &PATIENT);
+    ended.has_code(2).says("the connection was closed, and the server ended with exit status 0");
+    assert_eq!(ended.case("reset.refused")["attempts"][0]["outcome"], "closed");
+}
+
+#[test]
+fn a_server_that_exits_in_good_order_when_its_client_is_gone() {
+    let ended = bench().against("exits-after-close", &PATIENT);
+    ended.has_code(0).says("2 pass");
+    assert_eq!(ended.report()["target"]["discovered"]["has"]["exits"], json!({ "yes": {} }));
+}
+
+#[test]
+fn a_server_that_closes() {
+    let ended = bench().against("closes", &PATIENT);
+    ended.has_code(2).says("the connection was closed");
+    let case = ended.case("reset.refused");
+    assert_eq!(case["attempts"].as_array().unwrap().len(), 1, "a close is seen once and for all");
+    assert_eq!(case["attempts"][0]["outcome"], "closed");
+    assert_eq!(case["attempts"][0]["exit"], Value::Null);
+}
+
+#[test]
+fn a_server_that_sends_garbage_in_the_middle() {
+    let bench = Bench::new(&[("a.case", RESETS), ("b.case", SET_UP)]);
+    for mode in ["garbage", "four-gib-reply"] {
+        let ended = bench.against(mode, &PATIENT);
+        ended.has_code(2).says("bytes that are no message: the size field says");
+        for case in ["reset.refused", "reset.before"] {
+            contains(&finding(&ended, case)["actual"], "bytes that are no message");
+            assert_eq!(ended.case(case)["attempts"][0]["outcome"], "garbage");
+            assert_eq!(ended.case(case)["attempts"].as_array().unwrap().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_answers_with_another_id() {
+    let ended = bench().against("wrong-id", &PATIENT);
+    ended.has_code(2).says("HDR-02").says("header.id");
+    let finding = finding(&ended, "reset.refused");
+    assert_eq!(finding["field"], json!({ "name": "header.id", "offset": 0, "length": 2 }));
+}
+
+#[test]
+fn a_server_that_sends_a_surplus() {
+    let ended = bench().against("surplus", &PATIENT);
+    ended.has_code(2).says("a payload of 3 bytes");
+    assert_eq!(ended.case("reset.refused")["findings"][0]["requirement"], "RESET-01");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_asked_three_times() {
+    let bench = Bench::new(&[("a.case", PASSES), ("b.case", READS)]);
+    let ended = bench.against("silent --on REGION_READ", &CALM);
+    ended.has_code(2).says("silence past the deadline");
+    let found = finding(&ended, "read.refused");
+    assert_eq!(found["evidence"], "deadline");
+    let attempts = ended.case("read.refused")["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 3);
+    assert!(attempts.iter().all(|attempt| attempt["outcome"] == "silent"), "{attempts:?}");
+}
+
+#[test]
+#[ignore = "src/run/runner.rs: `seen` is left out where it is 3 of 3, which is what tells that it is no chance"]
+fn a_server_that_falls_silent_is_told_to_be_seen_three_times() {
+    let bench = Bench::new(&[("b.case", READS)]);
+    let ended = bench.against("silent --on REGION_READ", &CALM);
+    ended.has_code(2).says("3 of 3");
+    assert_eq!(finding(&ended, "read.refused")["seen"], json!([3, 3]));
+}
+
+#[test]
+fn a_server_that_falls_silent_in_set_up() {
+    let text = "case read.before\n> REGION_READ region=0 offset=0 count=4\n< ok\n> DEVICE_GET_INFO\n< ok                                                    [INFO-01]\n";
+    let bench = Bench::new(&[("a.case", text)]);
+    let ended = bench.against("silent --on REGION_READ", &CALM);
+    ended.has_code(2).says("HDR-14");
+    assert_eq!(finding(&ended, "read.before")["evidence"], "deadline");
+}
+
+#[test]
+fn a_server_that_ignores_sigterm_and_has_a_child_is_ended() {
+    let bench = Bench::new(&[("a.case", READS)]);
+    bench.against("silent-stubborn --on REGION_READ", &CALM).has_code(2);
+}
+
+#[test]
+#[ignore = "src/cli/options.rs again(): the command that plays a case again leaves --timeout out"]
+fn the_command_that_plays_again_has_the_same_deadline() {
+    let bench = Bench::new(&[("a.case", READS)]);
+    let ended = bench.against("silent --on REGION_READ", &CALM);
+    contains(&ended.case("read.refused")["replay"], "--timeout 1s");
+}
+
+#[test]
+#[ignore = "src/target/instance.rs end(): with --jobs 1 the next server starts while the last one is being ended"]
+fn one_job_never_has_two_servers_alive() {
+    let cases: Vec<String> = (0..10).map(|n| RESETS.replace("reset.refused", &format!("reset.n{n}"))).collect();
+    let bench = Bench::new(&[("a.case", &cases.join("\n"))]);
+    let mode = format!("exclusive --marker {}", bench.word("marker"));
+    bench.against(&mode, &[&PATIENT[..], &["--jobs", "1"]].concat()).has_code(0).says("10 pass");
+}
+
+#[test]
+fn the_command_that_plays_again_plays_again() {
+    let bench = bench();
+    let ended = bench.against("wrong-id", &PATIENT);
+    let replay = ended.case("reset.refused")["replay"].as_str().unwrap().to_owned();
+    let words = shlex::split(&replay).unwrap();
+    assert_eq!(words[0], "vfio-user-conformance");
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    bench.program(&words).has_code(2).says("HDR-02").says("1 case in");
+}

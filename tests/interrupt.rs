@@ -1,0 +1,125 @@
+//! Ctrl-C and SIGTERM: exit code 130, nothing left behind (which `support` looks at after every run), a report that says
+//! that it is incomplete.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use support::{Bench, Ended, Moment, PASSES, RESETS, Standing};
+
+/// Far longer than a test takes: whatever ends before it was interrupted.
+const LONG: [&str; 2] = ["--timeout", "8s"];
+
+const IN_ERROR: &str = "case huge.offset\n> REGION_READ region=0 offset={target.num_regions}*0x7fffffffffffffff count=4\n< error                                                 [RREAD-01]\n";
+const VIOLATED: &str =
+    "case info.refused\n> DEVICE_GET_INFO\n< error                                                 [INFO-01]\n";
+
+/// Runs against a server in `mode`, and sends the signal at the moment that the server announces.
+fn interrupted(bench: &Bench, mode: &str, signal: Signal, arguments: &[&str]) -> Ended {
+    let moment = Moment::at(&bench.word("announce.sock"));
+    let command = support::server(&format!("{mode} --announce {}", bench.word("announce.sock")));
+    let running = bench.start_run(&[&["--spawn", &command], &LONG[..], arguments].concat());
+    moment.wait();
+    running.signal(signal);
+    running.end()
+}
+
+#[track_caller]
+fn is_interrupted(ended: &Ended) {
+    ended.has_code(130).says("Exit code 130: the run was interrupted");
+    assert_eq!(ended.report()["complete"], false);
+}
+
+#[test]
+fn in_the_middle_of_a_case() {
+    let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS), ("c.case", VIOLATED)]);
+    let ended = interrupted(&bench, "silent", Signal::SIGINT, &["--jobs", "1"]);
+    is_interrupted(&ended);
+    assert_eq!(ended.names(), ["good.info"], "what has a result is reported, what was interrupted has none");
+}
+
+#[test]
+fn by_sigterm() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    is_interrupted(&interrupted(&bench, "silent", Signal::SIGTERM, &[]));
+}
+
+#[test]
+fn with_many_servers_at_once() {
+    let cases: Vec<String> = (0..12).map(|n| RESETS.replace("reset.refused", &format!("reset.n{n}"))).collect();
+    let bench = Bench::new(&[("a.case", &cases.join("\n"))]);
+    let ended = interrupted(&bench, "silent", Signal::SIGINT, &["--jobs", "8"]);
+    is_interrupted(&ended);
+    assert_eq!(ended.report()["cases"], json!([]));
+}
+
+#[test]
+fn with_a_server_that_ignores_sigterm_and_has_a_child() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    is_interrupted(&interrupted(&bench, "silent-stubborn", Signal::SIGINT, &[]));
+}
+
+#[test]
+fn while_the_server_is_asked_what_it_offers() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    let ended = interrupted(&bench, "never-answers", Signal::SIGINT, &[]);
+    is_interrupted(&ended);
+    assert_eq!(ended.report()["cases"], json!([]));
+}
+
+#[test]
+fn while_the_server_starts() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    is_interrupted(&interrupted(&bench, "never-listens", Signal::SIGINT, &[]));
+}
+
+#[test]
+fn probe_is_interrupted_too() {
+    let bench = Bench::new(&[]);
+    let moment = Moment::at(&bench.word("announce.sock"));
+    let command = support::server(&format!("never-answers --announce {}", bench.word("announce.sock")));
+    let running = bench.start(&[&["probe", "--spawn", &command], &LONG[..]].concat(), &[]);
+    moment.wait();
+    running.signal(Signal::SIGINT);
+    running.end().has_code(130);
+}
+
+#[test]
+fn stands_over_errors_violations_and_drift() {
+    let bench = Bench::new(&[("a.case", IN_ERROR), ("b.case", VIOLATED), ("c.case", RESETS)]);
+    let ended = interrupted(&bench, "silent", Signal::SIGINT, &["--jobs", "1"]);
+    is_interrupted(&ended);
+    assert_eq!(ended.names(), ["huge.offset", "info.refused"]);
+    assert_eq!(ended.case("huge.offset")["result"], "error");
+    assert_eq!(ended.case("info.refused")["result"], "fail");
+    let bench = Bench::new(&[("b.case", VIOLATED), ("c.case", RESETS)]);
+    let pins = bench.write("pins.toml", "");
+    let ended = interrupted(&bench, "silent", Signal::SIGINT, &["--jobs", "1", "--expect", &pins]);
+    is_interrupted(&ended);
+    ended.says("DRIFT");
+}
+
+#[test]
+fn a_junit_report_is_whole() {
+    let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS)]);
+    let junit = format!("junit={}", bench.word("junit.xml"));
+    let ended = interrupted(&bench, "silent", Signal::SIGINT, &["--jobs", "1", "--report", &junit]);
+    is_interrupted(&ended);
+    let text = std::fs::read_to_string(bench.path("junit.xml")).unwrap();
+    assert!(text.trim_end().ends_with("</testsuites>"), "{text}");
+}
+
+#[test]
+fn a_server_that_ran_already_goes_on() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    let (path, announce) = (bench.word("standing.sock"), bench.word("announce.sock"));
+    let moment = Moment::at(&announce);
+    let mut standing = Standing::start(&format!("silent --announce {announce}"), &path);
+    standing.wait_for(&path);
+    let running = bench.start_run(&[&["--socket", &path], &LONG[..]].concat());
+    moment.wait();
+    running.signal(Signal::SIGINT);
+    is_interrupted(&running.end());
+    assert!(standing.runs());
+}
