@@ -39,7 +39,7 @@ fn run(arguments: &Arguments) -> Result<Conclusion, String> {
     let seconds = var("VFIO_USER_CONFORMANCE_TIMEOUT").ok().and_then(|text| text.trim_end_matches('s').parse().ok());
     let timeouts = Timeouts::from_reply(std::time::Duration::from_secs_f64(seconds.unwrap_or(2.0)));
     let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
-    let launcher = Launcher::new(target, timeouts.start).map_err(|error| error.to_string())?;
+    let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
     let discovered =
         probe(&V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt).map_err(|error| error.to_string())?;
     let context = Context {

@@ -141,7 +141,6 @@ fn nothing_selected_is_5_and_never_0() {
 }
 
 #[test]
-#[ignore = "src/cli/run.rs:100: says `no case is selected by ;` where there is no filter"]
 fn nothing_selected_without_a_filter_says_why() {
     let empty = Bench::new(&[]);
     let ended = empty.against("good", &PATIENT);
@@ -242,7 +241,6 @@ fn a_temporary_folder_whose_path_is_too_long_for_a_socket_is_70() {
 }
 
 #[test]
-#[ignore = "src/target/instance.rs: ENAMETOOLONG is told without the path and what to do about it"]
 fn a_temporary_folder_whose_path_is_too_long_is_named() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     let (cases, deep) = (bench.word("cases"), bench.word(&format!("tmp-{}", "x".repeat(120))));
@@ -352,7 +350,6 @@ fn fail_fast_stops_and_is_incomplete() {
 }
 
 #[test]
-#[ignore = "src/run/runner.rs work(): the next case may begin before the failure is taken up by the other thread"]
 fn fail_fast_with_one_job_plays_nothing_after_the_failure() {
     let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS), ("c.case", READS)]);
     for _ in 0..10 {
@@ -374,7 +371,6 @@ fn a_report_that_cannot_be_written_is_named_and_never_0() {
 }
 
 #[test]
-#[ignore = "src/cli/run.rs:114: the first report that fails keeps the others from being written"]
 fn a_report_that_cannot_be_written_keeps_no_other_from_being_written() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     let (cases, junit) = (bench.word("cases"), format!("junit={}", bench.word("junit.xml")));

@@ -38,6 +38,15 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ERRNOS.iter().map(|(name, _)| *name)
 }
 
+/// An errno by name and number.
+pub fn error_text(number: u32) -> String {
+    match (number, errno_name(number)) {
+        (0, _) => "errno 0".to_owned(),
+        (_, Some(name)) => format!("{name} ({number})"),
+        (_, None) => format!("errno {number}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ mod step;
 
 pub use check::{Context, TARGET_NAMES, check, duplicates};
 pub use diagnostic::{Diagnostic, Source};
-pub use errno::{errno, errno_name};
+pub use errno::{errno, errno_name, error_text};
 pub use evaluate::EvaluationError;
 pub use expression::{Bytes, Expression, pattern};
 pub use need::{NEEDS, Need};

@@ -96,6 +96,9 @@ impl TargetOptions {
         if let Some(path) = &self.device {
             words.extend(["--device".to_owned(), quoted(&path.display().to_string())]);
         }
+        if self.timeout != Timeouts::default().reply {
+            words.extend(["--timeout".to_owned(), format!("{:?}", self.timeout)]);
+        }
         words.iter().map(|word| format!(" {word}")).collect()
     }
 }

@@ -88,10 +88,14 @@ impl Run {
         let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
         let selected: Vec<Planned> = self.part(plan.cases.into_iter().filter(|case| selection.admits(case)).collect());
         if selected.is_empty() {
-            let sentence = format!(
-                "no case is selected by {}; `vfio-user-conformance list` shows them all",
-                self.filters.join(" ")
-            );
+            let sentence = match (&self.shard, self.filters.is_empty(), &self.cases) {
+                (Some((index, count)), ..) => format!("part {index} of {count} has no case"),
+                (None, true, Some(directory)) => format!("{} has no case files (*.case)", directory.display()),
+                _ => {
+                    let filters = self.filters.join(" ");
+                    format!("no case is selected by {filters}; `vfio-user-conformance list` shows them all")
+                }
+            };
             return Err(Failure { code: ExitCode::NothingRan, sentence });
         }
         let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
@@ -110,16 +114,18 @@ impl Run {
         let mut reporters = self.reporters(context);
         let mut kept = Kept::default();
         let mut tell = |event: Event| -> Result<(), Failure> {
+            // One report that cannot be written keeps no other from being written.
+            let mut failed = None;
             for reporter in &mut reporters {
-                reporter
-                    .event(&event)
-                    .map_err(|error| Failure::ours(format!("a report could not be written: {error}")))?;
+                if let Err(error) = reporter.event(&event) {
+                    failed.get_or_insert(Failure::ours(format!("a report could not be written: {error}")));
+                }
             }
             kept.event(event);
-            Ok(())
+            failed.map_or(Ok(()), Err)
         };
         let interrupt = setup::interrupt()?;
-        let launcher = Launcher::new(target, self.target.timeouts().start)
+        let launcher = Launcher::new(target, self.target.timeouts().start, self.jobs() == 1)
             .map_err(|error| Failure::ours(format!("no temporary folder: {error}")))?;
         let end = match self.probe(&launcher, device.as_ref(), &interrupt) {
             Ok(found) => {
@@ -143,6 +149,12 @@ impl Run {
         Ok(ExitCode::of(&report, &end, self.strict))
     }
 
+    /// How many servers at once.
+    fn jobs(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        if self.target.one_at_a_time() { 1 } else { self.jobs.map_or(cores * 4, usize::from) }
+    }
+
     fn probe(
         &self,
         launcher: &Launcher,
@@ -164,8 +176,7 @@ impl Run {
         selected: &[Planned],
         tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
     ) -> Result<End, Failure> {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let jobs = if self.target.one_at_a_time() { 1 } else { self.jobs.map_or(cores * 4, usize::from) };
+        let jobs = self.jobs();
         let timeouts = self.target.timeouts();
         let context = Context {
             dialect: &vfio_user_wire::V0_9_2,

@@ -41,8 +41,8 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
     out.must(
         "HDR-02",
         header.id == sent.id,
-        &format!("message ID {}", { sent.id }),
-        || format!("message ID {}", { header.id }),
+        &format!("message ID {:#x}", { sent.id }),
+        || format!("message ID {:#x}", { header.id }),
         header_mark("id"),
     );
     out.must(

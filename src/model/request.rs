@@ -6,54 +6,51 @@ use vfio_user_wire::{Dialect, Direction, HEADER_SIZE, Header};
 use super::judgement::{header_mark, payload_mark};
 use super::{Judgement, Judgements, Negotiated};
 
-/// Judges a command of the server; `mapped` says whether every byte of a range lies in a map that the client made and
-/// has not taken back.
+/// Judges a command of the server; `mapped` says what the device may do with every byte of a range, readable (1) and
+/// writeable (2), and `None` where a byte lies in no map that the client made and has not taken back.
 pub fn judge_request(
     dialect: &Dialect,
     header: &Header,
     payload: &[u8],
     negotiated: &Negotiated,
-    mapped: &dyn Fn(u64, u64) -> bool,
+    mapped: &dyn Fn(u64, u64) -> Option<u32>,
 ) -> Vec<Judgement> {
     let mut out = Judgements::default();
     let number = header.command;
     let known = dialect.message(number).filter(|message| message.direction == Direction::ToClient);
-    out.must(
-        "HDR-15",
-        known.is_some(),
-        "DMA_READ or DMA_WRITE: the only commands of a server",
-        || dialect.name_of(number),
-        header_mark("command"),
-    );
+    let only = "DMA_READ or DMA_WRITE: the only commands of a server";
+    out.must("HDR-15", known.is_some(), only, || dialect.name_of(number), header_mark("command"));
     let Some(message) = known else { return out.into_vec() };
     let write = message.name == DMA_WRITE.name;
     let access = DmaAccess::parse(payload);
     let data = payload.len().saturating_sub(DmaAccess::LAYOUT.size) as u64;
     let right = access.is_some_and(|(access, _)| if write { access.count == data } else { data == 0 });
     let expected = if write { "32 bytes and as much data as count says" } else { "32 bytes" };
-    out.must("DMARW-01", right, expected, || format!("{} bytes", HEADER_SIZE + payload.len()), header_mark("size"));
+    let actual = || format!("{} bytes", HEADER_SIZE + payload.len());
+    out.must("DMARW-01", right, expected, actual, header_mark("size"));
     if let Some((access, _)) = access {
         let (address, count) = (access.address, access.count);
         let mark = |name| DmaAccess::LAYOUT.field(name).and_then(payload_mark);
         let most = negotiated.client_limits().max_data_xfer_size;
         let expected = format!("a count of at most {most}, the client's max_data_xfer_size");
-        out.must("MSZ-06", count <= most, &expected, || format!("count {count}"), mark("count"));
-        let inside = mapped(address, count);
-        out.must(
-            "DMAP-09",
-            inside,
-            "an access inside memory that is mapped now",
-            || format!("{count} bytes at {address:#x}"),
-            mark("address"),
-        );
+        for id in ["DMARW-03", "MSZ-06"] {
+            out.must(id, count <= most, &expected, || format!("count {count}"), mark("count"));
+        }
+        let flags = mapped(address, count);
+        let actual = || format!("{count} bytes at {address:#x}");
+        for id in ["DMAP-09", "DMARW-02"] {
+            let expected = "an access inside memory that is mapped now";
+            out.must(id, flags.is_some(), expected, actual, mark("address"));
+        }
+        if let Some(flags) = flags {
+            let (bit, what) = if write { (2, "writeable") } else { (1, "readable") };
+            // Flags 0 is open (policy A-03).
+            let allowed = flags == 0 || flags & bit != 0;
+            out.must("DMARW-07", allowed, &format!("an access to memory that is {what}"), actual, mark("address"));
+        }
     }
     let read_without_reply = message.name == DMA_READ.name && header.no_reply();
-    out.should(
-        "DMARW-10",
-        !read_without_reply,
-        "a DMA_READ that wants its reply",
-        || "No_reply set".to_owned(),
-        header_mark("flags"),
-    );
+    let expected = "a DMA_READ that wants its reply";
+    out.should("DMARW-10", !read_without_reply, expected, || "No_reply set".to_owned(), header_mark("flags"));
     out.into_vec()
 }

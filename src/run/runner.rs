@@ -56,9 +56,6 @@ impl Runner<'_> {
                     Message::Started(name) => report(Event::CaseStarted { name }),
                     Message::Finished(record) => {
                         finished += 1;
-                        if self.fail_fast && record.result == CaseResult::Fail {
-                            stop.store(true, std::sync::atomic::Ordering::SeqCst);
-                        }
                         report(Event::CaseFinished(record));
                     }
                     Message::Lost(why) => {
@@ -118,7 +115,12 @@ impl Runner<'_> {
                 continue;
             }
             match self.case(case, &mut ready) {
-                Verdict::Record(record) => send(Message::Finished(record)),
+                Verdict::Record(record) => {
+                    if self.fail_fast && record.result == CaseResult::Fail {
+                        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                    }
+                    send(Message::Finished(record));
+                }
                 Verdict::Interrupted => {
                     send(Message::Interrupted);
                     return;
@@ -187,7 +189,7 @@ impl Runner<'_> {
                 continue;
             }
             let mut finding = finding.clone();
-            finding.seen = (times < count).then_some((times, count));
+            finding.seen = (count > 1).then_some((times, count));
             findings.push(finding);
         }
         let violated = findings.iter().any(|finding| finding.class == Class::Violation);

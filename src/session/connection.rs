@@ -1,7 +1,7 @@
 //! One connection of the client: bytes and descriptors out, messages in.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect,
-    recvmsg, sendmsg, shutdown, socket,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, sendmsg, shutdown, socket,
 };
 use vfio_user_wire::{Frame, FrameError, Header};
 
@@ -18,8 +17,9 @@ use super::{Deadline, Interrupt, Waited, wait};
 
 /// Descriptors that one message can carry on Linux (SCM_MAX_FD).
 const MOST_FDS: usize = 253;
-/// Descriptors that may lie unread on one connection before it counts as a flood.
-const FLOOD: usize = 2048;
+/// Descriptors that may lie unread on one connection before it counts as a flood: below the usual limit of 1024 for a
+/// process.
+const FLOOD: usize = 512;
 /// How long a cut piece waits for the server to read the one before it.
 const PIECE: Duration = Duration::from_millis(50);
 /// Bytes read at one time.
@@ -35,8 +35,24 @@ pub enum Ended {
     },
     /// What came is no message.
     Garbage(FrameError),
-    /// More descriptors than anybody reads.
-    Flood(usize),
+    /// More of something than anybody reads.
+    Flood {
+        /// What came.
+        what: &'static str,
+        /// How much of it.
+        count: usize,
+    },
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ended::Closed { partial: 0 } => f.write_str("closed"),
+            Ended::Closed { partial } => write!(f, "closed after {partial} bytes of a message"),
+            Ended::Garbage(error) => write!(f, "no message: {error}"),
+            Ended::Flood { what, count } => write!(f, "{count} {what}"),
+        }
+    }
 }
 
 /// One message that came.
@@ -53,6 +69,8 @@ pub struct Incoming {
 pub struct Connection {
     socket: OwnedFd,
     inbox: Vec<u8>,
+    /// Bytes of the inbox that were cut into messages.
+    start: usize,
     /// Bytes of the stream that were cut into messages.
     cut: u64,
     /// Descriptors and the part of the stream that they came with.
@@ -75,7 +93,7 @@ impl Connection {
 
     /// Takes a connected stream socket.
     pub fn over(socket: OwnedFd) -> Connection {
-        Connection { socket, inbox: Vec::new(), cut: 0, loose: VecDeque::new(), limit: 2 << 20, end: None }
+        Connection { socket, inbox: Vec::new(), start: 0, cut: 0, loose: VecDeque::new(), limit: 2 << 20, end: None }
     }
 
     /// Sets the largest message that is taken, in bytes; larger ones are garbage.
@@ -189,9 +207,9 @@ impl Connection {
 
     /// The next message that is whole, without waiting.
     pub fn take_message(&mut self) -> Option<Incoming> {
-        match Frame::split(&self.inbox, self.limit) {
+        match Frame::split(self.rest(), self.limit) {
             Ok(Some((frame, size))) => {
-                self.inbox.drain(..size);
+                self.start += size;
                 self.cut += size as u64;
                 let mut fds = Vec::new();
                 // A chunk that reaches into the next message carried that message's descriptors: the kernel never
@@ -205,20 +223,26 @@ impl Connection {
             }
             Ok(None) => None,
             Err(error) => {
-                self.end.get_or_insert(Ended::Garbage(error));
+                self.give_up(Ended::Garbage(error));
                 None
             }
         }
     }
 
-    /// The first bytes of what came and is no whole message.
+    /// What came and is no whole message.
     pub fn rest(&self) -> &[u8] {
-        &self.inbox
+        self.inbox.get(self.start..).unwrap_or_default()
+    }
+
+    /// Reads no more.
+    pub fn give_up(&mut self, why: Ended) {
+        self.end.get_or_insert(why);
+        self.loose.clear();
     }
 
     /// The header of a message that is not whole yet.
     pub fn unfinished(&self) -> Option<Header> {
-        Header::parse(&self.inbox).map(|(header, _)| header)
+        Header::parse(self.rest()).map(|(header, _)| header)
     }
 
     /// What to wait for on this connection.
@@ -231,50 +255,75 @@ impl Connection {
     /// # Errors
     /// Only faults of ours; a reset is the server's closing.
     pub fn fill(&mut self) -> io::Result<()> {
-        while self.end.is_none() {
-            let mut chunk = [0u8; CHUNK];
-            let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
-            let (read, fds) = {
-                let mut buffers = [IoSliceMut::new(&mut chunk)];
-                let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-                match recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut buffers, Some(&mut control), flags) {
-                    Ok(message) => (message.bytes, owned(&message)?),
-                    Err(Errno::EAGAIN) => return Ok(()),
-                    Err(Errno::EINTR) => continue,
-                    Err(Errno::ECONNRESET | Errno::EPIPE) => (0, Vec::new()),
-                    Err(error) => return Err(error.into()),
+        self.inbox.drain(..self.start);
+        self.start = 0;
+        let mut chunk = vec![0u8; CHUNK];
+        // A server that never stops sending must not keep us here: what is there is looked at first.
+        while self.end.is_none() && self.inbox.len() <= self.limit {
+            match receive(self.socket.as_fd(), &mut chunk) {
+                Ok(Received { bytes: 0, .. }) => self.end = Some(Ended::Closed { partial: self.inbox.len() }),
+                Ok(received) => {
+                    self.keep(chunk.get(..received.bytes).unwrap_or_default(), received.fds, received.cut_short)
                 }
-            };
-            if read == 0 {
-                self.end = Some(Ended::Closed { partial: self.inbox.len() });
-                return Ok(());
-            }
-            self.inbox.extend_from_slice(chunk.get(..read).unwrap_or_default());
-            if !fds.is_empty() {
-                self.loose.push_back((self.cut + self.inbox.len() as u64, fds));
-                let loose: usize = self.loose.iter().map(|(_, fds)| fds.len()).sum();
-                if loose > FLOOD {
-                    self.loose.clear();
-                    self.end = Some(Ended::Flood(loose));
-                }
-            }
-            // A server that never stops sending must not keep us here: what is there is looked at first.
-            if self.inbox.len() > self.limit.saturating_mul(2) {
-                return Ok(());
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET | Errno::EPIPE) => self.end = Some(Ended::Closed { partial: self.inbox.len() }),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
-}
 
-/// Owns every descriptor that came with a message.
-fn owned(message: &nix::sys::socket::RecvMsg<'_, '_, UnixAddr>) -> io::Result<Vec<OwnedFd>> {
-    let mut fds = Vec::new();
-    for control in message.cmsgs().map_err(io::Error::from)? {
-        if let ControlMessageOwned::ScmRights(raw) = control {
-            // SAFETY: the kernel has just made these descriptors for this process, and nothing else knows them.
-            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+    fn keep(&mut self, bytes: &[u8], fds: Vec<OwnedFd>, cut_short: bool) {
+        self.inbox.extend_from_slice(bytes);
+        if !fds.is_empty() {
+            self.loose.push_back((self.cut + self.inbox.len() as u64, fds));
+        }
+        let count: usize = self.loose.iter().map(|(_, fds)| fds.len()).sum();
+        if count > FLOOD || cut_short {
+            self.give_up(Ended::Flood {
+                what: "file descriptors that belong to no message, or more than this process can hold",
+                count,
+            });
         }
     }
-    Ok(fds)
+}
+
+/// What one recvmsg(2) gave.
+struct Received {
+    bytes: usize,
+    fds: Vec<OwnedFd>,
+    /// Descriptors were lost: this process can hold no more.
+    cut_short: bool,
+}
+
+/// recvmsg(2) by hand: the library's own gives nothing where descriptors were cut off, and so leaks those that came.
+fn receive(socket: BorrowedFd<'_>, chunk: &mut [u8]) -> Result<Received, Errno> {
+    let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
+    let mut buffer = libc::iovec { iov_base: chunk.as_mut_ptr().cast(), iov_len: chunk.len() };
+    // SAFETY: msghdr is plain data for which all zeroes mean "nothing".
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &mut buffer;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = control.capacity();
+    // SAFETY: the buffers that `message` points to are live and as long as it says.
+    let result =
+        unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT) };
+    let bytes = Errno::result(result)? as usize;
+    let mut fds = Vec::new();
+    // SAFETY: the kernel has filled the control buffer up to msg_controllen; the CMSG macros stay inside it.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&message);
+        while let Some(found) = header.as_ref() {
+            if (found.cmsg_level, found.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let data = libc::CMSG_DATA(found).cast::<RawFd>();
+                let count = found.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                // The kernel has just made these descriptors for this process, and nothing else knows them.
+                fds.extend((0..count).map(|at| OwnedFd::from_raw_fd(data.add(at).read_unaligned())));
+            }
+            header = libc::CMSG_NXTHDR(&message, found);
+        }
+    }
+    Ok(Received { bytes, fds, cut_short: message.msg_flags & libc::MSG_CTRUNC != 0 })
 }

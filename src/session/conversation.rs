@@ -1,6 +1,5 @@
 //! All connections of one case: what was sent, which reply belongs to which command, and the serving of DMA.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -9,10 +8,14 @@ use nix::poll::PollFlags;
 use vfio_user_wire::message::{DMA_READ, DmaAccess, RegionAccess, VERSION};
 use vfio_user_wire::{Dialect, Field, Frame, Header, TYPE_COMMAND};
 
-use super::{
-    ClientMemory, Connection, Deadline, Ended, Entry, Incoming, Interrupt, LentRange, Transcript, Waited, Way, wait,
-};
+use super::outstanding::Outstanding;
+use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
 use crate::model::{Command, Judgement, Negotiated, Reply, judge_order, judge_reply, judge_request, negotiated};
+
+/// Messages that are looked at before deadline and interrupt are.
+const MOST_AT_ONCE: usize = 1000;
+/// Messages that answer nothing before no more are read.
+const MOST_STRAYS: usize = 1000;
 
 /// A command that was sent, and its reply once it came.
 #[derive(Debug)]
@@ -138,6 +141,8 @@ pub struct Alteration {
     pub count: i128,
     /// Added to the length of the payload.
     pub payload: i128,
+    /// The length of the payload, in bytes.
+    pub length: Option<usize>,
     /// The flags instead of a reply's.
     pub flags: Option<u32>,
     /// The size field instead of the true one.
@@ -166,7 +171,7 @@ pub struct Conversation<'a> {
     /// Messages that answer nothing: end and number in the transcript.
     pub strays: Vec<(usize, usize)>,
     /// The commands without a reply, oldest first.
-    unanswered: VecDeque<usize>,
+    unanswered: Outstanding,
     transcript: Transcript,
     interrupt: &'a Interrupt,
 }
@@ -184,7 +189,7 @@ impl<'a> Conversation<'a> {
             alteration: None,
             judged: Vec::new(),
             strays: Vec::new(),
-            unanswered: VecDeque::new(),
+            unanswered: Outstanding::default(),
             transcript: Transcript::default(),
             interrupt,
         }
@@ -238,8 +243,8 @@ impl<'a> Conversation<'a> {
 
     fn remember(&mut self, sent: Sent) -> usize {
         let index = self.sent.len();
+        self.unanswered.insert(sent.end, sent.command.header.id, index);
         self.sent.push(sent);
-        self.unanswered.push_back(index);
         index
     }
 
@@ -305,13 +310,21 @@ impl<'a> Conversation<'a> {
             if waited != Waited::Ready {
                 return Ok(waited);
             }
+            if deadline.passed() {
+                return Ok(Waited::Deadline);
+            }
         }
     }
 
     /// Everything that can be had without waiting.
     fn take_in(&mut self) -> io::Result<()> {
         for end in 0..self.ends.len() {
-            while let Some(incoming) = self.next_message(end)? {
+            if let Some(connection) = self.connection(end) {
+                connection.fill()?;
+            }
+            // A server that never stops sending must not keep us from deadline and interrupt.
+            for _ in 0..MOST_AT_ONCE {
+                let Some(incoming) = self.connection(end).and_then(Connection::take_message) else { break };
                 self.arrived(end, incoming.frame, incoming.fds)?;
             }
             self.note_end(end);
@@ -319,10 +332,8 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn next_message(&mut self, end: usize) -> io::Result<Option<Incoming>> {
-        let Some(connection) = self.ends.get_mut(end).and_then(|end| end.connection.as_mut()) else { return Ok(None) };
-        connection.fill()?;
-        Ok(connection.take_message())
+    fn connection(&mut self, end: usize) -> Option<&mut Connection> {
+        self.ends.get_mut(end)?.connection.as_mut()
     }
 
     fn note_end(&mut self, at: usize) {
@@ -330,13 +341,7 @@ impl<'a> Conversation<'a> {
         let Some(connection) = &end.connection else { return };
         let Some(ended) = connection.ended() else { return };
         let rest = connection.rest();
-        let (what, bytes) = match ended {
-            Ended::Closed { partial: 0 } => ("closed".to_owned(), &[][..]),
-            Ended::Closed { partial } => (format!("closed after {partial} bytes of a message"), rest),
-            Ended::Garbage(error) => (format!("no message: {error}"), rest),
-            Ended::Flood(count) => (format!("{count} file descriptors that belong to no message"), rest),
-        };
-        self.transcript.event(&end.name, Way::Received, &what, bytes);
+        self.transcript.event(&end.name, Way::Received, &ended.to_string(), rest);
         end.end_noted = true;
     }
 
@@ -351,28 +356,28 @@ impl<'a> Conversation<'a> {
         }
         match self.whose(end, &frame) {
             Some(index) => self.answered(index, frame, fds, entry),
-            None => self.strays.push((end, entry)),
+            None => {
+                self.strays.push((end, entry));
+                let count = self.strays.len();
+                if let Some(connection) = self.connection(end).filter(|_| count >= MOST_STRAYS) {
+                    connection.give_up(Ended::Flood { what: "messages that answer no command", count });
+                }
+            }
         }
         Ok(())
     }
 
     fn is_reply(&self, end: usize, header: &Header) -> bool {
-        let same = |sent: &Sent| {
-            let known = sent.command.header;
-            sent.end == end && (known.id, known.command) == (header.id, header.command)
-        };
-        self.unanswered.iter().filter_map(|index| self.sent.get(*index)).any(same)
+        let mut same_id = self.unanswered.same_id(end, header.id).filter_map(|index| self.sent.get(index));
+        same_id.any(|sent| sent.command.header.command == header.command)
     }
 
     /// The command that a reply answers: by id, number and, among several of one id, what it echoes; else the oldest
     /// one of that number, whose id it then got wrong.
     fn whose(&self, end: usize, frame: &Frame) -> Option<usize> {
         let (id, number) = (frame.header.id, frame.header.command);
-        let open = || {
-            let unanswered = self.unanswered.iter().filter_map(|index| Some((*index, self.sent.get(*index)?)));
-            unanswered.filter(move |(_, sent)| sent.end == end)
-        };
-        let same_id: Vec<(usize, &Sent)> = open().filter(|(_, sent)| sent.command.header.id == id).collect();
+        let numbered = |index: usize| Some((index, self.sent.get(index)?));
+        let same_id: Vec<(usize, &Sent)> = self.unanswered.same_id(end, id).filter_map(numbered).collect();
         let same_both: Vec<&(usize, &Sent)> =
             same_id.iter().filter(|(_, sent)| sent.command.header.command == number).collect();
         let echo = RegionAccess::parse(&frame.payload).map(|(access, _)| access.offset);
@@ -384,18 +389,16 @@ impl<'a> Conversation<'a> {
             .map(|(index, _)| *index)
             .or_else(|| same_id.first().map(|(index, _)| *index))
             .or_else(|| {
-                open()
-                    .find(|(_, sent)| sent.command.header.command == number && !sent.command.header.no_reply())
+                let mut open = self.unanswered.iter().filter_map(numbered).filter(|(_, sent)| sent.end == end);
+                open.find(|(_, sent)| sent.command.header.command == number && !sent.command.header.no_reply())
                     .map(|(index, _)| index)
             })
     }
 
     fn answered(&mut self, index: usize, frame: Frame, fds: Vec<OwnedFd>, entry: usize) {
-        if let Some(at) = self.unanswered.iter().position(|unanswered| *unanswered == index) {
-            self.unanswered.remove(at);
-        }
         let overtaken = self.overtaken(index);
         let Some(sent) = self.sent.get_mut(index) else { return };
+        self.unanswered.remove(sent.end, sent.command.header.id, index);
         let Some(end) = self.ends.get_mut(sent.end) else { return };
         match (&sent.effect, frame.header.is_error()) {
             (Effect::Lend(range), true) => self.memory.take_back_last(range),
@@ -420,17 +423,13 @@ impl<'a> Conversation<'a> {
     /// The oldest command that was sent before this one on its end and should have been answered before it.
     fn overtaken(&self, index: usize) -> Option<Command> {
         let end = self.sent.get(index)?.end;
-        let before = self
-            .unanswered
-            .iter()
-            .take_while(|earlier| **earlier < index)
-            .filter_map(|earlier| self.sent.get(*earlier));
+        let before = self.unanswered.before(index).filter_map(|earlier| self.sent.get(earlier));
         before.filter(|sent| sent.end == end && sent.command.wants_reply()).map(|sent| sent.command.clone()).next()
     }
 
     fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
         let negotiated = self.ends.get(end).map(|end| end.negotiated.clone()).unwrap_or_default();
-        let mapped = |address, count| self.memory.covers(address, count);
+        let mapped = |address, count| self.memory.access(address, count);
         let judgements = judge_request(self.dialect, &frame.header, &frame.payload, &negotiated, &mapped);
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         self.requests.push(Request {
@@ -509,8 +508,8 @@ impl Alteration {
         };
         shift(DmaAccess::LAYOUT.field("address"), &mut reply.payload, self.address);
         shift(DmaAccess::LAYOUT.field("count"), &mut reply.payload, self.count);
-        let length = (reply.payload.len() as i128 + self.payload).clamp(0, 1 << 20);
-        reply.payload.resize(length as usize, 0);
+        let length = (reply.payload.len() as i128 + self.payload).clamp(0, 1 << 20) as usize;
+        reply.payload.resize(self.length.unwrap_or(length), 0);
         reply.header.id = (i128::from(reply.header.id) + self.id) as u16;
         reply.header.size = self.size.unwrap_or(16 + reply.payload.len() as u32);
         reply.header.flags = self.flags.unwrap_or(reply.header.flags);

@@ -60,9 +60,11 @@ impl ClientMemory {
         }
     }
 
-    /// Every byte of the range lies in some current map.
-    pub fn covers(&self, address: u64, count: u64) -> bool {
-        self.pieces(address, count).is_some()
+    /// What the device may do with every byte of the range, readable (1) and writeable (2); `None` where a byte lies in
+    /// no current map.
+    pub fn access(&self, address: u64, count: u64) -> Option<u32> {
+        let pieces = self.pieces(address, count)?;
+        Some(pieces.iter().fold(3, |flags, (range, ..)| flags & range.flags))
     }
 
     /// The reply's payload to DMA_READ.

@@ -7,6 +7,7 @@ mod deadline;
 mod descriptor;
 mod interrupt;
 mod memory;
+mod outstanding;
 mod transcript;
 
 pub use connection::{Connection, Ended, Incoming};

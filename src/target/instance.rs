@@ -77,7 +77,8 @@ pub enum StartError {
     Interrupted,
 }
 
-fn printed(output: &str) -> String {
+/// The last lines that a server printed, for the end of a sentence.
+pub(super) fn printed(output: &str) -> String {
     let tail: Vec<&str> = output.lines().rev().take(10).collect();
     if tail.is_empty() {
         String::new()
@@ -94,7 +95,11 @@ pub struct Launcher {
     next: AtomicUsize,
     reaper: Reaper,
     start_deadline: Duration,
+    one_at_a_time: bool,
 }
+
+/// The longest path of a UNIX socket, in bytes.
+const LONGEST_PATH: usize = 107;
 
 /// A server for one case.
 #[derive(Debug)]
@@ -104,18 +109,36 @@ pub struct Instance {
     command: String,
     socket: PathBuf,
     start_deadline: Duration,
+    /// The user chose the socket's path.
+    chosen: bool,
     /// Keeps the descriptor behind `{fd}` open.
     listener: Option<UnixListener>,
 }
 
 impl Launcher {
-    /// For this target; a server has `start_deadline` to accept its first connection.
+    /// For this target; a server has `start_deadline` to accept its first connection. With `one_at_a_time` a server has
+    /// ended before the next one is started.
     ///
     /// # Errors
-    /// Where no temporary directory or thread can be had.
-    pub fn new(target: Target, start_deadline: Duration) -> io::Result<Launcher> {
+    /// Where no temporary directory or thread can be had, or its path is too long for a socket.
+    pub fn new(target: Target, start_deadline: Duration, one_at_a_time: bool) -> io::Result<Launcher> {
         let directory = tempfile::Builder::new().prefix("vuc-").tempdir()?;
-        Ok(Launcher { target, directory, next: AtomicUsize::new(0), reaper: Reaper::new()?, start_deadline })
+        let length = directory.path().join("100000.sock").as_os_str().len();
+        if length > LONGEST_PATH {
+            let path = directory.path().display();
+            let why = format!(
+                "a socket in {path} would have a path of {length} bytes, and {LONGEST_PATH} are possible: set TMPDIR to a shorter one"
+            );
+            return Err(io::Error::other(why));
+        }
+        Ok(Launcher {
+            target,
+            directory,
+            next: AtomicUsize::new(0),
+            reaper: Reaper::new()?,
+            start_deadline,
+            one_at_a_time,
+        })
     }
 
     /// How the server is reached.
@@ -146,7 +169,14 @@ impl Launcher {
         let (command, socket) = match &self.target {
             Target::Socket(path) => {
                 let (socket, command) = (path.clone(), String::new());
-                return Ok(Instance { process: None, command, socket, start_deadline: Duration::ZERO, listener: None });
+                return Ok(Instance {
+                    process: None,
+                    command,
+                    socket,
+                    start_deadline: Duration::ZERO,
+                    chosen: true,
+                    listener: None,
+                });
             }
             Target::Spawn { command, socket } => (command, socket),
         };
@@ -175,13 +205,20 @@ impl Launcher {
         socket: PathBuf,
         listener: Option<UnixListener>,
     ) -> Result<Instance, StartError> {
-        let process = Process::start(words, listener.as_ref().map(AsFd::as_fd))
-            .map_err(|error| StartError::Command { command: words.first().cloned().unwrap_or_default(), error })?;
+        let chosen = !socket.starts_with(self.directory.path());
+        let process = Process::start(words, listener.as_ref().map(AsFd::as_fd)).map_err(|error| {
+            match error.raw_os_error().map(Errno::from_raw) {
+                // What this machine has no more of says nothing of the command.
+                Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM) => StartError::Ours(error),
+                _ => StartError::Command { command: words.first().cloned().unwrap_or_default(), error },
+            }
+        })?;
         Ok(Instance {
             process: Some(process),
             command: words.join(" "),
             socket,
             start_deadline: self.start_deadline,
+            chosen,
             listener,
         })
     }
@@ -194,10 +231,12 @@ impl Launcher {
         }
     }
 
-    /// Ends it, off the critical path.
+    /// Ends it; off the critical path, unless servers run one at a time.
     pub fn end(&self, instance: Instance) {
-        if let Some(process) = instance.process {
-            self.reaper.end(process);
+        match instance.process {
+            Some(process) if self.one_at_a_time => drop(process),
+            Some(process) => self.reaper.end(process),
+            None => {}
         }
         // A path may be left behind by a server that was killed; the next one has another, but disks are finite.
         if instance.socket.starts_with(self.directory.path()) {
@@ -252,6 +291,9 @@ impl Instance {
                 error.raw_os_error().map(Errno::from_raw),
                 Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN)
             );
+            if !again && self.chosen {
+                return Err(StartError::Socket { socket: self.socket.clone(), error });
+            }
             if !again {
                 return Err(StartError::Ours(error));
             }

@@ -201,7 +201,8 @@ impl Summary<'_> {
 
     fn faults(&self, lines: &mut Vec<String>) {
         for fault in &self.report.faults {
-            let mut text = wrap(&harmless(fault), WIDTH).into_iter();
+            // The server's own output may follow, line by line.
+            let mut text = fault.lines().flat_map(|line| wrap(&harmless(line), WIDTH));
             lines.extend(text.next().map(|line| format!("{} {line}", paint(RED, "target:"))));
             lines.extend(text.map(|line| format!("        {line}")));
         }

@@ -286,6 +286,10 @@ impl Player<'_> {
                 "header.id" => alteration.id = value,
                 "address" => alteration.address = value,
                 "count" => alteration.count = value,
+                "payload" if matches!(argument.value.value, Value::Integer(_)) && value >= 0 => {
+                    let length = usize::try_from(value).ok().filter(|length| *length <= 1 << 20);
+                    alteration.length = Some(length.ok_or_else(|| Fault::new(format!("a payload of {value} bytes")))?);
+                }
                 "data" | "payload" => alteration.payload = value,
                 "header.flags" | "header.type" => alteration.flags = Some(value as u32),
                 "header.size" => alteration.size = Some(value as u32),

@@ -11,8 +11,9 @@ use crate::verdict::Evidence;
 use super::judge::Line;
 use super::{Fault, Player, Stop};
 
-/// Where a descriptor in client memory is mapped for the device: below anything that a case maps.
-const DESCRIPTOR_IOVA: u64 = 0x7000;
+/// Where a descriptor in client memory is mapped for the device: above anything that a case maps, and a multiple of any
+/// page size.
+const DESCRIPTOR_IOVA: u64 = 0x7_0000_0000;
 
 /// What a `device` step asked for.
 #[derive(Debug, Clone)]
@@ -53,7 +54,7 @@ impl Player<'_> {
             let access = RegionAccess { offset: *offset, region: *region, count: *width };
             let mut payload = access.bytes().to_vec();
             payload.extend_from_slice(&data);
-            if Some(n) == last && self.talk.serving == Serving::Hold {
+            if Some(n) == last && (self.talk.serving == Serving::Hold || self.talk.alteration.is_some()) {
                 // The device may want its DMA before it answers: its answer is asked for once it is served again.
                 let index = self.command(line, REGION_WRITE.name, payload, Effect::None)?;
                 self.asked = Some(Asked { status: action.status, doorbell: Some(index) });
@@ -168,7 +169,7 @@ impl Player<'_> {
             Some(answer) if !answer.header.is_error() => Ok(()),
             Some(answer) => Err(Stop::Skip(format!(
                 "set-up refused: a register of the device file was answered with {}",
-                super::expect::error_text(answer.header.error)
+                crate::case::error_text(answer.header.error)
             ))),
             None => {
                 let line = self.talk.sent.get(index).map_or(0, |sent| sent.origin.line);

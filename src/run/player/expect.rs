@@ -2,9 +2,9 @@
 
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
-use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, errno_name};
+use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, error_text};
 use crate::session::{Answer, Origin};
-use crate::verdict::{Class, Evidence, FieldMark, Outcome};
+use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
 use super::environment::words_value;
 use super::judge::{Found, Line};
@@ -322,6 +322,11 @@ impl Player<'_> {
         let requirement = match &actual {
             Actual::Silent => "HDR-14",
             Actual::Ended(Ending::Crashed(..)) => "SEC-01",
+            // A failure's exit status where nothing had failed is a crash as well.
+            Actual::Ended(Ending::Closed(Some(Exit::Status(status)))) if *status != 0 => {
+                self.outcome = Outcome::Crashed;
+                "SEC-01"
+            }
             Actual::Ended(Ending::Garbage(_)) => "HDR-05",
             Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => {
                 return Err(Stop::Skip(format!("set-up: the server closed the connection on {name}")));
@@ -402,15 +407,6 @@ impl Player<'_> {
                 .map_or_else(|fault| fault.to_string(), |bytes| brief(&bytes, 0)),
         };
         format!("{}{}{value}", condition.field.value, symbol(condition.relation))
-    }
-}
-
-/// An errno by name and number.
-pub(super) fn error_text(number: u32) -> String {
-    match (number, errno_name(number)) {
-        (0, _) => "errno 0".to_owned(),
-        (_, Some(name)) => format!("{name} ({number})"),
-        (_, None) => format!("errno {number}"),
     }
 }
 

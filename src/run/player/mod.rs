@@ -10,7 +10,7 @@ mod send;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
 use vfio_user_wire::{Dialect, Frame};
@@ -312,7 +312,7 @@ impl Player<'_> {
     fn add(&mut self, name: &str, mut connection: Option<Connection>) -> usize {
         let most = usize::try_from(self.context.discovered.limits().max_data_xfer_size).unwrap_or(usize::MAX);
         if let Some(connection) = &mut connection {
-            connection.set_limit(most.clamp(1 << 20, 64 << 20) + (64 << 10));
+            connection.set_limit(most.clamp(4 << 20, 64 << 20) + (64 << 10));
         }
         self.endings.push(None);
         self.talk.add(name, connection)
@@ -323,9 +323,10 @@ impl Player<'_> {
         let index = self.send_version(end)?;
         match self.actual(index) {
             Actual::Ok => Ok(()),
-            Actual::Error(number) => {
-                Err(Stop::Skip(format!("set-up refused: VERSION was answered with {}", expect::error_text(number))))
-            }
+            Actual::Error(number) => Err(Stop::Skip(format!(
+                "set-up refused: VERSION was answered with {}",
+                crate::case::error_text(number)
+            ))),
             Actual::Silent | Actual::Ended(_) => self.set_up_failed(index, 0, self.case.line),
         }
     }
@@ -355,7 +356,7 @@ impl Player<'_> {
     }
 
     /// Waits until a command is answered, its connection ends, or the time is over.
-    fn wait_for(&mut self, index: usize, time: std::time::Duration) -> Result<Waited, Stop> {
+    fn wait_for(&mut self, index: usize, time: Duration) -> Result<Waited, Stop> {
         let end = self.talk.sent.get(index).map_or(0, |sent| sent.end);
         let waited = self
             .talk
@@ -445,7 +446,7 @@ impl Player<'_> {
         let ended = self.talk.ended(end)?.clone();
         let ending = match ended {
             Ended::Garbage(error) => Ending::Garbage(error.to_string()),
-            Ended::Flood(count) => Ending::Garbage(format!("{count} file descriptors that belong to no message")),
+            Ended::Flood { .. } => Ending::Garbage(ended.to_string()),
             Ended::Closed { .. } => self.closed_or_crashed(),
         };
         self.outcome = match &ending {
@@ -463,17 +464,15 @@ impl Player<'_> {
         let stays = matches!(self.context.discovered.has.get("reconnect"), Some(Has::Yes(_)));
         let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
         let Some(process) = self.instance.process.as_mut() else { return Ending::Closed(None) };
-        // A server that is known to go on is waited for only where the kernel says that it is ending.
-        let exit = if stays && !process.is_ending() {
-            process.ended()
-        } else {
-            process.wait(Deadline::after(timeouts.exit), interrupt)
-        };
-        let output = process.output(if exit.is_some() {
-            Deadline::after(timeouts.exit)
-        } else {
-            Deadline::after(std::time::Duration::ZERO)
-        });
+        // A server that is known to go on is waited for only where the kernel says that it is ending; a panic closes
+        // its socket a little before that.
+        let time = if stays && !process.is_ending() { timeouts.settle } else { timeouts.exit };
+        let mut exit = process.wait(Deadline::after(time), interrupt);
+        let mut output = process.output(Deadline::after(if exit.is_some() { timeouts.exit } else { Duration::ZERO }));
+        if exit.is_none() && crash_report(&output).is_some() {
+            exit = process.wait(Deadline::after(timeouts.exit), interrupt);
+            output = process.output(Deadline::after(timeouts.exit));
+        }
         self.exit = exit;
         if self.signalled {
             return Ending::Closed(exit);
@@ -510,7 +509,7 @@ impl Player<'_> {
         }
         let transcript = self.talk.take_transcript();
         let stderr = match self.instance.process.as_mut() {
-            Some(process) => process.output(Deadline::after(std::time::Duration::ZERO)),
+            Some(process) => process.output(Deadline::after(Duration::ZERO)),
             None => String::new(),
         };
         drop(self.talk);

@@ -8,8 +8,10 @@ use vfio_user_wire::message::{VERSION, Version};
 use vfio_user_wire::{Dialect, Frame, VersionData};
 
 use super::ProbeError;
+use crate::case::error_text;
 use crate::run::Timeouts;
-use crate::session::{Conversation, Deadline, Effect, Interrupt, Origin, Waited};
+use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Waited};
+use crate::target::instance::printed;
 use crate::target::{Discovered, Instance, Launcher, StartError};
 
 /// Starts sessions for questions.
@@ -26,6 +28,7 @@ pub(super) struct Question<'a> {
     talk: Conversation<'a>,
     launcher: &'a Launcher,
     timeouts: Timeouts,
+    interrupt: &'a Interrupt,
 }
 
 /// A successful reply.
@@ -64,7 +67,13 @@ impl<'a> Asker<'a> {
         })?;
         let mut talk = Conversation::new(self.dialect, self.interrupt);
         talk.add("a", Some(connection));
-        Ok(Question { instance: Some(instance), talk, launcher: self.launcher, timeouts: self.timeouts })
+        Ok(Question {
+            instance: Some(instance),
+            talk,
+            launcher: self.launcher,
+            timeouts: self.timeouts,
+            interrupt: self.interrupt,
+        })
     }
 
     /// Asks a group of questions in a session of its own; what goes wrong becomes a trouble.
@@ -104,7 +113,8 @@ impl Question<'_> {
 
     /// Asks, and wants a successful reply.
     pub(super) fn ok(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Reply> {
-        self.ask(name, payload, fds)?.map_err(|errno| Trouble::Answer(format!("{name} was refused with errno {errno}")))
+        self.ask(name, payload, fds)?
+            .map_err(|errno| Trouble::Answer(format!("{name} was refused with {}", error_text(errno))))
     }
 
     /// Asks; the inner error is the errno of an error reply.
@@ -125,11 +135,24 @@ impl Question<'_> {
         match answer {
             Some(answer) if answer.header.is_error() => Ok(Err(answer.header.error)),
             Some(answer) => Ok(Ok(Reply { payload: answer.payload, fds: answer.fds })),
-            None if self.talk.ended(0).is_some() => Err(Trouble::Answer(format!("the connection ended on {name}"))),
+            None if self.talk.ended(0).is_some() => Err(Trouble::Answer(self.ending(name))),
             None => {
                 Err(Trouble::Answer(format!("no answer to {name} within {:.1} s", self.timeouts.reply.as_secs_f64())))
             }
         }
+    }
+
+    /// How the connection ended on a question, and the server with it.
+    fn ending(&mut self, name: &str) -> String {
+        let how = match self.talk.ended(0) {
+            Some(Ended::Closed { .. }) | None => format!("the server closed the connection on {name}"),
+            Some(other) => format!("{name} was answered with bytes that are no message: {other}"),
+        };
+        let deadline = Deadline::after(self.timeouts.settle);
+        let process = self.instance.as_mut().and_then(|instance| instance.process.as_mut());
+        let Some(process) = process else { return how };
+        let Some(exit) = process.wait(deadline, self.interrupt) else { return how };
+        format!("{how}, and ended with {exit}{}", printed(&process.output(Deadline::after(self.timeouts.settle))))
     }
 
     /// How long something may take that need not happen.

@@ -14,7 +14,11 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
     let (mut maps, mut refuses, mut holds) = (None, false, false);
     asker.group("DMA_MAP", found, |question, _| {
         let map = DmaMap { argsz: 32, flags: 3, offset: 0, address: ADDRESS, size: page };
-        maps = Some(question.ask(DMA_MAP.name, map.bytes(), &[])?.is_ok());
+        // A server may take only what it can map itself.
+        let memory = Held::memfd(page, false)?;
+        let fds: Vec<_> = memory.descriptor().into_iter().collect();
+        let plain = question.ask(DMA_MAP.name, map.bytes(), &[])?.is_ok();
+        maps = Some(plain || question.ask(DMA_MAP.name, map.bytes(), &fds)?.is_ok());
         Ok(())
     })?;
     if maps == Some(true) {
