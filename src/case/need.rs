@@ -121,6 +121,26 @@ pub const NEEDS: &[Need] = &[
     ),
     need("device-status", "status register of the device's DMA", "device file", &[]),
     need("device-irq", "way to make the device raise an interrupt", "device file", &[]),
+    need(
+        "counter",
+        "register of 4 bytes that clears when it is read, and a write of 4 bytes that raises it by one",
+        "device file",
+        &[
+            "counter.region",
+            "counter.offset",
+            "counter.width",
+            "raise.region",
+            "raise.offset",
+            "raise.width",
+            "raise.value",
+        ],
+    ),
+    need(
+        "mirror",
+        "register of 8 bytes that shows bytes of a mappable region",
+        "device file, and the MMAP flag",
+        &["mirror.region", "mirror.offset", "mirror.width", "shown.region", "shown.offset"],
+    ),
     need("pid", "process whose id the harness knows", "it was started by the harness, or SO_PEERCRED", &[]),
     need("spawned", "server that the harness starts", "--spawn", &[]),
     need(

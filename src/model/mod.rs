@@ -19,3 +19,6 @@ pub use judgement::{Judgement, Judgements};
 pub use reply::{judge_order, judge_reply};
 pub use request::judge_request;
 pub use version::negotiated;
+
+#[cfg(test)]
+mod tests;

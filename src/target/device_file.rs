@@ -26,6 +26,10 @@ pub struct DeviceFile {
     pub raise_irq: Option<Action>,
     /// Bytes of the block in client memory that [`Step::Place`] fills; `None` where the device needs none.
     pub descriptor_size: Option<usize>,
+    /// A register that clears when it is read.
+    pub counter: Option<Counter>,
+    /// A register that shows bytes of a region as they are when it is read.
+    pub mirror: Option<Mirror>,
 }
 
 /// Bytes of a region. The end does not overflow, and there is at least one byte.
@@ -152,6 +156,37 @@ pub struct Location {
     pub region: u32,
     /// Offset in the region.
     pub offset: u64,
+}
+
+/// A register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceRegister {
+    /// Which region.
+    pub region: u32,
+    /// Offset in the region.
+    pub offset: u64,
+    /// Bytes: 1, 2, 4 or 8.
+    pub width: u32,
+}
+
+/// A register that is 0 after each read, and the write that raises it by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// What counts.
+    pub register: DeviceRegister,
+    /// Where a write makes it count; [`Range`]s to be left alone do not forbid it.
+    pub raise: DeviceRegister,
+    /// What that write writes.
+    pub value: u64,
+}
+
+/// A register that shows as many bytes of a region as it has itself, as they are when it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mirror {
+    /// What shows them.
+    pub register: DeviceRegister,
+    /// The first of the bytes.
+    pub shows: Location,
 }
 
 /// The register that says how an action fares. A value that is neither `done` nor `failed`: still at work.

@@ -542,7 +542,8 @@ fn crash_report(output: &str) -> Option<String> {
     ];
     let lines: Vec<&str> = output.lines().collect();
     let at = lines.iter().position(|line| MARKS.iter().any(|mark| line.contains(mark)))?;
-    // A panic's message stands on the line behind its place.
+    // A panic's message stands on the line behind its place; the thread's number before it differs from run to run.
     let text = lines.get(at..lines.len().min(at + 2)).unwrap_or_default().join(" ");
+    let text = text.find("panicked at").and_then(|start| text.get(start..)).unwrap_or(&text);
     Some(text.trim().to_owned())
 }

@@ -6,7 +6,8 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::{
-    Action, DeviceFile, DeviceFileError, Fill, Location, Operand, Parameter, Part, Range, StatusRegister, Step,
+    Action, Counter, DeviceFile, DeviceFileError, Fill, Location, Mirror, Operand, Parameter, Part, Range, DeviceRegister,
+    StatusRegister, Step,
 };
 
 /// The largest descriptor: what the smallest page holds. Real ones have some dozens of bytes.
@@ -26,6 +27,8 @@ struct RawFile {
     dma_read: Option<RawDmaRead>,
     raise_irq: Option<RawRaiseIrq>,
     descriptor: Option<RawDescriptor>,
+    counter: Option<RawCounter>,
+    mirror: Option<RawMirror>,
 }
 
 #[derive(serde::Deserialize)]
@@ -72,6 +75,37 @@ struct RawDescriptor {
 struct RawLocation {
     region: Spanned<Number>,
     offset: Spanned<Number>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCounter {
+    register: RawRegister,
+    raise: RawRaise,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMirror {
+    register: RawRegister,
+    shows: RawLocation,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRegister {
+    region: Spanned<Number>,
+    offset: Spanned<Number>,
+    width: Spanned<Number>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRaise {
+    region: Spanned<Number>,
+    offset: Spanned<Number>,
+    width: Spanned<Number>,
+    value: Spanned<Number>,
 }
 
 #[derive(serde::Deserialize)]
@@ -240,11 +274,15 @@ impl File<'_> {
             dma_read: None,
             raise_irq: None,
             descriptor_size,
+            counter: None,
+            mirror: None,
         };
         let dma_write = raw.dma_write.map(|raw| self.dma_write(raw, &device)).transpose()?;
         let dma_read = raw.dma_read.map(|raw| self.dma_read(raw, &device)).transpose()?;
         let raise_irq = raw.raise_irq.map(|raw| self.raise_irq(&raw, &device)).transpose()?;
         (device.dma_write, device.dma_read, device.raise_irq) = (dma_write, dma_read, raise_irq);
+        device.counter = raw.counter.map(|raw| self.counter(&raw, &device.scratch)).transpose()?;
+        device.mirror = raw.mirror.map(|raw| self.mirror(&raw, &device)).transpose()?;
         Ok(device)
     }
 
@@ -293,6 +331,53 @@ impl File<'_> {
             fill: None,
             result: None,
         })
+    }
+
+    fn counter(&self, raw: &RawCounter, scratch: &[Range]) -> Result<Counter> {
+        let register = self.register(&raw.register, "the register of [counter]", scratch)?;
+        let RawRaise { region, offset, width, value } = &raw.raise;
+        let raise = RawRegister { region: region.clone(), offset: offset.clone(), width: width.clone() };
+        let raise = self.register(&raise, "the register that raises the [counter]", scratch)?;
+        self.fits(value, value.get_ref().0, raise.width)?;
+        Ok(Counter { register, raise, value: value.get_ref().0 })
+    }
+
+    fn mirror(&self, raw: &RawMirror, device: &DeviceFile) -> Result<Mirror> {
+        let register = self.register(&raw.register, "the register of [mirror]", &device.scratch)?;
+        let length = u64::from(register.width);
+        let at = &raw.shows.offset;
+        self.ends(at, length, "width")?;
+        let shows = Location { region: self.region(&raw.shows.region)?, offset: at.get_ref().0 };
+        let shown = Range { region: shows.region, offset: shows.offset, length };
+        if shown.intersects(register.region, register.offset, length) {
+            return Err(self.error(at, "the register of [mirror] shows bytes of itself"));
+        }
+        // They are what a client stores to.
+        let hit = |range: &&Range| range.intersects(shown.region, shown.offset, length);
+        if let Some(range) = device.leave_alone.iter().find(hit) {
+            let message = format!(
+                "the bytes that [mirror] shows, {}, share bytes with the [[leave-alone]] range {}",
+                Shown(shown),
+                Shown(*range)
+            );
+            return Err(self.error(at, message));
+        }
+        Ok(Mirror { register, shows })
+    }
+
+    /// A register that has an effect or a source of its own, so that it is no scratch.
+    fn register(&self, raw: &RawRegister, called: &str, scratch: &[Range]) -> Result<DeviceRegister> {
+        let width = self.width(&raw.width)?;
+        self.ends(&raw.offset, u64::from(width), "width")?;
+        let (region, offset) = (self.region(&raw.region)?, raw.offset.get_ref().0);
+        if let Some(range) = scratch.iter().find(|range| range.intersects(region, offset, u64::from(width))) {
+            let message = format!(
+                "{called} stands in region {region} at {offset:#x}, inside the [[scratch]] range {}",
+                Shown(*range)
+            );
+            return Err(self.error(&raw.offset, message));
+        }
+        Ok(DeviceRegister { region, offset, width })
     }
 
     fn range(&self, raw: &RawRange) -> Result<Range> {

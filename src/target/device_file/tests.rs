@@ -36,6 +36,12 @@ steps = [{ write = "iova.low32", region = 0, offset = 0x10, width = 4 }]
 result = { region = 0, offset = 0x1000 }
 [raise-irq]
 steps = [{ write = "vector", region = 0, offset = 0x28, width = 1 }]
+[counter]
+register = { region = 0, offset = 0x2c, width = 4 }
+raise = { region = 0, offset = 0x30, width = 1, value = 3 }
+[mirror]
+register = { region = 0, offset = 0x38, width = 8 }
+shows = { region = 1, offset = 0x2000 }
 "#;
 
 fn parameter(name: Parameter, part: Option<Part>) -> Operand {
@@ -84,6 +90,15 @@ fn every_line_of_a_file_is_read() {
             result: None,
         }),
         descriptor_size: Some(16),
+        counter: Some(Counter {
+            register: DeviceRegister { region: 0, offset: 0x2c, width: 4 },
+            raise: DeviceRegister { region: 0, offset: 0x30, width: 1 },
+            value: 3,
+        }),
+        mirror: Some(Mirror {
+            register: DeviceRegister { region: 0, offset: 0x38, width: 8 },
+            shows: Location { region: 1, offset: 0x2000 },
+        }),
     };
     assert_eq!(good(), expected);
 }
@@ -92,6 +107,7 @@ fn every_line_of_a_file_is_read() {
 fn a_name_alone_is_a_device_file() {
     let device = DeviceFile::parse("least.toml", "name = \"least\"").unwrap();
     assert_eq!((device.dma_write, device.dma_read, device.raise_irq), (None, None, None));
+    assert_eq!((device.counter, device.mirror), (None, None));
     assert!(device.scratch.is_empty() && device.leave_alone.is_empty() && device.descriptor_size.is_none());
 }
 
@@ -104,6 +120,12 @@ fn the_bundled_device_is_described() {
     let write = device.dma_write.unwrap();
     assert!(write.status.is_some() && write.fill.is_some());
     assert!(device.dma_read.is_some() && device.raise_irq.is_some());
+    let (counter, mirror) = (device.counter.unwrap(), device.mirror.unwrap());
+    assert_eq!((counter.register.offset, counter.raise.offset, mirror.register.offset), (4, 8, 0x38));
+    // They stand in ranges to be left alone.
+    for register in [counter.register, counter.raise, mirror.register] {
+        assert!(device.leave_alone.iter().any(|range| range.contains(register.region, register.offset)));
+    }
 }
 
 #[test]
@@ -224,7 +246,7 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             "[dma_write]",
             12,
             "unknown field `dma_write`, expected one of `name`, `summary`, `scratch`, `leave-alone`, `dma-write`, \
-             `dma-read`, `raise-irq`, `descriptor`; did you mean `dma-write`?",
+             `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`; did you mean `dma-write`?",
         ),
         ("size = 16", "sizes = 16", 11, "unknown field `sizes`, expected `size`; did you mean `size`?"),
         ("length = 0x100", "length = 0", 5, "the range is empty: length must be at least 1"),
@@ -375,6 +397,79 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             24,
             "offset 0xffffffffffffffff and max-length 0x40 together exceed 2^64-1",
         ),
+        ("[counter]", "[conter]", 27, "unknown field `conter`, expected one of `name`, `summary`, `scratch`, \
+             `leave-alone`, `dma-write`, `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`; did you mean `counter`?"),
+        ("0x2c, width = 4", "0x2c, width = 5", 28, "a width of 5 bytes; allowed are 1, 2, 4 and 8"),
+        (
+            "0x2c, width = 4",
+            "0xffff_ffff_ffff_fffd, width = 4",
+            28,
+            "offset 0xfffffffffffffffd and width 0x4 together exceed 2^64-1",
+        ),
+        (
+            "0x2c, width = 4",
+            "0xfd, width = 4",
+            28,
+            "the register of [counter] stands in region 0 at 0xfd, inside the [[scratch]] range 0x100..0x200 of region 0",
+        ),
+        ("0x2c, width = 4", "0x2c", 28, "missing field `width`"),
+        ("raise = { region = 0, offset = 0x30, width = 1, value = 3 }\n", "", 27, "missing field `raise`"),
+        ("0x30, width = 1", "0x30, width = 0", 29, "a width of 0 bytes; allowed are 1, 2, 4 and 8"),
+        (
+            "0x30, width = 1",
+            "0xffff_ffff_ffff_ffff, width = 1",
+            29,
+            "offset 0xffffffffffffffff and width 0x1 together exceed 2^64-1",
+        ),
+        (
+            "0x30, width = 1",
+            "0x1ff, width = 1",
+            29,
+            "the register that raises the [counter] stands in region 0 at 0x1ff, inside the [[scratch]] range \
+             0x100..0x200 of region 0",
+        ),
+        ("value = 3", "value = 256", 29, "0x100 does not fit in 1 byte"),
+        ("value = 3", "value = -3", 29, "invalid value: integer `-3`, expected an integer from 0 to 2^64-1"),
+        (", value = 3", "", 29, "missing field `value`"),
+        (
+            "value = 3",
+            "valeu = 3",
+            29,
+            "unknown field `valeu`, expected one of `region`, `offset`, `width`, `value`; did you mean `value`?",
+        ),
+        ("0x38, width = 8", "0x38, width = 16", 31, "a width of 16 bytes; allowed are 1, 2, 4 and 8"),
+        (
+            "0x38, width = 8",
+            "0x1f8, width = 8",
+            31,
+            "the register of [mirror] stands in region 0 at 0x1f8, inside the [[scratch]] range 0x100..0x200 of region 0",
+        ),
+        ("shows = { region = 1, offset = 0x2000 }\n", "", 30, "missing field `shows`"),
+        (
+            "offset = 0x2000",
+            "offset = 0x2000, width = 8",
+            32,
+            "unknown field `width`, expected `region` or `offset`",
+        ),
+        (
+            "offset = 0x2000",
+            "offset = 0xffff_ffff_ffff_fff8",
+            32,
+            "offset 0xfffffffffffffff8 and width 0x8 together exceed 2^64-1",
+        ),
+        (
+            "region = 1, offset = 0x2000",
+            "region = 0, offset = 0x31",
+            32,
+            "the register of [mirror] shows bytes of itself",
+        ),
+        (
+            "region = 1, offset = 0x2000",
+            "region = 0, offset = 0x7f",
+            32,
+            "the bytes that [mirror] shows, 0x7f..0x87 of region 0, share bytes with the [[leave-alone]] range \
+             0x40..0x80 of region 0",
+        ),
     ] {
         assert!(GOOD.contains(from), "{from}");
         let error = DeviceFile::parse("bad.toml", &GOOD.replacen(from, to, 1)).unwrap_err();
@@ -399,10 +494,21 @@ fn a_status_register_may_have_no_value_for_failure_and_may_stand_where_nothing_i
 }
 
 #[test]
+fn counter_and_mirror_may_stand_where_nothing_else_is_written() {
+    let text = GOOD.replace("0x2c, width", "0x44, width").replace("0x30, width", "0x48, width");
+    let text = text.replace("0x38, width", "0x50, width").replace("region = 1, offset = 0x2000", "region = 0, offset = 0x100");
+    let device = DeviceFile::parse("good.toml", &text).unwrap();
+    assert_eq!(device.counter.unwrap().raise.offset, 0x48);
+    // What the mirror shows may be scratch: it reads back what was written.
+    let mirror = device.mirror.unwrap();
+    assert_eq!((mirror.register.offset, mirror.shows.offset), (0x50, 0x100));
+}
+
+#[test]
 fn the_examples_of_the_documentation_are_device_files() {
     let manual = include_str!("../../../docs/device-file.md");
     let examples: Vec<&str> = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let name = if example.contains("name = ") { "" } else { "name = \"an example\"\n" };
         let device = DeviceFile::parse("device-file.md", &format!("{name}{example}")).unwrap();
@@ -432,6 +538,7 @@ fn consistent(device: &DeviceFile) {
             !device.may_write(range.region, range.offset, 1) && !device.may_write(range.region, range.end() - 1, 1)
         );
     }
+    consistent_registers(device);
     let ones = u64::MAX;
     let parameters =
         Parameters { iova: ones, length: ones, pattern: ones, index: ones, vector: ones, descriptor: ones };
@@ -454,6 +561,28 @@ fn consistent(device: &DeviceFile) {
     }
 }
 
+/// What holds of the registers beside the actions.
+fn consistent_registers(device: &DeviceFile) {
+    let counter = device.counter.map(|counter| [counter.register, counter.raise]);
+    let mirror = device.mirror.map(|mirror| mirror.register);
+    for register in counter.into_iter().flatten().chain(mirror) {
+        assert!(matches!(register.width, 1 | 2 | 4 | 8));
+        for byte in 0..u64::from(register.width) {
+            assert!(!device.may_write(register.region, register.offset + byte, 1));
+        }
+    }
+    if let Some(Counter { raise, value, .. }) = device.counter {
+        assert!(raise.width == 8 || value < 1 << (raise.width * 8));
+    }
+    if let Some(Mirror { register, shows }) = device.mirror {
+        let shown = Range { region: shows.region, offset: shows.offset, length: u64::from(register.width) };
+        assert!(shown.offset.checked_add(shown.length).is_some());
+        for range in &device.leave_alone {
+            assert!(!range.intersects(shown.region, shown.offset, shown.length));
+        }
+    }
+}
+
 /// A piece of a device file, to be put anywhere.
 fn token() -> impl Strategy<Value = String> {
     let words = [
@@ -465,6 +594,12 @@ fn token() -> impl Strategy<Value = String> {
         "dma-read",
         "raise-irq",
         "descriptor",
+        "counter",
+        "mirror",
+        "register",
+        "raise",
+        "shows",
+        "value",
         "steps",
         "write",
         "place",

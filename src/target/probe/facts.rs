@@ -3,7 +3,8 @@
 use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
 use vfio_user_wire::{irq, irq_info_flags, region};
 
-use crate::target::{DeviceFile, Discovered, Irq, Launcher, Region};
+
+use crate::target::{Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Region};
 
 /// Bytes that a scratch range must have to be of use.
 const SCRATCH: u64 = 64;
@@ -16,10 +17,20 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
     if let Some(device) = device {
         scratch(device, found);
         actions(device, found);
+        counter(device, found);
+        mirror(device, found);
     } else {
-        for need in
-            ["scratch", "scratch-large", "mmap-scratch", "device-dma", "device-dma-read", "device-status", "device-irq"]
-        {
+        for need in [
+            "scratch",
+            "scratch-large",
+            "mmap-scratch",
+            "device-dma",
+            "device-dma-read",
+            "device-status",
+            "device-irq",
+            "counter",
+            "mirror",
+        ] {
             found.no(need, "no device file was given (--device FILE)");
         }
     }
@@ -204,4 +215,66 @@ fn actions(device: &DeviceFile, found: &mut Discovered) {
     } else {
         found.no("device-irq", "the device file does not say how to raise an interrupt");
     }
+}
+
+/// Cases write its values as `u32:`, so that other widths are of no use.
+fn counter(device: &DeviceFile, found: &mut Discovered) {
+    let Some(Counter { register, raise, value }) = device.counter else {
+        return found.no("counter", "the device file names no counter");
+    };
+    if (register.width, raise.width) != (4, 4) {
+        return found.no("counter", "the device file names no counter of 4 bytes that a write of 4 bytes raises");
+    }
+    if !inside(found, register, READ) || !inside(found, raise, WRITE) {
+        return found.no("counter", "the device file names no counter in regions that can be read and written");
+    }
+    let names = [
+        ("counter.region", u64::from(register.region)),
+        ("counter.offset", register.offset),
+        ("counter.width", u64::from(register.width)),
+        ("raise.region", u64::from(raise.region)),
+        ("raise.offset", raise.offset),
+        ("raise.width", u64::from(raise.width)),
+        ("raise.value", value),
+    ];
+    found.yes("counter", &names);
+}
+
+/// Cases write its value as `u64:`.
+fn mirror(device: &DeviceFile, found: &mut Discovered) {
+    let Some(Mirror { register, shows }) = device.mirror else {
+        return found.no("mirror", "the device file names no mirror");
+    };
+    if register.width != 8 {
+        return found.no("mirror", "the device file names no mirror of 8 bytes");
+    }
+    if !inside(found, register, READ) {
+        return found.no("mirror", "the device file names no mirror in a region that can be read");
+    }
+    let end = shows.offset.saturating_add(u64::from(register.width));
+    let region = found.regions.iter().find(|region| region.index == shows.region);
+    let stored = region.is_some_and(|region| {
+        let areas = region.sparse.clone().unwrap_or_else(|| vec![(0, region.size)]);
+        let around = |(offset, size): &(u64, u64)| *offset <= shows.offset && end <= offset.saturating_add(*size);
+        region.flags & (WRITE | MMAP) == WRITE | MMAP && areas.iter().any(around)
+    });
+    if !stored {
+        return found.no("mirror", "the device file names no mirror of bytes that can be mapped and written");
+    }
+    let names = [
+        ("mirror.region", u64::from(register.region)),
+        ("mirror.offset", register.offset),
+        ("mirror.width", u64::from(register.width)),
+        ("shown.region", u64::from(shows.region)),
+        ("shown.offset", shows.offset),
+    ];
+    found.yes("mirror", &names);
+}
+
+/// The register lies in a region that has these flags.
+fn inside(found: &Discovered, register: DeviceRegister, flags: u32) -> bool {
+    let region = found.regions.iter().find(|region| region.index == register.region);
+    region.is_some_and(|region| {
+        region.flags & flags == flags && register.offset.saturating_add(u64::from(register.width)) <= region.size
+    })
 }

@@ -1,0 +1,248 @@
+//! Each rule against a reply that keeps it and one that breaks just it; what is right comes from the specification's
+//! tables, whose lines the register cites.
+
+use pretty_assertions::assert_eq;
+use serde_json::json;
+use vfio_user_wire::message::{DeviceInfo, DmaAccess, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, Version};
+use vfio_user_wire::{ERROR, Frame, Header, NO_REPLY, SparseArea, V0_9_2, VersionData, sparse_mmap_bytes};
+
+use super::{Command, Negotiated, Reply, judge_order, judge_reply, judge_request};
+use crate::verdict::Class;
+
+fn command(name: &str, payload: &[u8]) -> Command {
+    let (number, message) = V0_9_2.command(name).unwrap();
+    Command {
+        header: Frame::command(7, number, payload.to_vec()).header,
+        payload: payload.to_vec(),
+        message: Some(message),
+    }
+}
+
+fn negotiated(client: serde_json::Value) -> Negotiated {
+    let capabilities = client.as_object().unwrap().clone();
+    Negotiated { client: VersionData::with_capabilities(capabilities), server: VersionData::default() }
+}
+
+/// The requirements that a reply breaks, and how much each weighs.
+fn broken(
+    command: &Command,
+    header: Header,
+    payload: &[u8],
+    fds: usize,
+    negotiated: &Negotiated,
+) -> Vec<(&'static str, Class)> {
+    let reply = Reply { header: &header, payload, fds };
+    let judgements = judge_reply(command, &reply, negotiated);
+    judgements.into_iter().filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class))).collect()
+}
+
+fn answered(command: &Command, payload: &[u8]) -> Vec<(&'static str, Class)> {
+    broken(command, command.header.reply(payload.len()), payload, 0, &negotiated(json!({ "max_msg_fds": 2 })))
+}
+
+const V: Class = Class::Violation;
+const N: Class = Class::Note;
+
+fn info() -> DeviceInfo {
+    DeviceInfo { argsz: 16, flags: 3, num_regions: 9, num_irqs: 5 }
+}
+
+#[test]
+fn a_reply_by_the_table_breaks_nothing() {
+    let request = DeviceInfo { argsz: 16, ..DeviceInfo::default() };
+    assert_eq!(answered(&command("DEVICE_GET_INFO", request.bytes()), info().bytes()), []);
+    assert_eq!(answered(&command("DMA_MAP", DmaMap::default().bytes()), &[]), []);
+    let unmap = DmaUnmap { argsz: 24, flags: 0, address: 0x1000, size: 0x2000 };
+    assert_eq!(answered(&command("DMA_UNMAP", unmap.bytes()), unmap.bytes()), []);
+    let read = RegionAccess { offset: 4, region: 7, count: 2 };
+    assert_eq!(answered(&command("REGION_READ", read.bytes()), &[read.bytes(), &[1, 2]].concat()), []);
+}
+
+#[test]
+fn headers() {
+    let sent = command("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes());
+    let good = sent.header.reply(16);
+    let judge = |header: Header| broken(&sent, header, info().bytes(), 0, &Negotiated::default());
+    assert_eq!(judge(Header { id: 8, ..good }), [("HDR-02", V)]);
+    assert_eq!(judge(Header { command: 5, ..good }), [("HDR-04", V)]);
+    assert_eq!(judge(Header { flags: 0, ..good }), [("HDR-06", V)]);
+    assert_eq!(judge(Header { error: 5, ..good }), [("HDR-07", N)]);
+    assert_eq!(judge(Header { flags: 0x11, ..good }), [("HDR-11", N)]);
+    assert_eq!(judge(Header { flags: 0x41, ..good }), [("HDR-12", N)]);
+}
+
+#[test]
+fn an_error_reply_is_the_header_alone() {
+    let sent = command("DMA_MAP", DmaMap::default().bytes());
+    let refused = sent.header.error_reply(22);
+    assert_eq!(broken(&sent, refused, &[], 0, &Negotiated::default()), []);
+    let padded = Header { size: 24, ..refused };
+    assert_eq!(broken(&sent, padded, &[0; 8], 0, &Negotiated::default()), [("HDR-10", V)]);
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_weighs_by_what_clients_post() {
+    let posted = |name: &str, payload: &[u8]| {
+        let mut sent = command(name, payload);
+        sent.header.flags = NO_REPLY;
+        sent
+    };
+    let map = posted("DMA_MAP", DmaMap::default().bytes());
+    assert_eq!(broken(&map, map.header.reply(0), &[], 0, &Negotiated::default()), [("CONC-03", V)]);
+    assert_eq!(broken(&map, map.header.error_reply(22), &[], 0, &Negotiated::default()), [("CONC-04", V)]);
+    let query = posted("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes());
+    assert_eq!(broken(&query, query.header.reply(16), info().bytes(), 0, &Negotiated::default()), [("CONC-03", N)]);
+    let version = posted("VERSION", Version::default().bytes());
+    assert_eq!(broken(&version, version.header.reply(4), &[0; 4], 0, &Negotiated::default()), []);
+}
+
+#[test]
+fn descriptors_stay_within_the_clients_limit() {
+    let sent = command("DEVICE_GET_REGION_INFO", RegionInfo { argsz: 32, ..RegionInfo::default() }.bytes());
+    let mappable = RegionInfo { argsz: 32, flags: 7, size: 4096, ..RegionInfo::default() };
+    let judge = |fds, most| {
+        let negotiated = negotiated(json!({ "max_msg_fds": most }));
+        broken(&sent, sent.header.reply(32), mappable.bytes(), fds, &negotiated)
+    };
+    assert_eq!(judge(1, 1), []);
+    assert_eq!(judge(2, 1), [("VER-14", V)]);
+    assert_eq!(judge(1, 0), [("VER-14", V)]);
+    // MMAP without a descriptor, where the client could have taken one.
+    assert_eq!(judge(0, 1), [("REGINFO-05", V)]);
+    assert_eq!(judge(0, 0), []);
+}
+
+#[test]
+fn payloads_are_as_long_as_the_table_says() {
+    let sent = command("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes());
+    assert_eq!(answered(&sent, &info().bytes()[..12]), [("INFO-01", V)]);
+    assert_eq!(answered(&sent, &[info().bytes(), &[0; 4]].concat()), [("INFO-01", V)]);
+    assert_eq!(answered(&command("DMA_MAP", DmaMap::default().bytes()), &[0; 32]), [("DMAP-08", V)]);
+    assert_eq!(answered(&command("DEVICE_RESET", &[]), &[0; 4]), [("RESET-01", V)]);
+}
+
+#[test]
+fn what_policies_leave_open_is_a_note() {
+    // cut to an argsz below the fixed part.
+    let sent = command("DEVICE_GET_INFO", DeviceInfo { argsz: 8, ..DeviceInfo::default() }.bytes());
+    assert_eq!(answered(&sent, &info().bytes()[..8]), [("INFO-01", N)]);
+    // an access of 0 bytes answered by the header alone.
+    let sent = command("REGION_READ", RegionAccess { offset: 0, region: 7, count: 0 }.bytes());
+    assert_eq!(answered(&sent, &[]), [("RREAD-01", N)]);
+    // DMA_UNMAP of a server without DMA.
+    assert_eq!(answered(&command("DMA_UNMAP", DmaUnmap::default().bytes()), &[]), [("DUNMAP-05", N)]);
+}
+
+#[test]
+fn device_info_says_what_a_pci_device_must() {
+    let sent = command("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes());
+    let judge = |info: DeviceInfo| answered(&sent, info.bytes());
+    assert_eq!(judge(DeviceInfo { argsz: 32, ..info() }), [("INFO-02", V)]);
+    assert_eq!(judge(DeviceInfo { flags: 1, ..info() }), [("INFO-04", V)]);
+    assert_eq!(judge(DeviceInfo { num_regions: 8, ..info() }), [("INFO-05", V)]);
+    assert_eq!(judge(DeviceInfo { flags: 7, ..info() }), [("INFO-07", N)]);
+    assert_eq!(judge(DeviceInfo { num_regions: 101, ..info() }), [("INFO-11", N)]);
+}
+
+#[test]
+fn what_a_request_names_comes_back() {
+    let sent = command("DEVICE_GET_IRQ_INFO", IrqInfo { argsz: 16, index: 2, ..IrqInfo::default() }.bytes());
+    let irq = IrqInfo { argsz: 16, flags: 1, index: 1, count: 4 };
+    assert_eq!(answered(&sent, irq.bytes()), [("IRQINFO-02", V)]);
+    let read = RegionAccess { offset: 4, region: 7, count: 2 };
+    let sent = command("REGION_READ", read.bytes());
+    let judge = |access: RegionAccess, data: &[u8]| answered(&sent, &[access.bytes(), data].concat());
+    assert_eq!(judge(RegionAccess { offset: 0, ..read }, &[1, 2]), [("RREAD-01", V)]);
+    assert_eq!(judge(read, &[1]), [("RREAD-02", V)]);
+    assert_eq!(judge(RegionAccess { count: 3, ..read }, &[1, 2, 3]), [("RREAD-03", V)]);
+}
+
+#[test]
+fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
+    let request =
+        |argsz| command("DEVICE_GET_REGION_INFO", RegionInfo { argsz, index: 1, ..RegionInfo::default() }.bytes());
+    let full = |chain: &[u8]| {
+        let fixed = RegionInfo {
+            argsz: 32 + chain.len() as u32,
+            flags: 0xf,
+            index: 1,
+            cap_offset: 32,
+            size: 0x4000,
+            offset: 0,
+        };
+        [fixed.bytes(), chain].concat()
+    };
+    let judge = |argsz, payload: &[u8]| {
+        let sent = request(argsz);
+        broken(&sent, sent.header.reply(payload.len()), payload, 1, &Negotiated::default())
+    };
+    let area = |offset, size| sparse_mmap_bytes(&[SparseArea { offset, size }], 0);
+    assert_eq!(judge(4096, &full(&area(0x1000, 0x1000))), []);
+    assert_eq!(judge(40, &full(&area(0x1000, 0x1000))), [("MSZ-01", V)]);
+    assert_eq!(judge(4096, &full(&area(0x3000, 0x2000))), [("REGINFO-10", V)]);
+    assert_eq!(judge(4096, &full(&area(0x1000, 0x800))), [("REGINFO-10", N)]);
+    // A chain that comes back to itself.
+    assert_eq!(judge(4096, &full(&sparse_mmap_bytes(&[], 32))), [("REGINFO-08", V)]);
+    // Truncated, and yet with a capability offset (policy A-06).
+    let cut = RegionInfo { argsz: 64, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
+    assert_eq!(judge(32, cut.bytes()), [("REGINFO-07", N)]);
+}
+
+#[test]
+fn a_version_reply_keeps_to_what_was_proposed() {
+    let proposed = VersionData::with_capabilities(json!({ "max_msg_fds": 4 }).as_object().unwrap().clone());
+    let sent = command("VERSION", &[Version { major: 0, minor: 1 }.bytes(), &proposed.bytes()].concat());
+    let judge = |major, minor, data: &[u8]| answered(&sent, &[Version { major, minor }.bytes(), data].concat());
+    assert_eq!(judge(0, 1, b"{\"capabilities\":{\"max_msg_fds\":8}}\0"), []);
+    assert_eq!(judge(0, 0, b""), []);
+    assert_eq!(judge(1, 1, b""), [("VER-02", V)]);
+    assert_eq!(judge(0, 2, b""), [("VER-03", V)]);
+    assert_eq!(judge(0, 1, b"{}"), [("VER-08", V)]);
+    assert_eq!(judge(0, 1, b"[]\0"), [("VER-10", V)]);
+    assert_eq!(judge(0, 1, b"{\"capabilities\":[]}\0"), [("VER-12", V)]);
+    assert_eq!(judge(0, 1, b"{\"capabilities\":{\"pgsizes\":4096}}\0"), [("VER-06", N)]);
+    assert_eq!(judge(0, 1, b"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}\0"), [("VER-06", V)]);
+    assert_eq!(judge(0, 1, b"{\"capabilities\":{\"max_msg_fds\":17}}\0"), [("VER-34", N)]);
+}
+
+#[test]
+fn a_servers_own_command_stays_in_mapped_memory_and_within_the_clients_limit() {
+    let judge = |name: &str, access: DmaAccess, data: &[u8], flags: Option<u32>| {
+        let (number, _) = V0_9_2.command(name).unwrap();
+        let frame = Frame::command(1, number, [access.bytes(), data].concat());
+        let negotiated = negotiated(json!({ "max_data_xfer_size": 8 }));
+        let judgements = judge_request(&V0_9_2, &frame.header, &frame.payload, &negotiated, &|_, _| flags);
+        judgements
+            .into_iter()
+            .filter(|judgement| judgement.broken.is_some())
+            .map(|judgement| judgement.requirement)
+            .collect::<Vec<_>>()
+    };
+    let access = DmaAccess { address: 0x1000, count: 4 };
+    assert_eq!(judge("DMA_READ", access, &[], Some(3)), Vec::<&str>::new());
+    assert_eq!(judge("DMA_WRITE", access, &[0; 4], Some(2)), Vec::<&str>::new());
+    assert_eq!(judge("DMA_WRITE", access, &[0; 3], Some(3)), ["DMARW-01"]);
+    assert_eq!(judge("DMA_READ", DmaAccess { count: 9, ..access }, &[], Some(3)), ["DMARW-03", "MSZ-06"]);
+    assert_eq!(judge("DMA_READ", access, &[], None), ["DMAP-09", "DMARW-02"]);
+    assert_eq!(judge("DMA_READ", access, &[], Some(2)), ["DMARW-07"]);
+    assert_eq!(judge("DMA_WRITE", access, &[0; 4], Some(1)), ["DMARW-07"]);
+    assert_eq!(judge("DEVICE_RESET", access, &[], Some(3)), ["HDR-15"]);
+}
+
+#[test]
+fn a_reply_that_overtakes_another_is_a_note() {
+    let (first, second) = (command("DEVICE_RESET", &[]), command("DMA_MAP", DmaMap::default().bytes()));
+    assert_eq!(judge_order(&second, None).iter().filter(|judgement| judgement.broken.is_some()).count(), 0);
+    let judgements = judge_order(&second, Some(&first));
+    assert_eq!(judgements[0].requirement, "CONC-06");
+    assert_eq!(judgements[0].broken.as_ref().unwrap().class, N);
+}
+
+#[test]
+fn the_error_bit_alone_makes_no_error_of_a_command() {
+    // Header 444-445: the Error bit says something in replies only.
+    let mut sent = command("DEVICE_RESET", &[]);
+    sent.header.flags = ERROR;
+    assert!(!sent.wants_reply(), "whether a server answers this is its own choice");
+    assert_eq!(broken(&sent, sent.header.reply(0), &[], 0, &Negotiated::default()), []);
+}
