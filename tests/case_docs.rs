@@ -1,4 +1,5 @@
-//! What docs/cases.md teaches is what the program reads: every example parses, checks, and is in printed form.
+//! What docs/cases.md teaches is what the program reads: every example parses, checks by the bundled
+//! register, and is in printed form.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
 use std::fs;
@@ -6,6 +7,7 @@ use std::path::Path;
 
 use pretty_assertions::assert_eq;
 use vfio_user_conformance::case::{Context, Diagnostic, NEEDS, Source, TARGET_NAMES, check, parse, print};
+use vfio_user_conformance::requirement::Register;
 use vfio_user_wire::V0_9_2;
 
 fn guide() -> String {
@@ -35,10 +37,11 @@ fn rendered(diagnostics: &[Diagnostic], source: &Source) -> String {
 
 #[test]
 fn every_example_parses_checks_and_is_in_printed_form() {
+    let register = Register::bundled().unwrap();
     let context = Context {
         dialect: &V0_9_2,
-        requirement: &|_| Some(true),
-        similar_requirement: &|_| None,
+        requirement: &|id| register.get(id).map(|requirement| requirement.reviewed),
+        similar_requirement: &|id| register.similar(id).first().map(|id| (*id).to_owned()),
         procedure: &|_| true,
         similar_procedure: &|_| None,
         samples: false,

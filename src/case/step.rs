@@ -255,6 +255,22 @@ pub enum Relation {
     HasNone,
 }
 
+impl Relation {
+    /// Whether `value` relates so to `wanted`.
+    pub fn holds(self, value: u64, wanted: u64) -> bool {
+        match self {
+            Relation::Equal => value == wanted,
+            Relation::Unequal => value != wanted,
+            Relation::Less => value < wanted,
+            Relation::AtMost => value <= wanted,
+            Relation::Greater => value > wanted,
+            Relation::AtLeast => value >= wanted,
+            Relation::Has => value & wanted == wanted,
+            Relation::HasNone => value & wanted == 0,
+        }
+    }
+}
+
 /// What is expected of a descriptor that the server was given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FdExpectation {

@@ -6,9 +6,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use vfio_user_wire::message::{DMA_READ, DmaAccess, RegionAccess, VERSION};
-use vfio_user_wire::{Dialect, Field, Frame, Header, TYPE_COMMAND};
+use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 
 use super::outstanding::Outstanding;
+use super::serving::{Alteration, Serving};
 use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
 use crate::model::{Command, Judgement, Negotiated, Reply, judge_order, judge_reply, judge_request, negotiated};
 
@@ -116,37 +117,6 @@ pub struct Judged {
     pub line: usize,
     /// The message's number in the transcript.
     pub entry: usize,
-}
-
-/// How DMA_READ and DMA_WRITE are served.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Serving {
-    /// From the memory that was lent.
-    #[default]
-    Memory,
-    /// Not at all.
-    Hold,
-    /// With this error.
-    Error(u32),
-}
-
-/// Changes to the next reply of the client.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Alteration {
-    /// Added to the message ID.
-    pub id: i128,
-    /// Added to the address.
-    pub address: i128,
-    /// Added to the count.
-    pub count: i128,
-    /// Added to the length of the payload.
-    pub payload: i128,
-    /// The length of the payload, in bytes.
-    pub length: Option<usize>,
-    /// The flags instead of a reply's.
-    pub flags: Option<u32>,
-    /// The size field instead of the true one.
-    pub size: Option<u32>,
 }
 
 /// All connections of one case.
@@ -495,24 +465,4 @@ impl<'a> Conversation<'a> {
 
 fn is_version(command: &Command) -> bool {
     command.message.is_some_and(|message| message.name == VERSION.name)
-}
-
-impl Alteration {
-    fn apply(&self, mut reply: Frame) -> Frame {
-        let shift = |field: Option<&'static Field>, payload: &mut Vec<u8>, by: i128| {
-            if let Some(field) = field
-                && let Some(value) = field.read(payload)
-            {
-                field.write(payload, (i128::from(value) + by) as u64);
-            }
-        };
-        shift(DmaAccess::LAYOUT.field("address"), &mut reply.payload, self.address);
-        shift(DmaAccess::LAYOUT.field("count"), &mut reply.payload, self.count);
-        let length = (reply.payload.len() as i128 + self.payload).clamp(0, 1 << 20) as usize;
-        reply.payload.resize(self.length.unwrap_or(length), 0);
-        reply.header.id = (i128::from(reply.header.id) + self.id) as u16;
-        reply.header.size = self.size.unwrap_or(16 + reply.payload.len() as u32);
-        reply.header.flags = self.flags.unwrap_or(reply.header.flags);
-        reply
-    }
 }

@@ -8,12 +8,14 @@ mod descriptor;
 mod interrupt;
 mod memory;
 mod outstanding;
+mod serving;
 mod transcript;
 
 pub use connection::{Connection, Ended, Incoming};
-pub use conversation::{Alteration, Answer, Conversation, Effect, End, Judged, Origin, Request, Sent, Serving};
+pub use conversation::{Answer, Conversation, Effect, End, Judged, Origin, Request, Sent};
 pub use deadline::Deadline;
 pub use descriptor::{Held, Signals};
 pub use interrupt::{Interrupt, Waited, wait};
 pub use memory::{ClientMemory, LentRange};
+pub use serving::{Alteration, Serving};
 pub use transcript::{Entry, EntryField, KEPT_BYTES, Transcript, Way, hex, value_text};

@@ -7,15 +7,16 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 
 use crate::case::{
-    Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, Relation, Serve, Step, StepKind, Value,
+    Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, Serve, Step, StepKind, Value,
 };
 use crate::session::{Alteration, Deadline, Held, Serving, Waited, Way, hex};
 use crate::target::open_descriptors;
 use crate::verdict::{Class, Evidence, Exit};
 
+use super::ending::{Ending, crash_report};
 use super::environment::words_value;
 use super::judge::{Found, Line};
-use super::{Ending, Fault, Player, Stop, crash_report};
+use super::{Fault, Player, Stop};
 
 impl Player<'_> {
     /// Carries out one line.
@@ -326,16 +327,7 @@ impl Player<'_> {
                 return Err(Fault::new("no integer").into());
             };
             let wanted = self.environment.u64(expression, &self.talk)?;
-            let held = value.is_some_and(|value| match condition.relation {
-                Relation::Equal => value == wanted,
-                Relation::Unequal => value != wanted,
-                Relation::Less => value < wanted,
-                Relation::AtMost => value <= wanted,
-                Relation::Greater => value > wanted,
-                Relation::AtLeast => value >= wanted,
-                Relation::Has => value & wanted == wanted,
-                Relation::HasNone => value & wanted == 0,
-            });
+            let held = value.is_some_and(|value| condition.relation.holds(value, wanted));
             let (field, got) = (condition.field.value.clone(), value.unwrap_or_default());
             let expected = format!("{} with {field} fitting {wanted:#x}", name.value);
             self.conclude(line, held, &expected, || format!("{field} {got:#x}"), Evidence::Received)?;

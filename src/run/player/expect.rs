@@ -6,9 +6,10 @@ use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, 
 use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
+use super::ending::Ending;
 use super::environment::words_value;
 use super::judge::{Found, Line};
-use super::{Ending, Fault, Player, Stop};
+use super::{Fault, Player, Stop};
 
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,16 +244,7 @@ impl Player<'_> {
             ConditionValue::Words(words) => words_value(field, words)?,
             ConditionValue::Bytes(_) => 0,
         };
-        let held = value.is_some_and(|value| match condition.relation {
-            Relation::Equal => value == wanted,
-            Relation::Unequal => value != wanted,
-            Relation::Less => value < wanted,
-            Relation::AtMost => value <= wanted,
-            Relation::Greater => value > wanted,
-            Relation::AtLeast => value >= wanted,
-            Relation::Has => value & wanted == wanted,
-            Relation::HasNone => value & wanted == 0,
-        });
+        let held = value.is_some_and(|value| condition.relation.holds(value, wanted));
         let mark = field.map(|field| FieldMark {
             name: name.to_owned(),
             offset: if header_field.is_some() { field.offset } else { HEADER_SIZE + field.offset },
@@ -264,7 +256,7 @@ impl Player<'_> {
             |value| format!("{name} {}", number(value)),
         );
         Ok((!held).then(|| Miss {
-            expected: format!("{name}{}{}", symbol(condition.relation), number(wanted)),
+            expected: format!("{name}{}{}", condition.relation, number(wanted)),
             actual: said,
             field: mark,
         }))
@@ -406,7 +398,7 @@ impl Player<'_> {
                 .bytes(bytes, &self.talk)
                 .map_or_else(|fault| fault.to_string(), |bytes| brief(&bytes, 0)),
         };
-        format!("{}{}{value}", condition.field.value, symbol(condition.relation))
+        format!("{}{}{value}", condition.field.value, condition.relation)
     }
 }
 
@@ -421,17 +413,4 @@ fn brief(bytes: &[u8], at: usize) -> String {
     let before = if from > 0 { ".." } else { "" };
     let after = if to < bytes.len() { ".." } else { "" };
     format!("{before}{}{after}", crate::session::hex(bytes.get(from..to).unwrap_or_default()))
-}
-
-fn symbol(relation: Relation) -> &'static str {
-    match relation {
-        Relation::Equal => "=",
-        Relation::Unequal => "!=",
-        Relation::Less => "<",
-        Relation::AtMost => "<=",
-        Relation::Greater => ">",
-        Relation::AtLeast => ">=",
-        Relation::Has => "&",
-        Relation::HasNone => "!&",
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Ending, Player, Stop};
+use super::ending::Ending;
+use super::{Player, Stop};
 use crate::requirement::Failure;
 use crate::session::Deadline;
 use crate::verdict::{Check, Class, Evidence, FieldMark, Finding, Said};

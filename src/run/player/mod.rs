@@ -2,6 +2,7 @@
 
 mod action;
 mod device;
+mod ending;
 mod environment;
 mod expect;
 mod judge;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
 use vfio_user_wire::{Dialect, Frame};
 
+use self::ending::Ending;
 use self::environment::Environment;
 use self::expect::Actual;
 use self::judge::Found;
@@ -22,7 +24,7 @@ use self::send::{Outbox, QEMU_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::requirement::Register;
-use crate::session::{Connection, Conversation, Deadline, Effect, Ended, Entry, Interrupt, Origin, Waited};
+use crate::session::{Connection, Conversation, Deadline, Effect, Entry, Interrupt, Origin, Waited};
 use crate::target::{DeviceFile, Discovered, Has, Instance, Launcher, StartError};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
@@ -113,43 +115,6 @@ impl From<Fault> for Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Stop {
         Stop::Fault(error.into())
-    }
-}
-
-/// How a connection's end was brought about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Ending {
-    /// The server closed it, and may have ended in an orderly way.
-    Closed(Option<Exit>),
-    /// The server crashed; what it printed of that.
-    Crashed(String, Option<Exit>),
-    /// What came is no message.
-    Garbage(String),
-    /// There never was a connection: the sentence for it.
-    Refused(String),
-}
-
-impl Ending {
-    fn is_crash(&self) -> bool {
-        matches!(self, Ending::Crashed(..))
-    }
-}
-
-impl std::fmt::Display for Ending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Ending::Closed(None) => f.write_str("the connection was closed"),
-            Ending::Closed(Some(exit)) => write!(f, "the connection was closed, and the server ended with {exit}"),
-            Ending::Crashed(report, exit) => {
-                f.write_str("the server crashed")?;
-                if let Some(exit) = exit {
-                    write!(f, " with {exit}")?;
-                }
-                if report.is_empty() { Ok(()) } else { write!(f, ": {report}") }
-            }
-            Ending::Garbage(what) => write!(f, "bytes that are no message: {what}"),
-            Ending::Refused(why) => write!(f, "no connection: {why}"),
-        }
     }
 }
 
@@ -438,53 +403,6 @@ impl Player<'_> {
         })
     }
 
-    /// How a connection's end was brought about: looked into once.
-    fn ending(&mut self, end: usize) -> Option<Ending> {
-        if let Some(Some(known)) = self.endings.get(end) {
-            return Some(known.clone());
-        }
-        let ended = self.talk.ended(end)?.clone();
-        let ending = match ended {
-            Ended::Garbage(error) => Ending::Garbage(error.to_string()),
-            Ended::Flood { .. } => Ending::Garbage(ended.to_string()),
-            Ended::Closed { .. } => self.closed_or_crashed(),
-        };
-        self.outcome = match &ending {
-            Ending::Crashed(..) => Outcome::Crashed,
-            Ending::Garbage(_) => Outcome::Garbage,
-            Ending::Closed(_) | Ending::Refused(_) => self.outcome,
-        };
-        if let Some(slot) = self.endings.get_mut(end) {
-            *slot = Some(ending.clone());
-        }
-        Some(ending)
-    }
-
-    fn closed_or_crashed(&mut self) -> Ending {
-        let stays = matches!(self.context.discovered.has.get("reconnect"), Some(Has::Yes(_)));
-        let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
-        let Some(process) = self.instance.process.as_mut() else { return Ending::Closed(None) };
-        // A server that is known to go on is waited for only where the kernel says that it is ending; a panic closes
-        // its socket a little before that.
-        let time = if stays && !process.is_ending() { timeouts.settle } else { timeouts.exit };
-        let mut exit = process.wait(Deadline::after(time), interrupt);
-        let mut output = process.output(Deadline::after(if exit.is_some() { timeouts.exit } else { Duration::ZERO }));
-        if exit.is_none() && crash_report(&output).is_some() {
-            exit = process.wait(Deadline::after(timeouts.exit), interrupt);
-            output = process.output(Deadline::after(timeouts.exit));
-        }
-        self.exit = exit;
-        if self.signalled {
-            return Ending::Closed(exit);
-        }
-        let report = crash_report(&output);
-        match (exit, report) {
-            (Some(Exit::Signal(_)), report) => Ending::Crashed(report.unwrap_or_default(), exit),
-            (_, Some(report)) => Ending::Crashed(report, exit),
-            (exit, None) => Ending::Closed(exit),
-        }
-    }
-
     fn finish(mut self, stop: Option<Stop>, started: Instant) -> Play {
         let (mut interrupted, mut lost, mut reason, mut error) = (false, None, None, false);
         match stop {
@@ -528,22 +446,4 @@ impl Player<'_> {
             lost,
         }
     }
-}
-
-/// The line of a panic or a sanitizer's report in what a server printed.
-fn crash_report(output: &str) -> Option<String> {
-    const MARKS: [&str; 6] = [
-        "panicked at",
-        "AddressSanitizer",
-        "ThreadSanitizer",
-        "runtime error:",
-        "Assertion `",
-        "stack smashing detected",
-    ];
-    let lines: Vec<&str> = output.lines().collect();
-    let at = lines.iter().position(|line| MARKS.iter().any(|mark| line.contains(mark)))?;
-    // A panic's message stands on the line behind its place; the thread's number before it differs from run to run.
-    let text = lines.get(at..lines.len().min(at + 2)).unwrap_or_default().join(" ");
-    let text = text.find("panicked at").and_then(|start| text.get(start..)).unwrap_or(&text);
-    Some(text.trim().to_owned())
 }

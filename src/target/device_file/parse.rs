@@ -6,8 +6,8 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::{
-    Action, Counter, DeviceFile, DeviceFileError, Fill, Location, Mirror, Operand, Parameter, Part, Range, DeviceRegister,
-    StatusRegister, Step,
+    Action, Counter, DeviceFile, DeviceFileError, DeviceRegister, Fill, Location, Mirror, Operand, Parameter, Part,
+    Range, StatusRegister, Step,
 };
 
 /// The largest descriptor: what the smallest page holds. Real ones have some dozens of bytes.

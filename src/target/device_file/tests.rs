@@ -397,8 +397,13 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             24,
             "offset 0xffffffffffffffff and max-length 0x40 together exceed 2^64-1",
         ),
-        ("[counter]", "[conter]", 27, "unknown field `conter`, expected one of `name`, `summary`, `scratch`, \
-             `leave-alone`, `dma-write`, `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`; did you mean `counter`?"),
+        (
+            "[counter]",
+            "[conter]",
+            27,
+            "unknown field `conter`, expected one of `name`, `summary`, `scratch`, \
+             `leave-alone`, `dma-write`, `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`; did you mean `counter`?",
+        ),
         ("0x2c, width = 4", "0x2c, width = 5", 28, "a width of 5 bytes; allowed are 1, 2, 4 and 8"),
         (
             "0x2c, width = 4",
@@ -445,12 +450,7 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             "the register of [mirror] stands in region 0 at 0x1f8, inside the [[scratch]] range 0x100..0x200 of region 0",
         ),
         ("shows = { region = 1, offset = 0x2000 }\n", "", 30, "missing field `shows`"),
-        (
-            "offset = 0x2000",
-            "offset = 0x2000, width = 8",
-            32,
-            "unknown field `width`, expected `region` or `offset`",
-        ),
+        ("offset = 0x2000", "offset = 0x2000, width = 8", 32, "unknown field `width`, expected `region` or `offset`"),
         (
             "offset = 0x2000",
             "offset = 0xffff_ffff_ffff_fff8",
@@ -496,7 +496,8 @@ fn a_status_register_may_have_no_value_for_failure_and_may_stand_where_nothing_i
 #[test]
 fn counter_and_mirror_may_stand_where_nothing_else_is_written() {
     let text = GOOD.replace("0x2c, width", "0x44, width").replace("0x30, width", "0x48, width");
-    let text = text.replace("0x38, width", "0x50, width").replace("region = 1, offset = 0x2000", "region = 0, offset = 0x100");
+    let text =
+        text.replace("0x38, width", "0x50, width").replace("region = 1, offset = 0x2000", "region = 0, offset = 0x100");
     let device = DeviceFile::parse("good.toml", &text).unwrap();
     assert_eq!(device.counter.unwrap().raise.offset, 0x48);
     // What the mirror shows may be scratch: it reads back what was written.

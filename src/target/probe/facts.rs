@@ -3,7 +3,6 @@
 use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
 use vfio_user_wire::{irq, irq_info_flags, region};
 
-
 use crate::target::{Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Region};
 
 /// Bytes that a scratch range must have to be of use.
@@ -277,4 +276,96 @@ fn inside(found: &Discovered, register: DeviceRegister, flags: u32) -> bool {
     region.is_some_and(|region| {
         region.flags & flags == flags && register.offset.saturating_add(u64::from(register.width)) <= region.size
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::target::Has;
+
+    const COUNTER: &str = "name = \"x\"\n[counter]\nregister = { region = 0, offset = 4, width = 4 }\n\
+                           raise = { region = 2, offset = 0xc, width = 4, value = 7 }";
+    const MIRROR: &str = "name = \"x\"\n[mirror]\nregister = { region = 0, offset = 8, width = 8 }\n\
+                          shows = { region = 1, offset = 0x1ff8 }";
+
+    fn region(index: u32, flags: u32, size: u64, sparse: Option<Vec<(u64, u64)>>) -> Region {
+        Region { index, flags, size, sparse, ..Region::default() }
+    }
+
+    /// What the device file makes of three regions: for reading, in part for mapping, for writing.
+    fn says(text: &str, need: &str) -> Has {
+        let device = DeviceFile::parse("x.toml", text).unwrap();
+        let mut found = Discovered::default();
+        found.regions = vec![
+            region(0, READ, 0x10, None),
+            region(1, READ | WRITE | MMAP, 0x4000, Some(vec![(0x1000, 0x1000)])),
+            region(2, WRITE, 0x10, None),
+        ];
+        counter(&device, &mut found);
+        mirror(&device, &mut found);
+        found.has.remove(need).unwrap()
+    }
+
+    fn names(names: &[(&str, u64)]) -> Has {
+        let mut found = Discovered::default();
+        found.yes("x", names);
+        found.has.remove("x").unwrap()
+    }
+
+    #[test]
+    fn a_counter_of_4_bytes_is_offered_with_its_numbers() {
+        let expected = names(&[
+            ("counter.region", 0),
+            ("counter.offset", 4),
+            ("counter.width", 4),
+            ("raise.region", 2),
+            ("raise.offset", 0xc),
+            ("raise.width", 4),
+            ("raise.value", 7),
+        ]);
+        assert_eq!(says(COUNTER, "counter"), expected);
+        for (from, to, why) in [
+            (
+                "4, width = 4",
+                "4, width = 8",
+                "the device file names no counter of 4 bytes that a write of 4 bytes raises",
+            ),
+            (
+                "0xc, width = 4",
+                "0xc, width = 1",
+                "the device file names no counter of 4 bytes that a write of 4 bytes raises",
+            ),
+            ("0xc, width", "0xd, width", "the device file names no counter in regions that can be read and written"),
+            ("region = 0", "region = 2", "the device file names no counter in regions that can be read and written"),
+            ("region = 2", "region = 3", "the device file names no counter in regions that can be read and written"),
+        ] {
+            assert_eq!(says(&COUNTER.replacen(from, to, 1), "counter"), Has::No(why.to_owned()), "{to}");
+        }
+        assert_eq!(says(MIRROR, "counter"), Has::No("the device file names no counter".to_owned()));
+    }
+
+    #[test]
+    fn a_mirror_of_8_bytes_is_offered_where_what_it_shows_can_be_mapped() {
+        let expected = names(&[
+            ("mirror.region", 0),
+            ("mirror.offset", 8),
+            ("mirror.width", 8),
+            ("shown.region", 1),
+            ("shown.offset", 0x1ff8),
+        ]);
+        assert_eq!(says(MIRROR, "mirror"), expected);
+        for (from, to, why) in [
+            ("width = 8", "width = 4", "the device file names no mirror of 8 bytes"),
+            ("offset = 8", "offset = 9", "the device file names no mirror in a region that can be read"),
+            ("0x1ff8", "0x1ff9", "the device file names no mirror of bytes that can be mapped and written"),
+            ("0x1ff8", "0xff8", "the device file names no mirror of bytes that can be mapped and written"),
+            ("region = 1", "region = 0", "the device file names no mirror of bytes that can be mapped and written"),
+            ("region = 1", "region = 9", "the device file names no mirror of bytes that can be mapped and written"),
+        ] {
+            assert_eq!(says(&MIRROR.replacen(from, to, 1), "mirror"), Has::No(why.to_owned()), "{to}");
+        }
+        assert_eq!(says(COUNTER, "mirror"), Has::No("the device file names no mirror".to_owned()));
+    }
 }
