@@ -1,28 +1,55 @@
 //! The backend program conventions (specification 1961-1980).
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use vfio_user_wire::Frame;
 use vfio_user_wire::message::VERSION;
 
 use super::{Bench, Outcome};
-use crate::session::{Conversation, Deadline, Effect, Origin};
+use crate::session::{Connection, Conversation, Deadline, Effect, Origin};
 use crate::target::{Instance, StartError};
 use crate::verdict::Evidence;
 
-/// `--fd=N` with a listening socket: the server must serve a client on it.
+/// `--fd=N`: the server must serve a client on that socket, be it connected or listening (policy A-26).
 pub(super) fn start_with_fd(bench: &Bench<'_>, _: &mut Instance) -> io::Result<Outcome> {
-    let Some((mut words, path)) = bench.launcher.plain_command() else {
+    let Some((words, path)) = bench.launcher.plain_command() else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
-    let listener = UnixListener::bind(&path)?;
-    words.push(format!("--fd={}", listener.as_raw_fd()));
+    let with_fd = |fd: BorrowedFd<'_>| {
+        let option = format!("--fd={}", fd.as_raw_fd());
+        words.iter().cloned().chain([option]).collect::<Vec<String>>()
+    };
     let expected = "a server that serves the socket of --fd=N".to_owned();
-    let mut instance = match bench.launcher.start_words(&words, path, Some(listener)) {
+    let not_started = |error: StartError| Outcome::Broken {
+        expected: expected.clone(),
+        actual: error.to_string(),
+        evidence: Evidence::Exited,
+    };
+
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let command = with_fd(theirs.as_fd());
+    match bench.launcher.start_words(&command, path.clone(), Some(theirs)) {
+        Ok(mut instance) => {
+            instance.let_go();
+            fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            let served = negotiates_on(bench, Connection::over(ours))?;
+            bench.launcher.end(instance);
+            if served.is_ok() {
+                return Ok(Outcome::Held);
+            }
+        }
+        Err(error) => return Ok(not_started(error)),
+    }
+
+    let listener = OwnedFd::from(UnixListener::bind(&path)?);
+    let command = with_fd(listener.as_fd());
+    let mut instance = match bench.launcher.start_words(&command, path, Some(listener)) {
         Ok(instance) => instance,
-        Err(error) => return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited }),
+        Err(error) => return Ok(not_started(error)),
     };
     let answered = negotiates(bench, &mut instance)?;
     let exit = instance.process.as_mut().and_then(|process| process.ended());
@@ -43,7 +70,7 @@ pub(super) fn start_with_both(bench: &Bench<'_>, _: &mut Instance) -> io::Result
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
     let (_, other) = bench.launcher.plain_command().unwrap_or_default();
-    let listener = UnixListener::bind(&path)?;
+    let listener = OwnedFd::from(UnixListener::bind(&path)?);
     words.push(format!("--fd={}", listener.as_raw_fd()));
     words.push(format!("--socket-path={}", other.display()));
     let expected = "a non-zero exit: --fd is incompatible with --socket-path".to_owned();
@@ -79,6 +106,11 @@ pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) ->
         return Ok(Outcome::Skip("SO_PEERCRED gives no process".to_owned()));
     };
     let ended = instance.process.as_mut().and_then(|process| process.ended());
+    // With `{fd}` the socket is the harness's own, and so is its SO_PEERCRED.
+    let own = u32::try_from(serving).is_ok_and(|serving| serving == std::process::id());
+    if own && ended.is_none() {
+        return Ok(Outcome::Held);
+    }
     if let Some(exit) = ended {
         let actual = format!("it ended with {exit}, and process {serving} serves the socket");
         return Ok(Outcome::Broken { expected, actual, evidence: Evidence::Exited });
@@ -103,6 +135,10 @@ pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Resu
         Err(StartError::Ours(error)) => return Err(error),
         Err(error) => return Ok(Err(error.to_string())),
     };
+    negotiates_on(bench, connection)
+}
+
+fn negotiates_on(bench: &Bench<'_>, connection: Connection) -> io::Result<Result<(), String>> {
     let mut talk = Conversation::new(bench.dialect, bench.interrupt);
     let end = talk.add("a", Some(connection));
     let Some((number, _)) = bench.dialect.command(VERSION.name) else {

@@ -50,6 +50,15 @@ pub enum Outcome {
         /// What that rests on.
         evidence: Evidence,
     },
+    /// Worth a note, and no more, whatever the requirement.
+    Noted {
+        /// What would have been right.
+        expected: String,
+        /// What came.
+        actual: String,
+        /// What that rests on.
+        evidence: Evidence,
+    },
     /// It does not apply; why.
     Skip(String),
 }

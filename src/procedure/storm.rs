@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::{Bench, Outcome, conventions};
 use crate::session::{Connection, Deadline, wait};
 use crate::target::Instance;
-use crate::verdict::Evidence;
+use crate::verdict::{Evidence, Exit};
 
 /// `count` connections that are closed at once; the server must serve the next client.
 pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
@@ -34,10 +34,17 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
     let expected = "the next client is served after the storm".to_owned();
     Ok(match conventions::negotiates(bench, instance)? {
         Ok(()) => Outcome::Held,
-        Err(actual) => {
-            let ended = instance.process.as_mut().and_then(|process| process.ended());
-            let evidence = if ended.is_some() { Evidence::Exited } else { Evidence::Deadline };
-            Outcome::Broken { expected, actual, evidence }
-        }
+        Err(actual) => match instance.process.as_mut().and_then(|process| process.ended()) {
+            // An orderly exit is the server's right after a disconnect (289-291).
+            Some(Exit::Status(0)) => {
+                let actual = "the server had ended with exit status 0".to_owned();
+                Outcome::Noted { expected, actual, evidence: Evidence::Exited }
+            }
+            Some(exit) => {
+                let actual = format!("{actual}; it had ended with {exit}");
+                Outcome::Broken { expected, actual, evidence: Evidence::Exited }
+            }
+            None => Outcome::Broken { expected, actual, evidence: Evidence::Deadline },
+        },
     })
 }

@@ -221,7 +221,13 @@ impl Connection {
                 }
                 Some(Incoming { frame, fds })
             }
-            Ok(None) => None,
+            Ok(None) => {
+                let rest = self.rest().len();
+                if let Some(Ended::Closed { partial }) = &mut self.end {
+                    *partial = rest;
+                }
+                None
+            }
             Err(error) => {
                 self.give_up(Ended::Garbage(error));
                 None
@@ -261,13 +267,13 @@ impl Connection {
         // A server that never stops sending must not keep us here: what is there is looked at first.
         while self.end.is_none() && self.inbox.len() <= self.limit {
             match receive(self.socket.as_fd(), &mut chunk) {
-                Ok(Received { bytes: 0, .. }) => self.end = Some(Ended::Closed { partial: self.inbox.len() }),
+                Ok(Received { bytes: 0, .. }) => self.end = Some(Ended::Closed { partial: 0 }),
                 Ok(received) => {
                     self.keep(chunk.get(..received.bytes).unwrap_or_default(), received.fds, received.cut_short)
                 }
                 Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET | Errno::EPIPE) => self.end = Some(Ended::Closed { partial: self.inbox.len() }),
+                Err(Errno::ECONNRESET | Errno::EPIPE) => self.end = Some(Ended::Closed { partial: 0 }),
                 Err(error) => return Err(error.into()),
             }
         }

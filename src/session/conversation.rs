@@ -205,7 +205,10 @@ impl<'a> Conversation<'a> {
     /// Notes bytes that are about to be sent, whatever they are; a reply may come to them all the same.
     pub fn expect_raw(&mut self, end: usize, origin: Origin, bytes: &[u8]) -> usize {
         let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
-        let entry = self.transcript.event(&name, Way::Sent, "raw bytes", bytes);
+        let entry = match bytes {
+            [] => self.transcript.count(),
+            _ => self.transcript.event(&name, Way::Sent, "raw bytes", bytes),
+        };
         let (header, payload) = Header::parse(bytes).unwrap_or((Header::default(), &[]));
         let command = Command { header, payload: payload.to_vec(), message: self.dialect.message(header.command) };
         self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None })
@@ -318,9 +321,9 @@ impl<'a> Conversation<'a> {
     fn arrived(&mut self, end: usize, frame: Frame, fds: Vec<OwnedFd>) -> io::Result<()> {
         let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
         let entry = self.transcript.message(self.dialect, &name, Way::Received, &frame.bytes(), fds.len());
-        // A reply with the Type of a command is taken as the reply that its id and number say it is; every other
-        // message of that Type is a command of the server, whatever its number.
-        let command = frame.header.message_type() == TYPE_COMMAND;
+        // A reply with the Type of a command is taken as the reply that its id and number, or the Error bit, say it is;
+        // every other message of that Type is a command of the server, whatever its number.
+        let command = frame.header.message_type() == TYPE_COMMAND && !frame.header.is_error();
         if command && !self.is_reply(end, &frame.header) {
             return self.requested(end, frame, entry);
         }

@@ -1,7 +1,7 @@
 //! Starting a server, and connecting to it.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -112,7 +112,7 @@ pub struct Instance {
     /// The user chose the socket's path.
     chosen: bool,
     /// Keeps the descriptor behind `{fd}` open.
-    listener: Option<UnixListener>,
+    listener: Option<OwnedFd>,
 }
 
 impl Launcher {
@@ -186,8 +186,8 @@ impl Launcher {
         if self.conventions() {
             words.push(format!("--socket-path={}", fresh.display()));
         }
-        let listener =
-            if words.iter().any(|word| word.contains("{fd}")) { Some(UnixListener::bind(&fresh)?) } else { None };
+        let listening = words.iter().any(|word| word.contains("{fd}"));
+        let listener = if listening { Some(OwnedFd::from(UnixListener::bind(&fresh)?)) } else { None };
         if let Some(listener) = &listener {
             let number = std::os::fd::AsRawFd::as_raw_fd(listener).to_string();
             words.iter_mut().for_each(|word| *word = word.replace("{fd}", &number));
@@ -195,7 +195,8 @@ impl Launcher {
         self.start_words(&words, socket.clone().unwrap_or(fresh), listener)
     }
 
-    /// A server started with other words than the target's, listening on `socket`.
+    /// A server started with other words than the target's, listening on `socket`; `listener` stays open in it under its
+    /// own number.
     ///
     /// # Errors
     /// Where the command cannot be started at all.
@@ -203,7 +204,7 @@ impl Launcher {
         &self,
         words: &[String],
         socket: PathBuf,
-        listener: Option<UnixListener>,
+        listener: Option<OwnedFd>,
     ) -> Result<Instance, StartError> {
         let chosen = !socket.starts_with(self.directory.path());
         let process = Process::start(words, listener.as_ref().map(AsFd::as_fd)).map_err(|error| {
@@ -250,6 +251,11 @@ impl Launcher {
 }
 
 impl Instance {
+    /// Closes our copy of the descriptor that the server inherited.
+    pub fn let_go(&mut self) {
+        self.listener = None;
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> &Path {
         &self.socket

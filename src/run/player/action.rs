@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::case::{
     Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, Serve, Step, StepKind, Value,
 };
-use crate::session::{Alteration, Deadline, Held, Serving, Waited, Way, hex};
+use crate::session::{Alteration, Connection, Deadline, Held, Serving, Waited, Way, hex};
 use crate::target::open_descriptors;
 use crate::verdict::{Class, Evidence, Exit};
 
@@ -51,6 +51,7 @@ impl Player<'_> {
             StepKind::Device(action, arguments) => self.device(line, *action, arguments),
             StepKind::Baseline => {
                 let pid = self.pid()?;
+                self.baseline_pid = Some(pid);
                 self.baseline = Some(open_descriptors(pid).map_err(Fault::from)?);
                 Ok(())
             }
@@ -242,6 +243,9 @@ impl Player<'_> {
 
     /// The server's process, started here or known by its socket.
     fn pid(&self) -> Result<i32, Stop> {
+        if let Some(pid) = self.baseline_pid {
+            return Ok(pid);
+        }
         let by_socket = || self.talk.ends.first()?.connection.as_ref()?.peer_pid();
         self.instance
             .process
@@ -257,6 +261,12 @@ impl Player<'_> {
         let Some(process) = &self.instance.process else {
             return Err(Stop::Skip("the harness did not start the server".to_owned()));
         };
+        let by_socket = self.talk.ends.first().and_then(|end| end.connection.as_ref()).and_then(Connection::peer_pid);
+        // With `{fd}` the socket is our own.
+        let own = |pid: i32| u32::try_from(pid).is_ok_and(|pid| pid == std::process::id());
+        if by_socket.is_some_and(|pid| pid != process.pid() && !own(pid)) {
+            return Err(Stop::Skip("another process than the one that was started serves the socket".to_owned()));
+        }
         self.signalled = true;
         process.signal(signal)?;
         Ok(())
@@ -354,6 +364,9 @@ impl Player<'_> {
             crate::procedure::Outcome::Held => self.conclude(line, true, "", String::new, Evidence::Received),
             crate::procedure::Outcome::Broken { expected, actual, evidence } => {
                 self.conclude(line, false, &expected, || actual, evidence)
+            }
+            crate::procedure::Outcome::Noted { expected, actual, evidence } => {
+                self.break_line(line, Some(Class::Note), &Found::new(expected, actual, evidence))
             }
             crate::procedure::Outcome::Skip(why) => Err(Stop::Skip(why)),
         }

@@ -54,7 +54,11 @@ impl Player<'_> {
         let ending = match ended {
             Ended::Garbage(error) => Ending::Garbage(error.to_string()),
             Ended::Flood { .. } => Ending::Garbage(ended.to_string()),
-            Ended::Closed { .. } => self.closed_or_crashed(),
+            Ended::Closed { partial } => match self.closed_or_crashed() {
+                // A message that breaks off is none.
+                Ending::Closed(_) if partial > 0 => Ending::Garbage(ended.to_string()),
+                ending => ending,
+            },
         };
         self.outcome = match &ending {
             Ending::Crashed(..) => Outcome::Crashed,
@@ -108,5 +112,6 @@ pub(super) fn crash_report(output: &str) -> Option<String> {
     // A panic's message stands on the line behind its place; the thread's number before it differs from run to run.
     let text = lines.get(at..lines.len().min(at + 2)).unwrap_or_default().join(" ");
     let text = text.find("panicked at").and_then(|start| text.get(start..)).unwrap_or(&text);
-    Some(text.trim().to_owned())
+    const MOST: usize = 300;
+    Some(text.trim().chars().take(MOST).collect())
 }

@@ -3,6 +3,7 @@
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, error_text};
+use crate::model::Command;
 use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
@@ -282,7 +283,11 @@ impl Player<'_> {
         let always_fails = matches!(actual, Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_)) | Actual::Silent);
         let class = class.or(always_fails.then_some(Class::Violation));
         let sent = self.talk.sent.get(index);
-        let command = sent.map(|sent| sent.command.name()).unwrap_or_default();
+        let nothing = |command: &Command| command.header == Header::default() && command.payload.is_empty();
+        let command = match sent {
+            Some(sent) if !nothing(&sent.command) => sent.command.name(),
+            _ => "the connection".to_owned(),
+        };
         let message = sent.map(|sent| sent.answer.as_ref().map_or(sent.entry, |answer| answer.entry));
         let found = Found {
             message,
@@ -320,7 +325,8 @@ impl Player<'_> {
                 "SEC-01"
             }
             Actual::Ended(Ending::Garbage(_)) => "HDR-05",
-            Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => {
+            Actual::Ended(Ending::Refused(why)) => return Err(Stop::Skip(format!("set-up: no connection: {why}"))),
+            Actual::Ended(Ending::Closed(_)) => {
                 return Err(Stop::Skip(format!("set-up: the server closed the connection on {name}")));
             }
             Actual::Ok | Actual::Error(_) => return Ok(()),

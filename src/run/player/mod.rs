@@ -135,6 +135,8 @@ struct Player<'a> {
     endings: Vec<Option<Ending>>,
     /// Descriptors that the server had open at `baseline`.
     baseline: Option<usize>,
+    /// Whose they were.
+    baseline_pid: Option<i32>,
     /// A signal was sent to the server: its end is no crash.
     signalled: bool,
     /// What the last `device` step asked for.
@@ -158,6 +160,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         exit: None,
         endings: Vec::new(),
         baseline: None,
+        baseline_pid: None,
         signalled: false,
         asked: None,
     };
@@ -250,7 +253,7 @@ impl Player<'_> {
                 let index = self.send_version(end)?;
                 match self.actual(index) {
                     Actual::Ok => return Ok(()),
-                    Actual::Ended(Ending::Crashed(report, exit)) => Ending::Crashed(report, exit),
+                    Actual::Ended(ending) => ending,
                     _ => Ending::Refused("VERSION was not answered with success".to_owned()),
                 }
             }
@@ -259,9 +262,8 @@ impl Player<'_> {
             Err(error) => {
                 self.add(name, None);
                 match self.closed_or_crashed() {
-                    Ending::Closed(Some(exit)) => Ending::Refused(format!("the server had ended with {exit}")),
                     Ending::Closed(None) => Ending::Refused(error.to_string()),
-                    crash => crash,
+                    ended => ended,
                 }
             }
         };

@@ -297,12 +297,12 @@ mod tests {
     /// What the device file makes of three regions: for reading, in part for mapping, for writing.
     fn says(text: &str, need: &str) -> Has {
         let device = DeviceFile::parse("x.toml", text).unwrap();
-        let mut found = Discovered::default();
-        found.regions = vec![
+        let regions = vec![
             region(0, READ, 0x10, None),
             region(1, READ | WRITE | MMAP, 0x4000, Some(vec![(0x1000, 0x1000)])),
             region(2, WRITE, 0x10, None),
         ];
+        let mut found = Discovered { regions, ..Discovered::default() };
         counter(&device, &mut found);
         mirror(&device, &mut found);
         found.has.remove(need).unwrap()
