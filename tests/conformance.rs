@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> Result<Conclusion, String> {
         timeouts,
         interrupt: &interrupt,
     };
-    let replay = "cargo test --test conformance -- --exact '{case}'".to_owned();
+    let replay = "cargo test --test conformance -- --exact {case}".to_owned();
     let runner = Runner { context, jobs: 1, fail_fast: false, replay };
 
     // Trials must own what they use; the runner is alive until they have all run, since they run inside this call.

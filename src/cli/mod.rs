@@ -76,6 +76,8 @@ pub fn main() -> Code {
             return Code::from(code);
         }
     };
+    // Where it cannot be raised, fewer servers fit at once; a want of descriptors is told when it comes.
+    let _ = crate::target::raise_descriptor_limit();
     let done = std::panic::catch_unwind(|| match arguments.command {
         Command::Run(run) => run.main(),
         Command::Probe(probe) => probe.main(),

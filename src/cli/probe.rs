@@ -24,8 +24,8 @@ impl Probe {
         let device = self.target.device()?;
         let timeouts = self.target.timeouts();
         let interrupt = setup::interrupt()?;
-        let launcher =
-            Launcher::new(target, timeouts.start, false).map_err(|error| Failure::ours(error.to_string()))?;
+        let launcher = Launcher::new(target, timeouts.start, self.target.one_at_a_time())
+            .map_err(|error| Failure::ours(error.to_string()))?;
         let found = probe(&vfio_user_wire::V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt)
             .map_err(|error| setup::probe_failure(&error))?;
         if self.json {

@@ -126,7 +126,7 @@ impl Run {
         };
         let interrupt = setup::interrupt()?;
         let launcher = Launcher::new(target, self.target.timeouts().start, self.jobs() == 1)
-            .map_err(|error| Failure::ours(format!("no temporary folder: {error}")))?;
+            .map_err(|error| Failure::ours(error.to_string()))?;
         let end = match self.probe(&launcher, device.as_ref(), &interrupt) {
             Ok(found) => {
                 tell(Event::Started(Box::new(self.start(&command, &name, &found, selected.len()))))?;
@@ -187,7 +187,7 @@ impl Run {
             timeouts,
             interrupt,
         };
-        let replay = format!("vfio-user-conformance run{} '{{case}}'", self.target.again());
+        let replay = format!("vfio-user-conformance run{} {{case}}", self.target.again());
         let replay = match &self.cases {
             Some(directory) => format!("{replay} --cases {}", quoted(&directory.display().to_string())),
             None => replay,

@@ -1,7 +1,7 @@
 //! What holds for the capability chain of a complete region info reply.
 
 use vfio_user_wire::message::RegionInfo;
-use vfio_user_wire::{CapabilityBody, SparseArea, capabilities, region, region_capability};
+use vfio_user_wire::{CapabilityBody, SparseArea, capabilities};
 
 use super::Judgements;
 use super::judgement::bytes_mark;
@@ -55,17 +55,6 @@ pub(super) fn judge(info: &RegionInfo, payload: &[u8], out: &mut Judgements) {
             }
             CapabilityBody::Type { .. } | CapabilityBody::Unknown => {}
         }
-    }
-    let index = info.index;
-    if index >= region::COUNT {
-        let typed = chain.iter().any(|capability| capability.id == region_capability::TYPE);
-        out.must(
-            "REGINFO-13",
-            typed,
-            "a type capability for a region with an index of 9 or above",
-            || format!("none for region {index}"),
-            None,
-        );
     }
 }
 

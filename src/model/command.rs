@@ -63,9 +63,4 @@ impl Negotiated {
     pub fn client_limits(&self) -> Limits {
         self.client.limits()
     }
-
-    /// The server's limits: what the client must keep to.
-    pub fn server_limits(&self) -> Limits {
-        self.server.limits()
-    }
 }

@@ -71,6 +71,11 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
         || format!("flags {flags:#x}"),
         header_mark("flags"),
     );
+    let most = negotiated.client_limits().max_msg_fds;
+    if reply.fds > 0 || most == 0 {
+        let expected = format!("at most {most} file descriptors in one message, as the client's max_msg_fds says");
+        out.must("VER-14", reply.fds as u64 <= most, &expected, || format!("{} file descriptors", reply.fds), None);
+    }
     if header.is_error() {
         if command.message.is_some_and(|message| message.name == REGION_WRITE.name) {
             let expected = "a failed write answered with the header alone";
@@ -87,11 +92,6 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
         || format!("error {error}"),
         header_mark("error"),
     );
-    let most = negotiated.client_limits().max_msg_fds;
-    if reply.fds > 0 || most == 0 {
-        let expected = format!("at most {most} file descriptors in one message, as the client's max_msg_fds says");
-        out.must("VER-14", reply.fds as u64 <= most, &expected, || format!("{} file descriptors", reply.fds), None);
-    }
     if let Some((message, requirement, rule)) =
         RULES.iter().find(|(message, ..)| command.message.is_some_and(|known| known.name == message.name))
     {

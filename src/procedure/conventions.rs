@@ -15,10 +15,12 @@ use crate::target::{Instance, StartError};
 use crate::verdict::Evidence;
 
 /// `--fd=N`: the server must serve a client on that socket, be it connected or listening (policy A-26).
-pub(super) fn start_with_fd(bench: &Bench<'_>, _: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn start_with_fd(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
     let Some((words, path)) = bench.launcher.plain_command() else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
+    // The case's own server has no part in this, and may hold what the other one needs.
+    instance.process = None;
     let with_fd = |fd: BorrowedFd<'_>| {
         let option = format!("--fd={}", fd.as_raw_fd());
         words.iter().cloned().chain([option]).collect::<Vec<String>>()
@@ -42,6 +44,7 @@ pub(super) fn start_with_fd(bench: &Bench<'_>, _: &mut Instance) -> io::Result<O
                 return Ok(Outcome::Held);
             }
         }
+        Err(StartError::Ours(error)) => return Err(error),
         Err(error) => return Ok(not_started(error)),
     }
 
@@ -49,6 +52,7 @@ pub(super) fn start_with_fd(bench: &Bench<'_>, _: &mut Instance) -> io::Result<O
     let command = with_fd(listener.as_fd());
     let mut instance = match bench.launcher.start_words(&command, path, Some(listener)) {
         Ok(instance) => instance,
+        Err(StartError::Ours(error)) => return Err(error),
         Err(error) => return Ok(not_started(error)),
     };
     let answered = negotiates(bench, &mut instance)?;
@@ -65,11 +69,12 @@ pub(super) fn start_with_fd(bench: &Bench<'_>, _: &mut Instance) -> io::Result<O
 }
 
 /// `--fd=N` and `--socket-path=PATH` together: incompatible.
-pub(super) fn start_with_both(bench: &Bench<'_>, _: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
     let Some((mut words, path)) = bench.launcher.plain_command() else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
     let (_, other) = bench.launcher.plain_command().unwrap_or_default();
+    instance.process = None;
     let listener = OwnedFd::from(UnixListener::bind(&path)?);
     words.push(format!("--fd={}", listener.as_raw_fd()));
     words.push(format!("--socket-path={}", other.display()));
@@ -87,7 +92,8 @@ pub(super) fn start_with_both(bench: &Bench<'_>, _: &mut Instance) -> io::Result
         Some(crate::verdict::Exit::Status(0)) => {
             Outcome::Broken { expected, actual: "exit status 0".to_owned(), evidence: Evidence::Exited }
         }
-        Some(_) => Outcome::Held,
+        Some(crate::verdict::Exit::Status(_)) => Outcome::Held,
+        Some(crash) => Outcome::Broken { expected, actual: crash.to_string(), evidence: Evidence::Exited },
         None => Outcome::Broken { expected, actual: "the server runs".to_owned(), evidence: Evidence::Deadline },
     })
 }
@@ -100,6 +106,7 @@ pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) ->
     let expected = "the process that was started serves the socket".to_owned();
     let connection = match instance.connect(bench.interrupt) {
         Ok(connection) => connection,
+        Err(StartError::Ours(error)) => return Err(error),
         Err(error) => return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited }),
     };
     let Some(serving) = connection.peer_pid() else {
@@ -139,7 +146,7 @@ pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Resu
 }
 
 fn negotiates_on(bench: &Bench<'_>, connection: Connection) -> io::Result<Result<(), String>> {
-    let mut talk = Conversation::new(bench.dialect, bench.interrupt);
+    let mut talk = Conversation::new(bench.dialect, bench.timeouts.reply, bench.interrupt);
     let end = talk.add("a", Some(connection));
     let Some((number, _)) = bench.dialect.command(VERSION.name) else {
         return Ok(Err("no VERSION in this dialect".to_owned()));

@@ -9,7 +9,7 @@ use vfio_user_wire::Dialect;
 
 use crate::run::Timeouts;
 use crate::session::Interrupt;
-use crate::target::{Discovered, Instance, Launcher};
+use crate::target::{Instance, Launcher};
 use crate::verdict::Evidence;
 
 /// What a procedure works with.
@@ -19,8 +19,6 @@ pub struct Bench<'a> {
     pub dialect: &'static Dialect,
     /// Starts servers.
     pub launcher: &'a Launcher,
-    /// What the target offers.
-    pub discovered: &'a Discovered,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// The user's wish to stop.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::player::{Context, Play, play};
 use super::{End, Event, Planned};
 use crate::target::{Instance, StartError};
-use crate::verdict::{Attempt, CaseRecord, CaseResult, Class, Evidence, Finding, Outcome};
+use crate::verdict::{Attempt, CaseRecord, CaseResult, Check, Class, Evidence, Finding, Outcome, Said};
 
 /// How often a case is played where its only evidence is a deadline.
 const ATTEMPTS: usize = 3;
@@ -27,7 +27,7 @@ pub struct Runner<'a> {
     pub jobs: usize,
     /// Stop after the first failure.
     pub fail_fast: bool,
-    /// The words that run one case again; its name goes where `{case}` stands.
+    /// The words that run one case again; its name, quoted for a shell, goes where `{case}` stands.
     pub replay: String,
 }
 
@@ -136,6 +136,7 @@ impl Runner<'_> {
 
     fn case(&self, case: &Planned, ready: &mut Option<Result<Instance, StartError>>) -> Verdict {
         let mut plays: Vec<Play> = Vec::new();
+        let mut lost_before = false;
         while plays.len() < ATTEMPTS {
             let instance = match ready.take().unwrap_or_else(|| self.context.launcher.start()) {
                 Ok(instance) => instance,
@@ -152,10 +153,14 @@ impl Runner<'_> {
                 return Verdict::Interrupted;
             }
             if let Some(why) = &played.lost {
-                return Verdict::Lost(why.clone());
+                // One that was started ahead may have waited for its client too long.
+                if std::mem::replace(&mut lost_before, true) || !self.context.launcher.spawns() {
+                    return Verdict::Lost(why.clone());
+                }
+                continue;
             }
             let again = played.result == CaseResult::Fail
-                && violations(&played).all(|finding| finding.evidence == Evidence::Deadline);
+                && violations(&played).any(|finding| finding.evidence == Evidence::Deadline);
             let stop = !again && plays.is_empty();
             plays.push(played);
             if stop {
@@ -207,7 +212,16 @@ impl Runner<'_> {
         } else if unsure {
             record.result = CaseResult::Inconclusive;
             record.reason = Some("a deadline passed, and did not pass again when the case was repeated".to_owned());
-            record.checks.retain(|check| check.said != crate::verdict::Said::Violated);
+        }
+        // The checks say what the findings of all attempts say.
+        let found = |check: &Check| findings.iter().any(|finding| finding.requirement == check.requirement);
+        record.checks.retain(|check| check.said == Said::Held || found(check));
+        for finding in &findings {
+            let said = if finding.class == Class::Violation { Said::Violated } else { Said::Noted };
+            let check = Check { requirement: finding.requirement.clone(), line: finding.line, said };
+            if !record.checks.contains(&check) {
+                record.checks.push(check);
+            }
         }
         record.findings = findings;
         record
@@ -234,11 +248,16 @@ impl Runner<'_> {
             attempts: Vec::new(),
             checks: Vec::new(),
             findings: Vec::new(),
-            replay: self.replay.replace("{case}", &case.name),
+            replay: self.replay.replace("{case}", &quoted(&case.name)),
             transcript: Vec::new(),
             stderr: String::new(),
         }
     }
+}
+
+/// A word as a shell takes it back.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
 }
 
 fn violations(play: &Play) -> impl Iterator<Item = &Finding> {

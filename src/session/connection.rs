@@ -11,7 +11,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, sendmsg, shutdown, socket,
 };
-use vfio_user_wire::{Frame, FrameError, Header};
+use vfio_user_wire::{Frame, FrameError, HEADER_SIZE, Header};
 
 use super::{Deadline, Interrupt, Waited, wait};
 
@@ -20,10 +20,12 @@ const MOST_FDS: usize = 253;
 /// Descriptors that may lie unread on one connection before it counts as a flood: below the usual limit of 1024 for a
 /// process.
 const FLOOD: usize = 512;
+/// Descriptors at one time that no conforming server sends: where this process can hold no more, they are why.
+const MANY: usize = 64;
 /// How long a cut piece waits for the server to read the one before it.
 const PIECE: Duration = Duration::from_millis(50);
 /// Bytes read at one time.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// Why a connection gives no more messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +70,14 @@ pub struct Incoming {
 #[derive(Debug)]
 pub struct Connection {
     socket: OwnedFd,
-    inbox: Vec<u8>,
-    /// Bytes of the inbox that were cut into messages.
-    start: usize,
-    /// Bytes of the stream that were cut into messages.
-    cut: u64,
-    /// Descriptors and the part of the stream that they came with.
-    loose: VecDeque<(u64, Vec<OwnedFd>)>,
+    /// The message that is being read.
+    partial: Vec<u8>,
+    /// The descriptors that came with its bytes.
+    fds: Vec<OwnedFd>,
+    /// Messages that nobody has taken yet.
+    queue: VecDeque<Incoming>,
+    /// Bytes in the queue.
+    queued: usize,
     limit: usize,
     end: Option<Ended>,
 }
@@ -93,7 +96,8 @@ impl Connection {
 
     /// Takes a connected stream socket.
     pub fn over(socket: OwnedFd) -> Connection {
-        Connection { socket, inbox: Vec::new(), start: 0, cut: 0, loose: VecDeque::new(), limit: 2 << 20, end: None }
+        let (partial, fds, queue) = (Vec::new(), Vec::new(), VecDeque::new());
+        Connection { socket, partial, fds, queue, queued: 0, limit: 2 << 20, end: None }
     }
 
     /// Sets the largest message that is taken, in bytes; larger ones are garbage.
@@ -173,6 +177,8 @@ impl Connection {
                 Err(Errno::EAGAIN) => {
                     let flags = PollFlags::POLLIN | PollFlags::POLLOUT;
                     if self.end.is_some()
+                        || deadline.passed()
+                        || self.is_full()
                         || wait(&[(self.socket.as_fd(), flags)], deadline, interrupt)?.0 != Waited::Ready
                     {
                         return Ok(false);
@@ -205,50 +211,22 @@ impl Connection {
         Ok(())
     }
 
-    /// The next message that is whole, without waiting.
+    /// The next message that was read.
     pub fn take_message(&mut self) -> Option<Incoming> {
-        match Frame::split(self.rest(), self.limit) {
-            Ok(Some((frame, size))) => {
-                self.start += size;
-                self.cut += size as u64;
-                let mut fds = Vec::new();
-                // A chunk that reaches into the next message carried that message's descriptors: the kernel never
-                // reads past the piece that descriptors came with.
-                while self.loose.front().is_some_and(|(end, _)| *end <= self.cut) {
-                    if let Some((_, with)) = self.loose.pop_front() {
-                        fds.extend(with);
-                    }
-                }
-                Some(Incoming { frame, fds })
-            }
-            Ok(None) => {
-                let rest = self.rest().len();
-                if let Some(Ended::Closed { partial }) = &mut self.end {
-                    *partial = rest;
-                }
-                None
-            }
-            Err(error) => {
-                self.give_up(Ended::Garbage(error));
-                None
-            }
-        }
+        let next = self.queue.pop_front()?;
+        self.queued = self.queued.saturating_sub(HEADER_SIZE + next.frame.payload.len());
+        Some(next)
     }
 
     /// What came and is no whole message.
     pub fn rest(&self) -> &[u8] {
-        self.inbox.get(self.start..).unwrap_or_default()
+        &self.partial
     }
 
     /// Reads no more.
     pub fn give_up(&mut self, why: Ended) {
         self.end.get_or_insert(why);
-        self.loose.clear();
-    }
-
-    /// The header of a message that is not whole yet.
-    pub fn unfinished(&self) -> Option<Header> {
-        Header::parse(self.rest()).map(|(header, _)| header)
+        self.fds.clear();
     }
 
     /// What to wait for on this connection.
@@ -256,42 +234,75 @@ impl Connection {
         self.end.is_none().then(|| (self.socket.as_fd(), PollFlags::POLLIN))
     }
 
-    /// Reads what is there, without waiting.
+    /// More than this is not read before somebody takes messages.
+    fn is_full(&self) -> bool {
+        self.queued > self.limit
+    }
+
+    /// Reads what is there into the queue, without waiting: never more at one time than the message at hand lacks, so
+    /// that descriptors belong to the message that they came with.
     ///
     /// # Errors
     /// Only faults of ours; a reset is the server's closing.
     pub fn fill(&mut self) -> io::Result<()> {
-        self.inbox.drain(..self.start);
-        self.start = 0;
-        let mut chunk = vec![0u8; CHUNK];
-        // A server that never stops sending must not keep us here: what is there is looked at first.
-        while self.end.is_none() && self.inbox.len() <= self.limit {
-            match receive(self.socket.as_fd(), &mut chunk) {
-                Ok(Received { bytes: 0, .. }) => self.end = Some(Ended::Closed { partial: 0 }),
+        let mut chunk = [0u8; CHUNK];
+        while self.end.is_none() && !self.is_full() {
+            let Some(lacking) = self.lacking() else { return Ok(()) };
+            let room = chunk.get_mut(..lacking.min(CHUNK)).unwrap_or_default();
+            match receive(self.socket.as_fd(), room) {
+                Ok(Received { bytes: 0, .. }) => self.end = Some(Ended::Closed { partial: self.partial.len() }),
                 Ok(received) => {
-                    self.keep(chunk.get(..received.bytes).unwrap_or_default(), received.fds, received.cut_short)
+                    self.partial.extend_from_slice(chunk.get(..received.bytes).unwrap_or_default());
+                    if !received.fds.is_empty() || received.cut_short {
+                        self.fds.extend(received.fds);
+                        self.check_descriptors(received.cut_short)?;
+                    }
+                    self.complete();
                 }
                 Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET | Errno::EPIPE) => self.end = Some(Ended::Closed { partial: 0 }),
+                Err(Errno::ECONNRESET | Errno::EPIPE) => {
+                    self.end = Some(Ended::Closed { partial: self.partial.len() });
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    fn keep(&mut self, bytes: &[u8], fds: Vec<OwnedFd>, cut_short: bool) {
-        self.inbox.extend_from_slice(bytes);
-        if !fds.is_empty() {
-            self.loose.push_back((self.cut + self.inbox.len() as u64, fds));
+    /// How many bytes the message at hand lacks: of its header first. `None` where its size field makes it no message.
+    fn lacking(&mut self) -> Option<usize> {
+        let have = self.partial.len();
+        if have < HEADER_SIZE {
+            return Some(HEADER_SIZE - have);
         }
-        let count: usize = self.loose.iter().map(|(_, fds)| fds.len()).sum();
-        if count > FLOOD || cut_short {
-            self.give_up(Ended::Flood {
-                what: "file descriptors that belong to no message, or more than this process can hold",
-                count,
-            });
+        match Frame::split(&self.partial, self.limit) {
+            Err(error) => {
+                self.give_up(Ended::Garbage(error));
+                None
+            }
+            Ok(_) => Header::parse(&self.partial).map(|(header, _)| (header.size as usize).saturating_sub(have)),
         }
+    }
+
+    /// Queues the message at hand if it is whole.
+    fn complete(&mut self) {
+        if let Ok(Some((frame, _))) = Frame::split(&self.partial, self.limit) {
+            self.queued += HEADER_SIZE + frame.payload.len();
+            self.queue.push_back(Incoming { frame, fds: std::mem::take(&mut self.fds) });
+            self.partial.clear();
+        }
+    }
+
+    fn check_descriptors(&mut self, cut_short: bool) -> io::Result<()> {
+        let count = self.fds.len() + self.queue.iter().map(|incoming| incoming.fds.len()).sum::<usize>();
+        if count > FLOOD || (cut_short && count > MANY) {
+            self.give_up(Ended::Flood { what: "file descriptors that belong to no message", count });
+        } else if cut_short {
+            // Not the server's doing: this process can hold no more.
+            return Err(Errno::EMFILE.into());
+        }
+        Ok(())
     }
 }
 

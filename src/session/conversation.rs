@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use vfio_user_wire::message::{DMA_READ, DmaAccess, RegionAccess, VERSION};
+use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess, VERSION};
 use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 
 use super::outstanding::Outstanding;
@@ -13,8 +14,8 @@ use super::serving::{Alteration, Serving};
 use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
 use crate::model::{Command, Judgement, Negotiated, Reply, judge_order, judge_reply, judge_request, negotiated};
 
-/// Messages that are looked at before deadline and interrupt are.
-const MOST_AT_ONCE: usize = 1000;
+/// Commands of a server before no more are read.
+const MOST_REQUESTS: usize = 10_000;
 /// Messages that answer nothing before no more are read.
 const MOST_STRAYS: usize = 1000;
 
@@ -58,6 +59,8 @@ pub enum Effect {
     Lend(LentRange),
     /// DMA_UNMAP: taken back once it succeeded. Address and size.
     TakeBack(u64, u64),
+    /// DMA_UNMAP of everything (policy A-04): taken back once it succeeded.
+    TakeBackAll,
 }
 
 /// A reply that came.
@@ -84,8 +87,6 @@ pub struct Request {
     pub payload: Vec<u8>,
     /// Its number in the transcript.
     pub entry: usize,
-    /// It was answered.
-    pub served: bool,
     /// An `await` line has seen it.
     pub claimed: bool,
 }
@@ -101,6 +102,8 @@ pub struct End {
     pub negotiated: Negotiated,
     /// Bytes were sent that are no whole message: the server rightly waits for more.
     pub unfinished: bool,
+    /// A message was sent in part, because the server does not read: nothing more can be sent.
+    pub torn: bool,
     /// Its end was noted in the transcript.
     end_noted: bool,
     next_id: u16,
@@ -142,13 +145,17 @@ pub struct Conversation<'a> {
     pub strays: Vec<(usize, usize)>,
     /// The commands without a reply, oldest first.
     unanswered: Outstanding,
+    /// How many of the requests were answered, or needed no answer.
+    served: usize,
+    /// How long the server may take to read a reply.
+    patience: Duration,
     transcript: Transcript,
     interrupt: &'a Interrupt,
 }
 
 impl<'a> Conversation<'a> {
-    /// One without connections.
-    pub fn new(dialect: &'a Dialect, interrupt: &'a Interrupt) -> Conversation<'a> {
+    /// One without connections; a server has `patience` to read a reply of the client.
+    pub fn new(dialect: &'a Dialect, patience: Duration, interrupt: &'a Interrupt) -> Conversation<'a> {
         Conversation {
             dialect,
             ends: Vec::new(),
@@ -160,6 +167,8 @@ impl<'a> Conversation<'a> {
             judged: Vec::new(),
             strays: Vec::new(),
             unanswered: Outstanding::default(),
+            served: 0,
+            patience,
             transcript: Transcript::default(),
             interrupt,
         }
@@ -172,6 +181,7 @@ impl<'a> Conversation<'a> {
             connection,
             negotiated: Negotiated::default(),
             unfinished: false,
+            torn: false,
             end_noted: false,
             // Ids that no field of a payload is likely to hold, so that a stream out of step shows.
             next_id: 0x5a01,
@@ -295,9 +305,7 @@ impl<'a> Conversation<'a> {
             if let Some(connection) = self.connection(end) {
                 connection.fill()?;
             }
-            // A server that never stops sending must not keep us from deadline and interrupt.
-            for _ in 0..MOST_AT_ONCE {
-                let Some(incoming) = self.connection(end).and_then(Connection::take_message) else { break };
+            while let Some(incoming) = self.connection(end).and_then(Connection::take_message) {
                 self.arrived(end, incoming.frame, incoming.fds)?;
             }
             self.note_end(end);
@@ -376,6 +384,7 @@ impl<'a> Conversation<'a> {
         match (&sent.effect, frame.header.is_error()) {
             (Effect::Lend(range), true) => self.memory.take_back_last(range),
             (Effect::TakeBack(address, size), false) => self.memory.take_back(*address, *size),
+            (Effect::TakeBackAll, false) => self.memory = ClientMemory::default(),
             _ => {}
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
@@ -405,14 +414,12 @@ impl<'a> Conversation<'a> {
         let mapped = |address, count| self.memory.access(address, count);
         let judgements = judge_request(self.dialect, &frame.header, &frame.payload, &negotiated, &mapped);
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
-        self.requests.push(Request {
-            end,
-            header: frame.header,
-            payload: frame.payload,
-            entry,
-            served: false,
-            claimed: false,
-        });
+        let (header, payload) = (frame.header, frame.payload);
+        self.requests.push(Request { end, header, payload, entry, claimed: false });
+        let count = self.requests.len();
+        if let Some(connection) = self.connection(end).filter(|_| count >= MOST_REQUESTS) {
+            connection.give_up(Ended::Flood { what: "commands of the server", count });
+        }
         self.serve()
     }
 
@@ -421,24 +428,24 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// Faults of ours.
     pub fn serve(&mut self) -> io::Result<()> {
-        for at in 0..self.requests.len() {
-            if self.serving == Serving::Hold {
-                return Ok(());
-            }
-            let Some(request) = self.requests.get_mut(at).filter(|request| !request.served) else { continue };
-            request.served = true;
-            let (end, header, payload) = (request.end, request.header, std::mem::take(&mut request.payload));
+        while self.serving != Serving::Hold {
+            let Some(request) = self.requests.get_mut(self.served) else { return Ok(()) };
+            self.served += 1;
+            let (end, header) = (request.end, request.header);
+            let payload = std::mem::take(&mut request.payload);
+            // What an `await` line may still ask about; the data would only take memory.
+            request.payload = payload.get(..DmaAccess::LAYOUT.size.min(payload.len())).unwrap_or_default().to_vec();
             let reply = self.reply_to(&header, &payload);
-            if let Some(request) = self.requests.get_mut(at) {
-                request.payload = payload;
-            }
-            if header.no_reply() {
+            if header.no_reply() || self.ends.get(end).is_none_or(|end| end.torn) {
                 continue;
             }
             let bytes = reply.bytes();
             let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
             self.transcript.message(self.dialect, &name, Way::Sent, &bytes, 0);
-            self.send(end, &bytes, &[], &[], Deadline::after(std::time::Duration::from_secs(2)))?;
+            let taken = self.send(end, &bytes, &[], &[], Deadline::after(self.patience))?;
+            if let Some(end) = self.ends.get_mut(end) {
+                end.torn |= !taken;
+            }
         }
         Ok(())
     }
@@ -448,7 +455,11 @@ impl<'a> Conversation<'a> {
             return Frame::error(header, errno);
         }
         let Some((access, data)) = DmaAccess::parse(payload) else { return Frame::error(header, Errno::EINVAL as u32) };
-        let read = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_READ.name);
+        let name = self.dialect.message(header.command).map(|message| message.name);
+        let read = name == Some(DMA_READ.name);
+        if !read && name != Some(DMA_WRITE.name) {
+            return Frame::error(header, Errno::ENOSYS as u32);
+        }
         let served = if read {
             self.memory.read(&access)
         } else {

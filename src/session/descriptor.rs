@@ -134,18 +134,16 @@ impl Held {
         if waited != Waited::Ready {
             return Ok(Signals { count: 0, closed: false });
         }
-        if self.kind == Kind::Eventfd {
-            let mut counter = [0u8; 8];
-            let read = nix::unistd::read(watched, &mut counter)?;
-            let count = if read == 8 { u64::from_ne_bytes(counter) } else { 0 };
-            return Ok(Signals { count, closed: false });
-        }
         let mut bytes = [0u8; 4096];
         let hung_up = ready.first().is_some_and(|flags| flags.contains(PollFlags::POLLHUP));
-        match nix::unistd::read(watched, &mut bytes) {
-            Ok(0) => Ok(Signals { count: 0, closed: true }),
+        // An eventfd is shared with the server, which may have taken the signal meanwhile, or made it non-blocking.
+        match read_now(watched, &mut bytes) {
+            Ok(8) if self.kind == Kind::Eventfd => {
+                let counter = bytes.first_chunk().copied().map_or(0, u64::from_ne_bytes);
+                Ok(Signals { count: counter, closed: false })
+            }
+            Ok(0) | Err(Errno::ECONNRESET) => Ok(Signals { count: 0, closed: self.kind == Kind::Stream }),
             Ok(read) => Ok(Signals { count: (read as u64).div_ceil(8), closed: false }),
-            Err(Errno::ECONNRESET) => Ok(Signals { count: 0, closed: true }),
             Err(Errno::EAGAIN) => Ok(Signals { count: 0, closed: hung_up }),
             Err(error) => Err(error.into()),
         }
@@ -163,4 +161,12 @@ impl Held {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A read that never waits, whatever the descriptor's own flags.
+fn read_now(fd: &OwnedFd, bytes: &mut [u8]) -> Result<usize, Errno> {
+    let buffer = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: the buffer is live and as long as it says; the offset -1 means the file's own position.
+    let read = unsafe { libc::preadv2(fd.as_raw_fd(), &buffer, 1, -1, libc::RWF_NOWAIT) };
+    Errno::result(read).map(|read| read as usize)
 }

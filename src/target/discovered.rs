@@ -93,9 +93,4 @@ impl Discovered {
     pub fn no(&mut self, need: &str, why: &str) {
         self.has.insert(need.to_owned(), Has::No(why.to_owned()));
     }
-
-    /// It has what the word stands for.
-    pub fn offers(&self, need: &str) -> bool {
-        matches!(self.has.get(need), Some(Has::Yes(_)))
-    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::{Process, Reaper};
-use crate::session::{Connection, Deadline, Interrupt};
+use crate::session::{Connection, Deadline, Interrupt, wait};
 use crate::verdict::Exit;
 
 /// How to reach the server.
@@ -98,6 +98,8 @@ pub struct Launcher {
     one_at_a_time: bool,
 }
 
+/// How long a server that runs already may be busy with the client before.
+const RUNNING: Duration = Duration::from_secs(1);
 /// The longest path of a UNIX socket, in bytes.
 const LONGEST_PATH: usize = 107;
 
@@ -109,8 +111,6 @@ pub struct Instance {
     command: String,
     socket: PathBuf,
     start_deadline: Duration,
-    /// The user chose the socket's path.
-    chosen: bool,
     /// Keeps the descriptor behind `{fd}` open.
     listener: Option<OwnedFd>,
 }
@@ -122,7 +122,10 @@ impl Launcher {
     /// # Errors
     /// Where no temporary directory or thread can be had, or its path is too long for a socket.
     pub fn new(target: Target, start_deadline: Duration, one_at_a_time: bool) -> io::Result<Launcher> {
-        let directory = tempfile::Builder::new().prefix("vuc-").tempdir()?;
+        let directory = tempfile::Builder::new()
+            .prefix("vuc-")
+            .tempdir()
+            .map_err(|error| io::Error::other(format!("no temporary folder: {error}")))?;
         let length = directory.path().join("100000.sock").as_os_str().len();
         if length > LONGEST_PATH {
             let path = directory.path().display();
@@ -139,11 +142,6 @@ impl Launcher {
             start_deadline,
             one_at_a_time,
         })
-    }
-
-    /// How the server is reached.
-    pub fn target(&self) -> &Target {
-        &self.target
     }
 
     /// The harness starts the server itself.
@@ -173,8 +171,7 @@ impl Launcher {
                     process: None,
                     command,
                     socket,
-                    start_deadline: Duration::ZERO,
-                    chosen: true,
+                    start_deadline: self.start_deadline.min(RUNNING),
                     listener: None,
                 });
             }
@@ -206,7 +203,6 @@ impl Launcher {
         socket: PathBuf,
         listener: Option<OwnedFd>,
     ) -> Result<Instance, StartError> {
-        let chosen = !socket.starts_with(self.directory.path());
         let process = Process::start(words, listener.as_ref().map(AsFd::as_fd)).map_err(|error| {
             match error.raw_os_error().map(Errno::from_raw) {
                 // What this machine has no more of says nothing of the command.
@@ -219,7 +215,6 @@ impl Launcher {
             command: words.join(" "),
             socket,
             start_deadline: self.start_deadline,
-            chosen,
             listener,
         })
     }
@@ -236,7 +231,10 @@ impl Launcher {
     pub fn end(&self, instance: Instance) {
         match instance.process {
             Some(process) if self.one_at_a_time => drop(process),
-            Some(process) => self.reaper.end(process),
+            Some(mut process) => {
+                process.terminate();
+                self.reaper.end(process);
+            }
             None => {}
         }
         // A path may be left behind by a server that was killed; the next one has another, but disks are finite.
@@ -289,20 +287,20 @@ impl Instance {
             if interrupt.raised() {
                 return Err(StartError::Interrupted);
             }
-            let Some(process) = &mut self.process else {
-                return Err(StartError::Socket { socket: self.socket.clone(), error });
-            };
-            // Too long a path, no descriptors left: no later try can succeed.
-            let again = matches!(
-                error.raw_os_error().map(Errno::from_raw),
-                Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN)
-            );
-            if !again && self.chosen {
-                return Err(StartError::Socket { socket: self.socket.clone(), error });
-            }
-            if !again {
+            let errno = error.raw_os_error().map(Errno::from_raw);
+            let ours = matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM));
+            let again = matches!(errno, Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN));
+            if ours {
                 return Err(StartError::Ours(error));
             }
+            // No later try can succeed: too long a path, a socket of another type.
+            if !again || (self.process.is_none() && deadline.passed()) {
+                return Err(StartError::Socket { socket: self.socket.clone(), error });
+            }
+            let Some(process) = &mut self.process else {
+                wait(&[], Deadline::after(Duration::from_millis(2)), interrupt)?;
+                continue;
+            };
             if let Some(exit) = process.wait(Deadline::after(Duration::from_millis(2)), interrupt) {
                 let output = process.output(Deadline::after(Duration::from_millis(200)));
                 return Err(StartError::Ended {

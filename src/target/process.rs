@@ -4,12 +4,13 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -21,6 +22,22 @@ const KEPT_OUTPUT: usize = 1 << 20;
 /// How long a server has to end after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1000);
 
+/// The limits of open descriptors that this process started with, soft and hard.
+static DESCRIPTOR_LIMITS: OnceLock<(u64, u64)> = OnceLock::new();
+
+/// Lets this process open as many descriptors as the hard limit allows: many servers at once take many. Servers get the
+/// limits that it started with.
+///
+/// # Errors
+/// Those of getrlimit(2) and setrlimit(2).
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if DESCRIPTOR_LIMITS.set((soft, hard)).is_ok() {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(())
+}
+
 /// A server's process, in a process group of its own, killed when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -30,6 +47,8 @@ pub struct Process {
     /// Says that the output's end was seen.
     finished: mpsc::Receiver<()>,
     exit: Option<Exit>,
+    /// Until when it may end by itself.
+    grace: Option<Deadline>,
 }
 
 impl Process {
@@ -45,20 +64,28 @@ impl Process {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(writing.try_clone()?).stderr(writing).process_group(0);
         let inherited = inherit.map(|fd| fd.as_raw_fd());
-        // SAFETY: between fork and exec only prctl and fcntl are called, which are async-signal-safe; the descriptor is
+        let limits = DESCRIPTOR_LIMITS.get().copied();
+        // SAFETY: between fork and exec only prctl, setrlimit and fcntl are called, which are async-signal-safe; the descriptor is
         // kept open by the caller's borrow until start returns.
         unsafe {
             command.pre_exec(move || {
                 nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if let Some((soft, hard)) = limits {
+                    setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
+                }
                 if let Some(fd) = inherited {
                     Errno::result(libc::fcntl(fd, libc::F_SETFD, 0))?;
                 }
                 Ok(())
             });
         }
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
         drop(command);
-        let pidfd = pidfd(child.id())?;
+        let pidfd = pidfd(child.id()).inspect_err(|_| {
+            // A child that cannot be watched must not be left behind.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
         let output = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
@@ -67,17 +94,12 @@ impl Process {
             // Nobody listens where the process was dropped.
             let _ = finish.send(());
         })?;
-        Ok(Process { child, pidfd, output, finished, exit: None })
+        Ok(Process { child, pidfd, output, finished, exit: None, grace: None })
     }
 
     /// Its process id.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap_or(-1)
-    }
-
-    /// Readable when it has ended.
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
     }
 
     /// How it ended, if it has, without waiting.
@@ -125,22 +147,27 @@ impl Process {
         nix::sys::signal::kill(Pid::from_raw(self.pid()), signal).map_err(Into::into)
     }
 
-    /// SIGTERM, grace, SIGKILL for its whole group, and the wait for its end.
-    fn finish(&mut self) {
-        let group = Pid::from_raw(self.pid());
-        if self.ended().is_none() {
+    /// Asks it to end, and starts its time of grace.
+    pub fn terminate(&mut self) {
+        if self.grace.is_none() && self.ended().is_none() {
             // ESRCH where it ended meanwhile.
-            let _ = killpg(group, Signal::SIGTERM);
-            let deadline = Deadline::after(GRACE);
-            while self.ended().is_none() && !deadline.passed() {
-                let mut fds = [nix::poll::PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-                if nix::poll::poll(&mut fds, deadline.poll_timeout()).is_err_and(|error| error != Errno::EINTR) {
-                    break;
-                }
+            let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGTERM);
+        }
+        self.grace.get_or_insert_with(|| Deadline::after(GRACE));
+    }
+
+    /// SIGTERM, what is left of its grace, SIGKILL for its whole group, and the wait for its end.
+    fn finish(&mut self) {
+        self.terminate();
+        let deadline = self.grace.unwrap_or_else(|| Deadline::after(GRACE));
+        while self.ended().is_none() && !deadline.passed() {
+            let mut fds = [nix::poll::PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            if nix::poll::poll(&mut fds, deadline.poll_timeout()).is_err_and(|error| error != Errno::EINTR) {
+                break;
             }
         }
         // Whatever it left behind in its group goes as well.
-        let _ = killpg(group, Signal::SIGKILL);
+        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
         if self.exit.is_none() {
             let _ = self.child.wait();
         }

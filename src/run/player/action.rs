@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::case::{
     Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, Serve, Step, StepKind, Value,
 };
-use crate::session::{Alteration, Connection, Deadline, Held, Serving, Waited, Way, hex};
+use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex};
 use crate::target::open_descriptors;
 use crate::verdict::{Class, Evidence, Exit};
 
@@ -120,7 +120,7 @@ impl Player<'_> {
         };
         if let Some(report) = crash {
             let found = Found::new("an orderly end", Ending::Crashed(report, exit).to_string(), Evidence::Exited);
-            return self.break_line(line, Some(Class::Violation), &found);
+            return self.break_line(line.or_crash(), Some(Class::Violation), &found);
         }
         self.conclude(line, exit.is_some(), "the server's end", || "it still runs".to_owned(), Evidence::Deadline)
     }
@@ -133,13 +133,10 @@ impl Player<'_> {
         match what {
             FdExpectation::Signalled(wanted) => {
                 let wanted = wanted.as_ref().map_or(Ok(1), |wanted| self.environment.u64(wanted, &self.talk))?;
-                let mut count = 0_u64;
-                while count < wanted {
-                    let signals = held.signals(deadline, interrupt)?;
-                    if signals.count == 0 {
-                        break;
-                    }
-                    count = u64::saturating_add(count, signals.count);
+                let mut count = held.signals(now(), interrupt)?.count;
+                while count < wanted && !deadline.passed() {
+                    self.pass_time(deadline)?;
+                    count = count.saturating_add(held.signals(now(), interrupt)?.count);
                 }
                 // What came too much is there by now, if the server did it before it answered.
                 count = count.saturating_add(held.signals(now(), interrupt)?.count);
@@ -159,10 +156,10 @@ impl Player<'_> {
                     held.let_go();
                 }
                 let held = Arc::clone(self.environment.descriptor(&name.value)?);
-                let mut closed = false;
-                while !closed && !deadline.passed() && !interrupt.raised() {
-                    let signals = held.signals(deadline, interrupt)?;
-                    closed = signals.closed;
+                let mut closed = held.signals(now(), interrupt)?.closed;
+                while !closed && !deadline.passed() {
+                    self.pass_time(deadline)?;
+                    closed = held.signals(now(), interrupt)?.closed;
                 }
                 let expected = format!("the server's end of `{}` closed", name.value);
                 self.conclude(line, closed, &expected, || "it is still open".to_owned(), Evidence::Deadline)
@@ -186,17 +183,10 @@ impl Player<'_> {
             let file = held.memory().ok_or_else(|| Fault::new(format!("`{}` is no memory", memory.name.value)))?;
             read_at(file, &mut got, start)?;
             // The device may write it by DMA_WRITE, which is served while waiting.
-            if got == wanted
-                || deadline.passed()
-                || self.talk.pump(0, Deadline::after(Duration::from_millis(5)).or_after(deadline.left()), &|_| false)?
-                    == Waited::Interrupted
-            {
+            if got == wanted || deadline.passed() {
                 break;
             }
-            if self.talk.ended(0).is_some() {
-                read_at(file, &mut got, start)?;
-                break;
-            }
+            self.pass_time(deadline)?;
         }
         let at = got.iter().zip(wanted).position(|(got, wanted)| got != wanted).unwrap_or(0);
         let piece = |bytes: &[u8]| hex(bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default());
@@ -212,8 +202,8 @@ impl Player<'_> {
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.
         let open = self.talk.ends.iter().any(|end| end.connection.is_some());
-        while free && !sealed && !open && !deadline.passed() && !self.context.interrupt.raised() {
-            crate::session::wait(&[], Deadline::after(Duration::from_millis(2)), self.context.interrupt)?;
+        while free && !sealed && !open && !deadline.passed() {
+            self.pass_time(deadline)?;
             sealed = held.seal()?;
         }
         let (expected, actual) = if free {
@@ -231,14 +221,27 @@ impl Player<'_> {
     fn expect_baseline(&mut self, line: Line<'_>) -> Result<(), Stop> {
         let pid = self.pid()?;
         let baseline = self.baseline.ok_or_else(|| Fault::new("`< fds baseline` without `baseline`"))?;
-        let deadline = Deadline::after(self.context.timeouts.settle);
-        let mut now = open_descriptors(pid).unwrap_or(0);
-        while now > baseline && !deadline.passed() && !self.context.interrupt.raised() {
-            crate::session::wait(&[], Deadline::after(Duration::from_millis(2)), self.context.interrupt)?;
-            now = open_descriptors(pid).unwrap_or(0);
+        let deadline = Deadline::after(self.context.timeouts.reply);
+        let mut now = open_descriptors(pid);
+        while now.as_ref().is_ok_and(|now| *now > baseline) && !deadline.passed() {
+            self.pass_time(deadline)?;
+            now = open_descriptors(pid);
         }
+        if let Some(process) = self.instance.process.as_mut()
+            && let Some(exit) = process.ended()
+        {
+            let report = crash_report(&process.output(deadline));
+            if report.is_some() || matches!(exit, Exit::Signal(_)) {
+                let crash = Ending::Crashed(report.unwrap_or_default(), Some(exit)).to_string();
+                let found = Found::new("a server that goes on, or an orderly end", crash, Evidence::Exited);
+                return self.break_line(line.or_crash(), Some(Class::Violation), &found);
+            }
+            // With its process, every descriptor is gone.
+            return self.conclude(line, true, "", String::new, Evidence::Received);
+        }
+        let Ok(now) = now else { return Err(Stop::Skip("the server's descriptors cannot be counted".to_owned())) };
         let expected = format!("{baseline} open descriptors in the server, as before");
-        self.conclude(line, now <= baseline, &expected, || format!("{now} are open"), Evidence::Received)
+        self.conclude(line, now <= baseline, &expected, || format!("{now} are open"), Evidence::Deadline)
     }
 
     /// The server's process, started here or known by its socket.
@@ -355,7 +358,6 @@ impl Player<'_> {
         let bench = crate::procedure::Bench {
             dialect: self.context.dialect,
             launcher: self.context.launcher,
-            discovered: self.context.discovered,
             timeouts: self.context.timeouts,
             interrupt: self.context.interrupt,
             arguments: &values,

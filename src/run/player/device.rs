@@ -124,6 +124,7 @@ impl Player<'_> {
             if state.is_some() || deadline.passed() || self.context.interrupt.raised() {
                 break (state, value);
             }
+            self.pass_time(deadline)?;
         };
         let expected = format!("the device says that its work is {}", if done { "done" } else { "failed" });
         let evidence = if state.is_some() { Evidence::Received } else { Evidence::Deadline };

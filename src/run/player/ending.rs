@@ -101,9 +101,9 @@ impl Player<'_> {
 pub(super) fn crash_report(output: &str) -> Option<String> {
     const MARKS: [&str; 6] = [
         "panicked at",
-        "AddressSanitizer",
-        "ThreadSanitizer",
-        "runtime error:",
+        "ERROR: AddressSanitizer",
+        "WARNING: ThreadSanitizer",
+        ": runtime error: ",
         "Assertion `",
         "stack smashing detected",
     ];

@@ -1,5 +1,6 @@
 //! `<` lines about the answer to a command.
 
+use vfio_user_wire::message::{DEVICE_RESET, VERSION};
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, error_text};
@@ -78,24 +79,25 @@ impl Player<'_> {
     }
 
     fn expect_one(&mut self, line: Line<'_>, index: usize, outcomes: &Outcomes) -> Result<(), Stop> {
-        let quiet_conforms =
-            outcomes.conforms.iter().chain(&outcomes.note).any(|outcome| outcome.value == Wanted::Silent);
+        let quiet =
+            |outcomes: &[crate::case::Spanned<Wanted>]| outcomes.iter().any(|outcome| outcome.value == Wanted::Silent);
+        let quiet_conforms = quiet(&outcomes.conforms);
+        let quiet_known = quiet_conforms || quiet(&outcomes.note);
         let later_answered = |player: &Self| {
             let end = player.talk.sent.get(index).map(|sent| sent.end);
             player.talk.sent.iter().skip(index + 1).any(|sent| Some(sent.end) == end && sent.answer.is_some())
         };
         let unanswered = |player: &Self| player.talk.sent.get(index).is_some_and(|sent| sent.answer.is_none());
-        if unanswered(self) && !(quiet_conforms && later_answered(self)) {
-            let long = self.talk.sent.get(index).is_some_and(|sent| {
-                sent.command.message.is_some_and(|message| message.name == vfio_user_wire::message::DEVICE_RESET.name)
-            });
+        if unanswered(self) && !(quiet_known && later_answered(self)) {
             let timeouts = self.context.timeouts;
-            let time = if quiet_conforms {
-                timeouts.settle
-            } else if long {
-                timeouts.long
-            } else {
-                timeouts.reply
+            let sent = self.talk.sent.get(index);
+            let name = sent.and_then(|sent| sent.command.message).map(|message| message.name);
+            let time = match name {
+                _ if quiet_conforms => timeouts.settle,
+                Some(name) if name == DEVICE_RESET.name => timeouts.long,
+                // A server may listen before it is ready.
+                Some(name) if name == VERSION.name && index == 0 => timeouts.start,
+                _ => timeouts.reply,
             };
             self.wait_for(index, time)?;
         }

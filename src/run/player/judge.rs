@@ -19,6 +19,14 @@ pub(super) struct Line<'a> {
     pub(super) requirements: &'a [&'a str],
 }
 
+impl Line<'_> {
+    /// The line, or where it checks nothing, one that a crash breaks all the same.
+    pub(super) fn or_crash(self) -> Self {
+        let requirements = if self.requirements.is_empty() { &["SEC-01"] } else { self.requirements };
+        Line { requirements, ..self }
+    }
+}
+
 /// What came instead of what is required.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -140,8 +148,7 @@ impl Player<'_> {
         let crash = (0..self.talk.ends.len()).find_map(|end| self.ending(end).filter(Ending::is_crash));
         if let Some(crash) = crash {
             let found = Found::new(expected, crash.to_string(), Evidence::Exited);
-            let requirements = if line.requirements.is_empty() { &["SEC-01"] } else { line.requirements };
-            return self.break_line(Line { requirements, ..line }, Some(Class::Violation), &found);
+            return self.break_line(line.or_crash(), Some(Class::Violation), &found);
         }
         if line.requirements.is_empty() {
             return Err(Stop::Skip(format!("set-up: expected {expected}, but {}", actual())));

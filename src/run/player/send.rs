@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vfio_user_wire::message::{DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION};
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
@@ -79,6 +80,8 @@ impl Player<'_> {
             }
             if times > 1 && self.outbox.bytes.len() > 16 * 1024 {
                 self.flush()?;
+                // What came meanwhile is taken, so that it does not pile up.
+                self.talk.pump(end, Deadline::after(Duration::ZERO), &|_| true)?;
             }
         }
         Ok(())
@@ -94,8 +97,8 @@ impl Player<'_> {
         let deadline = Deadline::after(self.context.timeouts.reply);
         // A server that closed, or does not read, shows in the answers that do not come.
         let sent = self.talk.send(outbox.end, &outbox.bytes, &fds, &outbox.cuts, deadline).map_err(Fault::from)?;
-        if !sent && self.talk.ended(outbox.end).is_none() {
-            self.unsent = true;
+        if let (false, Some(end)) = (sent, self.talk.ends.get_mut(outbox.end)) {
+            end.torn = true;
         }
         Ok(())
     }
@@ -214,7 +217,9 @@ impl Arguments<'_> {
         let request = message.request.decode(payload);
         let get = |name| request.get(name).unwrap_or_default();
         if message.name == DMA_UNMAP.name {
-            return Ok(Effect::TakeBack(get("address"), get("size")));
+            // Bit 1 of the flags with nothing else is the older protocol's unmap of everything (policy A-04).
+            let all = get("flags") & 2 != 0 && get("address") == 0 && get("size") == 0;
+            return Ok(if all { Effect::TakeBackAll } else { Effect::TakeBack(get("address"), get("size")) });
         }
         if message.name != DMA_MAP.name {
             return Ok(Effect::None);

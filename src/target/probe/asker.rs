@@ -65,7 +65,7 @@ impl<'a> Asker<'a> {
             StartError::Interrupted => ProbeError::Interrupted,
             other => other.into(),
         })?;
-        let mut talk = Conversation::new(self.dialect, self.interrupt);
+        let mut talk = Conversation::new(self.dialect, self.timeouts.reply, self.interrupt);
         talk.add("a", Some(connection));
         Ok(Question {
             instance: Some(instance),
