@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::{Bench, Outcome, conventions};
 use crate::session::{Connection, Deadline, wait};
-use crate::target::Instance;
+use crate::target::{Instance, crash_report};
 use crate::verdict::{Evidence, Exit};
 
 /// `count` connections that are closed at once; the server must serve the next client.
@@ -34,17 +34,23 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
     let expected = "the next client is served after the storm".to_owned();
     Ok(match conventions::negotiates(bench, instance)? {
         Ok(()) => Outcome::Held,
-        Err(actual) => match instance.process.as_mut().and_then(|process| process.ended()) {
-            // An orderly exit is the server's right after a disconnect (289-291).
-            Some(Exit::Status(0)) => {
-                let actual = "the server had ended with exit status 0".to_owned();
-                Outcome::Noted { expected, actual, evidence: Evidence::Exited }
+        Err(actual) => {
+            let ended = instance.process.as_mut().and_then(|process| {
+                let exit = process.ended()?;
+                Some((exit, crash_report(&process.output(Deadline::after(bench.timeouts.settle)))))
+            });
+            match ended {
+                // An orderly exit is the server's right after a disconnect (289-291).
+                Some((exit @ Exit::Status(_), None)) => {
+                    let actual = format!("the server had ended with {exit}");
+                    Outcome::Noted { expected, actual, evidence: Evidence::Exited }
+                }
+                Some((exit, report)) => {
+                    let actual = format!("the server had ended with {exit}: {}", report.unwrap_or(actual));
+                    Outcome::Broken { expected, actual, evidence: Evidence::Exited }
+                }
+                None => Outcome::Broken { expected, actual, evidence: Evidence::Deadline },
             }
-            Some(exit) => {
-                let actual = format!("{actual}; it had ended with {exit}");
-                Outcome::Broken { expected, actual, evidence: Evidence::Exited }
-            }
-            None => Outcome::Broken { expected, actual, evidence: Evidence::Deadline },
-        },
+        }
     })
 }

@@ -185,7 +185,11 @@ impl Runner<'_> {
         let mut findings: Vec<Finding> = Vec::new();
         let mut unsure = false;
         for finding in plays.iter().flat_map(|play| &play.findings) {
-            if findings.iter().any(|known| same(known, finding)) {
+            if let Some(known) = findings.iter_mut().find(|known| same(known, finding)) {
+                // What was received, a close or an exit says more than a silence at the same place.
+                if known.evidence == Evidence::Deadline && finding.evidence != Evidence::Deadline {
+                    *known = Finding { seen: known.seen, ..finding.clone() };
+                }
                 continue;
             }
             let times = seen(finding);

@@ -10,4 +10,4 @@ pub use device_file::*;
 pub use discovered::{Discovered, Has, Irq, Region};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use probe::{ProbeError, probe};
-pub use process::{Process, Reaper, open_descriptors, raise_descriptor_limit};
+pub use process::{Process, Reaper, crash_report, open_descriptors, raise_descriptor_limit};

@@ -10,10 +10,10 @@ use crate::case::{
     Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, Serve, Step, StepKind, Value,
 };
 use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex};
-use crate::target::open_descriptors;
+use crate::target::{crash_report, open_descriptors};
 use crate::verdict::{Class, Evidence, Exit};
 
-use super::ending::{Ending, crash_report};
+use super::ending::Ending;
 use super::environment::words_value;
 use super::judge::{Found, Line};
 use super::{Fault, Player, Stop};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Player;
 use crate::session::{Deadline, Ended};
-use crate::target::Has;
+use crate::target::{Has, crash_report};
 use crate::verdict::{Exit, Outcome};
 
 /// How a connection's end was brought about.
@@ -95,23 +95,4 @@ impl Player<'_> {
             (exit, None) => Ending::Closed(exit),
         }
     }
-}
-
-/// The line of a panic or a sanitizer's report in what a server printed.
-pub(super) fn crash_report(output: &str) -> Option<String> {
-    const MARKS: [&str; 6] = [
-        "panicked at",
-        "ERROR: AddressSanitizer",
-        "WARNING: ThreadSanitizer",
-        ": runtime error: ",
-        "Assertion `",
-        "stack smashing detected",
-    ];
-    let lines: Vec<&str> = output.lines().collect();
-    let at = lines.iter().position(|line| MARKS.iter().any(|mark| line.contains(mark)))?;
-    // A panic's message stands on the line behind its place; the thread's number before it differs from run to run.
-    let text = lines.get(at..lines.len().min(at + 2)).unwrap_or_default().join(" ");
-    let text = text.find("panicked at").and_then(|start| text.get(start..)).unwrap_or(&text);
-    const MOST: usize = 300;
-    Some(text.trim().chars().take(MOST).collect())
 }

@@ -1,6 +1,6 @@
 //! `<` lines about the answer to a command.
 
-use vfio_user_wire::message::{DEVICE_RESET, VERSION};
+use vfio_user_wire::message::DEVICE_RESET;
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, error_text};
@@ -95,8 +95,6 @@ impl Player<'_> {
             let time = match name {
                 _ if quiet_conforms => timeouts.settle,
                 Some(name) if name == DEVICE_RESET.name => timeouts.long,
-                // A server may listen before it is ready.
-                Some(name) if name == VERSION.name && index == 0 => timeouts.start,
                 _ => timeouts.reply,
             };
             self.wait_for(index, time)?;

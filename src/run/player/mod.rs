@@ -425,7 +425,8 @@ impl Player<'_> {
     }
 
     fn finish(mut self, stop: Option<Stop>, started: Instant) -> Play {
-        if matches!(stop, None | Some(Stop::Violated | Stop::Skip(_))) {
+        // After a violation they would only repeat it.
+        if matches!(stop, None | Some(Stop::Skip(_))) {
             self.take_rest();
         }
         let (mut interrupted, mut lost, mut reason, mut error) = (false, None, None, false);

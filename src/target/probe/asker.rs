@@ -124,7 +124,10 @@ impl Question<'_> {
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
         let index = self.talk.expect(0, Origin::default(), &frame, fds.len(), Effect::None);
-        let deadline = Deadline::after(self.timeouts.reply);
+        // The first answer may have to wait for a server that listens before it is ready.
+        let first = name == VERSION.name;
+        let time = if first { self.timeouts.start } else { self.timeouts.reply };
+        let deadline = Deadline::after(time);
         self.talk.send(0, &frame.bytes(), fds, &[], deadline)?;
         let waited =
             self.talk.pump(0, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
@@ -136,9 +139,7 @@ impl Question<'_> {
             Some(answer) if answer.header.is_error() => Ok(Err(answer.header.error)),
             Some(answer) => Ok(Ok(Reply { payload: answer.payload, fds: answer.fds })),
             None if self.talk.ended(0).is_some() => Err(Trouble::Answer(self.ending(name))),
-            None => {
-                Err(Trouble::Answer(format!("no answer to {name} within {:.1} s", self.timeouts.reply.as_secs_f64())))
-            }
+            None => Err(Trouble::Answer(format!("no answer to {name} within {:.1} s", time.as_secs_f64()))),
         }
     }
 
