@@ -220,6 +220,9 @@ impl Player<'_> {
             if let StepKind::If(label, then) = &step.kind {
                 if self.answered_ok(&label.value) {
                     self.steps(then, number)?;
+                } else {
+                    // A step has the same number in every attempt.
+                    *number += then.len();
                 }
                 continue;
             }
