@@ -110,12 +110,18 @@ impl Connection {
         self.end.as_ref()
     }
 
-    /// The process at the other end, as the kernel knows it (SO_PEERCRED).
+    /// The process that listens at the other end, as the kernel knows it (SO_PEERCRED).
     pub fn peer_pid(&self) -> Option<i32> {
         nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::PeerCredentials)
             .ok()
             .map(|peer| peer.pid())
             .filter(|pid| *pid > 0)
+    }
+
+    /// The server's process, where the socket tells it: not where this process listens itself, for a server that
+    /// inherits the descriptor or one in a thread.
+    pub fn server_pid(&self) -> Option<i32> {
+        self.peer_pid().filter(|pid| u32::try_from(*pid).is_ok_and(|pid| pid != std::process::id()))
     }
 
     /// No more will be sent.

@@ -4,17 +4,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::thread::{Serve, ServerThread};
 use super::{Process, Reaper};
 use crate::session::{Connection, Deadline, Interrupt, wait};
 use crate::verdict::Exit;
 
 /// How to reach the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Target {
     /// Start it, a process for each case. `{socket}` in the command is a fresh path, `{fd}` a listening descriptor;
     /// with neither, and no `socket`, `--socket-path={socket}` is appended.
@@ -26,6 +28,8 @@ pub enum Target {
     },
     /// Connect to one that runs already.
     Socket(PathBuf),
+    /// Start it in this process, a thread for each case.
+    Thread(Arc<dyn Serve>),
 }
 
 /// Why a server cannot be spoken to.
@@ -108,6 +112,8 @@ const LONGEST_PATH: usize = 107;
 pub struct Instance {
     /// Its process, where the harness started it.
     pub process: Option<Process>,
+    /// Its thread, where it has no process of its own.
+    thread: Option<ServerThread>,
     command: String,
     socket: PathBuf,
     start_deadline: Duration,
@@ -166,14 +172,12 @@ impl Launcher {
     pub fn start(&self) -> Result<Instance, StartError> {
         let (command, socket) = match &self.target {
             Target::Socket(path) => {
-                let (socket, command) = (path.clone(), String::new());
-                return Ok(Instance {
-                    process: None,
-                    command,
-                    socket,
-                    start_deadline: self.start_deadline.min(RUNNING),
-                    listener: None,
-                });
+                return Ok(self.running(path.clone(), None));
+            }
+            Target::Thread(server) => {
+                let path = self.fresh_path();
+                let thread = ServerThread::start(server, UnixListener::bind(&path)?)?;
+                return Ok(self.running(path, Some(thread)));
             }
             Target::Spawn { command, socket } => (command, socket),
         };
@@ -212,6 +216,7 @@ impl Launcher {
         })?;
         Ok(Instance {
             process: Some(process),
+            thread: None,
             command: words.join(" "),
             socket,
             start_deadline: self.start_deadline,
@@ -223,7 +228,7 @@ impl Launcher {
     pub fn plain_command(&self) -> Option<(Vec<String>, PathBuf)> {
         match &self.target {
             Target::Spawn { command, .. } => Some((command.clone(), self.fresh_path())),
-            Target::Socket(_) => None,
+            Target::Socket(_) | Target::Thread(_) => None,
         }
     }
 
@@ -235,12 +240,18 @@ impl Launcher {
                 process.terminate();
                 self.reaper.end(process);
             }
-            None => {}
+            None => drop(instance.thread),
         }
         // A path may be left behind by a server that was killed; the next one has another, but disks are finite.
         if instance.socket.starts_with(self.directory.path()) {
             let _ = std::fs::remove_file(&instance.socket);
         }
+    }
+
+    /// One that listens already.
+    fn running(&self, socket: PathBuf, thread: Option<ServerThread>) -> Instance {
+        let start_deadline = self.start_deadline.min(RUNNING);
+        Instance { process: None, thread, command: String::new(), socket, start_deadline, listener: None }
     }
 
     fn fresh_path(&self) -> PathBuf {

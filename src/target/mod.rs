@@ -5,9 +5,11 @@ mod discovered;
 mod instance;
 mod probe;
 mod process;
+mod thread;
 
 pub use device_file::*;
 pub use discovered::{Discovered, Has, Irq, Region};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use probe::{ProbeError, probe};
 pub use process::{Process, Reaper, crash_report, open_descriptors, raise_descriptor_limit};
+pub use thread::Serve;

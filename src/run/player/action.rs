@@ -249,7 +249,7 @@ impl Player<'_> {
         if let Some(pid) = self.baseline_pid {
             return Ok(pid);
         }
-        let by_socket = || self.talk.ends.first()?.connection.as_ref()?.peer_pid();
+        let by_socket = || self.talk.ends.first()?.connection.as_ref()?.server_pid();
         self.instance
             .process
             .as_ref()
@@ -264,10 +264,8 @@ impl Player<'_> {
         let Some(process) = &self.instance.process else {
             return Err(Stop::Skip("the harness did not start the server".to_owned()));
         };
-        let by_socket = self.talk.ends.first().and_then(|end| end.connection.as_ref()).and_then(Connection::peer_pid);
-        // With `{fd}` the socket is our own.
-        let own = |pid: i32| u32::try_from(pid).is_ok_and(|pid| pid == std::process::id());
-        if by_socket.is_some_and(|pid| pid != process.pid() && !own(pid)) {
+        let by_socket = self.talk.ends.first().and_then(|end| end.connection.as_ref()).and_then(Connection::server_pid);
+        if by_socket.is_some_and(|pid| pid != process.pid()) {
             return Err(Stop::Skip("another process than the one that was started serves the socket".to_owned()));
         }
         self.signalled = true;

@@ -168,7 +168,7 @@ impl Question<'_> {
 
     /// The server's process can be known.
     pub(super) fn has_pid(&self) -> bool {
-        let by_socket = || self.talk.ends.first()?.connection.as_ref()?.peer_pid();
+        let by_socket = || self.talk.ends.first()?.connection.as_ref()?.server_pid();
         let pid = self
             .instance
             .as_ref()

@@ -63,6 +63,8 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
     })?;
     if pid {
         found.yes("pid", &[]);
+    } else {
+        found.no("pid", "the server's process is not known");
     }
     Ok(())
 }
