@@ -1,0 +1,105 @@
+//! For each requirement that has a check and that a server can break, a server that breaks just it: the suite must
+//! report that requirement, and nothing else but what is listed beside the fault.
+//!
+//! A fault wraps the reference server's state machine and changes one thing in its messages or effects; it runs in a
+//! thread of this process. To add one to its section's file in `sections/`:
+//!
+//! ```ignore
+//! fault("HDR-02", "the-next-id", || replies(|_, reply| reply.header.id += 1)).also("..", "why it cannot help that")
+//! ```
+//!
+//! [`wrapper`] has the wrappers. A fault that `--spawn`ed servers only can show (a crash, an exit, descriptors left open)
+//! is one `.by_process()`: this program is started once more to be its server.
+//!
+//! `cargo test --test planted_faults -- HDR-02` runs those of one requirement.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
+#![allow(dead_code, reason = "helpers that only sections still to be written use")]
+
+mod coverage;
+mod fault;
+mod sections;
+mod server;
+mod suite;
+mod wrapper;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use vfio_user_conformance::requirement::Failure;
+use vfio_user_conformance::run::Timeouts;
+use vfio_user_conformance::verdict::{Class, Finding};
+
+use crate::fault::Fault;
+use crate::suite::{Report, SUITE, Which, brisk, patient};
+
+fn main() -> ExitCode {
+    let faults: Vec<Arc<Fault>> = sections::faults().map(Arc::new).collect();
+    if let Some(code) = server::serve_if_asked(&faults) {
+        return code;
+    }
+    let mut arguments = Arguments::from_args();
+    // Most of a trial is waiting for what must not come.
+    arguments.test_threads.get_or_insert(12);
+    let mut trials: Vec<Trial> = faults
+        .iter()
+        .map(|fault| {
+            let fault = Arc::clone(fault);
+            Trial::test(fault.title(), move || is_caught(&fault))
+        })
+        .collect();
+    trials.push(Trial::test("the server without a fault", without_a_fault));
+    trials.push(Trial::test("every requirement has a fault or a reason", move || {
+        coverage::check(&faults).map(|count| eprintln!("{count}")).map_err(Failed::from)
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// In a hurry first; what fails then may have failed because the machine is busy.
+fn is_caught(fault: &Arc<Fault>) -> Result<(), Failed> {
+    try_to_catch(fault, brisk()).or_else(|_| try_to_catch(fault, patient())).map_err(Failed::from)
+}
+
+fn try_to_catch(fault: &Arc<Fault>, timeouts: Timeouts) -> Result<(), String> {
+    let report = SUITE.judge(fault.target()?, &Which::For(fault.requirement), timeouts)?;
+    let requirement = SUITE.register.get(fault.requirement).ok_or("no such requirement")?;
+    let wanted = match requirement.failure {
+        Failure::Violation if !fault.noted => Class::Violation,
+        _ => Class::Note,
+    };
+    if report.class(fault.requirement).is_none_or(|class| class < wanted) {
+        return Err(format!("not caught: {} is not reported.\n{}", fault.requirement, what_else(&report)));
+    }
+    let listed = |id: &str| id == fault.requirement || fault.also.iter().any(|(also, _)| *also == id);
+    let unlisted: Vec<String> =
+        report.violated().filter(|(id, _)| !listed(id)).map(|(id, (case, finding))| says(id, case, finding)).collect();
+    if !unlisted.is_empty() {
+        return Err(format!("caught, and reported for more than is listed:\n{}", unlisted.join("\n")));
+    }
+    for (also, why) in &fault.also {
+        if report.class(also).is_none() {
+            return Err(format!("{also} is listed and was not reported: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// What was reported in place of the fault, and what was skipped.
+fn what_else(report: &Report) -> String {
+    let found = report.findings.iter().flat_map(|(id, found)| found.iter().map(move |(case, f)| says(id, case, f)));
+    let skipped = report.skipped.iter().map(|(case, why)| format!("skipped {case}: {why}"));
+    let played = format!("{} cases were played", report.played);
+    found.chain(skipped).chain([played]).collect::<Vec<_>>().join("\n")
+}
+
+fn says(id: &str, case: &str, finding: &Finding) -> String {
+    let (line, class, evidence) = (finding.line, finding.class, finding.evidence);
+    format!("{id} {class:?} by {case}:{line} ({evidence:?}): {}; {}", finding.expected, finding.actual)
+}
+
+/// In a thread, too, the reference server passes every case without a remark.
+fn without_a_fault() -> Result<(), Failed> {
+    let plain = Arc::new(fault::fault("HDR-01", "none", || Box::new(vfio_user_reference_server::Server::new())));
+    let report = SUITE.judge(plain.target()?, &Which::All, patient())?;
+    if report.findings.is_empty() { Ok(()) } else { Err(what_else(&report).into()) }
+}

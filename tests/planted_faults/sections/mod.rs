@@ -1,0 +1,80 @@
+//! The faults, one file for each section of the specification.
+
+mod backend;
+mod conc;
+mod disc;
+mod dmap;
+mod dmarw;
+mod dunmap;
+mod hdr;
+mod info;
+mod irqinfo;
+mod msz;
+mod reginfo;
+mod reset;
+mod rread;
+mod rwrite;
+mod sec;
+mod setirqs;
+mod sock;
+mod ver;
+
+use crate::fault::Fault;
+
+/// A section's faults, and the requirements that have a check and no fault, each with the reason.
+type Section = (fn() -> Vec<Fault>, &'static [(&'static str, &'static str)]);
+
+#[rustfmt::skip]
+const SECTIONS: &[Section] = &[
+    (backend::faults, backend::NO_FAULT),
+    (conc::faults, conc::NO_FAULT),
+    (disc::faults, disc::NO_FAULT),
+    (dmap::faults, dmap::NO_FAULT),
+    (dmarw::faults, dmarw::NO_FAULT),
+    (dunmap::faults, dunmap::NO_FAULT),
+    (hdr::faults, hdr::NO_FAULT),
+    (info::faults, info::NO_FAULT),
+    (irqinfo::faults, irqinfo::NO_FAULT),
+    (msz::faults, msz::NO_FAULT),
+    (reginfo::faults, reginfo::NO_FAULT),
+    (reset::faults, reset::NO_FAULT),
+    (rread::faults, rread::NO_FAULT),
+    (rwrite::faults, rwrite::NO_FAULT),
+    (sec::faults, sec::NO_FAULT),
+    (setirqs::faults, setirqs::NO_FAULT),
+    (sock::faults, sock::NO_FAULT),
+    (ver::faults, ver::NO_FAULT),
+];
+
+/// Sections whose faults are still to be written.
+#[rustfmt::skip]
+pub(crate) const PENDING: &[&str] = &[
+    "BACKEND",
+    "CONC",
+    "DISC",
+    "DMAP",
+    "DMARW",
+    "DUNMAP",
+    "HDR",
+    "INFO",
+    "IRQINFO",
+    "MSZ",
+    "REGINFO",
+    "RESET",
+    "RREAD",
+    "RWRITE",
+    "SEC",
+    "SETIRQS",
+    "SOCK",
+    "VER",
+];
+
+/// All faults.
+pub(crate) fn faults() -> impl Iterator<Item = Fault> {
+    SECTIONS.iter().flat_map(|(faults, _)| faults())
+}
+
+/// Requirements that have a check and no fault, each with the reason.
+pub(crate) fn without_fault() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SECTIONS.iter().flat_map(|(_, without)| without.iter().copied())
+}

@@ -1,0 +1,10 @@
+//! DEVICE_GET_REGION_INFO.
+
+use crate::fault::Fault;
+
+/// No server can show these.
+pub(crate) const NO_FAULT: &[(&str, &str)] = &[];
+
+pub(crate) fn faults() -> Vec<Fault> {
+    Vec::new()
+}
