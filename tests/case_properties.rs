@@ -6,8 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use vfio_user_conformance::case::{
-    Bytes, Case, Context, Descriptor, Expression, Send, Source, Span, Spanned, Step, StepKind, Subject, Value, With,
-    check, parse, print,
+    Bytes, Case, Context, Descriptor, Expect, Expression, FdExpectation, SealExpectation, Send, Source, Span, Spanned,
+    Step, StepKind, Subject, Value, With, check, parse, print,
 };
 use vfio_user_wire::V0_9_2;
 
@@ -144,6 +144,21 @@ fn real_cases_round_trip() {
     let real = real();
     assert!(read(&real).is_some());
     round_trip(&real);
+}
+
+#[test]
+fn what_conforms_is_left_to_the_model() {
+    let text = "case a\nlet a = eventfd\nlet ram = memfd 4\n< fd a conforms\n< seal ram conforms\n< seal ram busy\n";
+    let cases = parse(&source(text)).unwrap();
+    let name = |name: &str| spanned(name.to_owned());
+    let expected = [
+        Expect::Fd(name("a"), FdExpectation::Conforms),
+        Expect::Seal(name("ram"), SealExpectation::Conforms),
+        Expect::Seal(name("ram"), SealExpectation::Busy),
+    ];
+    let steps: Vec<Step> = expected.map(|expect| step(StepKind::Expect(expect))).into();
+    assert_eq!(cases[0].steps[2..], steps);
+    assert_eq!(print(&cases), text);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{
     Argument, Bytes, Case, Condition, ConditionValue, Descriptor, DeviceAction, Expect, Expression, FdExpectation,
-    Given, Name, Outcome, Relation, Send, Serve, Spanned, Step, StepKind, Subject, Value,
+    Given, Name, Outcome, Relation, SealExpectation, Send, Serve, Spanned, Step, StepKind, Subject, Value,
 };
 
 /// Requirements stand from this column on, counted from 1, where the line is shorter.
@@ -321,10 +321,13 @@ impl fmt::Display for Expect {
                     }
                     FdExpectation::Quiet => f.write_str("quiet"),
                     FdExpectation::Closed => f.write_str("closed"),
+                    FdExpectation::Conforms => f.write_str("conforms"),
                 }
             }
             Expect::Memory(memory, bytes) => write!(f, "{}[{}..{}] == {bytes}", memory.name, memory.start, memory.end),
-            Expect::Seal(name, ok) => write!(f, "seal {name} {}", if *ok { "ok" } else { "busy" }),
+            Expect::Seal(name, SealExpectation::Ok) => write!(f, "seal {name} ok"),
+            Expect::Seal(name, SealExpectation::Busy) => write!(f, "seal {name} busy"),
+            Expect::Seal(name, SealExpectation::Conforms) => write!(f, "seal {name} conforms"),
             Expect::FdsBaseline => f.write_str("fds baseline"),
             Expect::Exited => f.write_str("exited"),
             Expect::Device(done) => write!(f, "device {}", if *done { "done" } else { "failed" }),

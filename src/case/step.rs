@@ -171,13 +171,12 @@ pub enum Expect {
         /// What may come.
         outcomes: Outcomes,
     },
-    /// `< fd a signalled 2`, `< fd a quiet`, `< fd a closed`.
+    /// `< fd a signalled 2`, `< fd a quiet`, `< fd a closed`, `< fd a conforms`.
     Fd(Name, FdExpectation),
     /// `< ram[0x10..0x18] == hex:..`: the bytes come to be this before the deadline.
     Memory(Memory, Bytes),
-    /// `< seal ram ok`, `< seal ram busy`: F_SEAL_WRITE can, or cannot, be added: the server holds no, or a, writable
-    /// mapping of the memfd. `true` for `ok`.
-    Seal(Name, bool),
+    /// `< seal ram ok`, `< seal ram busy`, `< seal ram conforms`: whether F_SEAL_WRITE can be added to the memfd.
+    Seal(Name, SealExpectation),
     /// `< fds baseline`: the server's open descriptors come back to as many as at `baseline`.
     FdsBaseline,
     /// `< exited`: the server ends before the deadline.
@@ -280,6 +279,19 @@ pub enum FdExpectation {
     Quiet,
     /// `closed`: the server holds it no longer (socketpair and pipe).
     Closed,
+    /// `conforms`: whatever the model permits in the state that the session is in.
+    Conforms,
+}
+
+/// Whether F_SEAL_WRITE can be added to a memfd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealExpectation {
+    /// `ok`: it can: the server holds no writable mapping of it.
+    Ok,
+    /// `busy`: it cannot: the server holds one.
+    Busy,
+    /// `conforms`: whatever the model permits in the state that the session is in.
+    Conforms,
 }
 
 /// `ram[START..END]`.

@@ -5,7 +5,8 @@ use super::value::{self, Cursor, is_name};
 use super::{Ends, Result};
 use crate::case::similar::similar;
 use crate::case::{
-    Bytes, Condition, ConditionValue, Expect, FdExpectation, Memory, Outcome, Outcomes, Relation, Span, Spanned, Value,
+    Bytes, Condition, ConditionValue, Expect, FdExpectation, Memory, Outcome, Outcomes, Relation, SealExpectation,
+    Span, Spanned, Value,
 };
 
 const OUTCOMES: [&str; 5] = ["ok", "error", "closed", "silent", "conforms"];
@@ -47,7 +48,7 @@ pub(super) fn expect(line: &mut Line<'_>, ends: &Ends) -> Result<Expect> {
         }
         "seal" => {
             let name = value::name(line.expect("the name of a memfd")?, "a memfd's name")?;
-            Ok(Expect::Seal(name, either(line, "ok", "busy")?))
+            Ok(Expect::Seal(name, seal(line)?))
         }
         "exited" => Ok(Expect::Exited),
         "device" => Ok(Expect::Device(either(line, "done", "failed")?)),
@@ -65,16 +66,30 @@ fn either(line: &mut Line<'_>, yes: &str, no: &str) -> Result<bool> {
     Err(token.error(format!("{expected}, found `{}`", token.text), expected).suggest(similar(token.text, [yes, no])))
 }
 
+fn seal(line: &mut Line<'_>) -> Result<SealExpectation> {
+    let token = line.expect("`ok`, `busy` or `conforms`")?;
+    match token.text {
+        "ok" => Ok(SealExpectation::Ok),
+        "busy" => Ok(SealExpectation::Busy),
+        "conforms" => Ok(SealExpectation::Conforms),
+        other => {
+            let (expected, words) = ("expected `ok`, `busy` or `conforms`", ["ok", "busy", "conforms"]);
+            Err(token.error(format!("{expected}, found `{other}`"), expected).suggest(similar(other, words)))
+        }
+    }
+}
+
 fn fd(line: &mut Line<'_>) -> Result<Expect> {
     let name = value::name(line.expect("the name of a descriptor")?, "a descriptor's name")?;
-    let words = ["signalled", "quiet", "closed"];
-    let token = line.expect("`signalled`, `quiet` or `closed`")?;
+    let words = ["signalled", "quiet", "closed", "conforms"];
+    let token = line.expect("`signalled`, `quiet`, `closed` or `conforms`")?;
     let expectation = match token.text {
         "signalled" => FdExpectation::Signalled(line.next().map(value::expression).transpose()?),
         "quiet" => FdExpectation::Quiet,
         "closed" => FdExpectation::Closed,
+        "conforms" => FdExpectation::Conforms,
         other => {
-            let expected = "expected `signalled`, `quiet` or `closed`";
+            let expected = "expected `signalled`, `quiet`, `closed` or `conforms`";
             return Err(token.error(format!("{expected}, found `{other}`"), expected).suggest(similar(other, words)));
         }
     };
