@@ -17,6 +17,7 @@
 
 mod coverage;
 mod fault;
+mod loops;
 mod sections;
 mod server;
 mod suite;

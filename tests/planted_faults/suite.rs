@@ -12,8 +12,8 @@ use vfio_user_conformance::verdict::{CaseResult, Class, Evidence, Finding};
 use vfio_user_wire::V0_9_2;
 
 const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
-/// One exchange of each command, for what the model says of every reply.
-const ORDINARY: [&str; 2] = ["header.success/*", "version.answer"];
+/// Each command once, with success and refused, for what the model says of every reply.
+const ORDINARY: [&str; 3] = ["header.success/*", "header.error-reply-*", "version.answer"];
 /// Cases that had to be repeated for a deadline, before no more are played: one, where the fault was reported.
 const MOST_REPEATED: usize = 6;
 

@@ -55,7 +55,6 @@ pub(crate) const PENDING: &[&str] = &[
     "DMAP",
     "DMARW",
     "DUNMAP",
-    "HDR",
     "INFO",
     "IRQINFO",
     "MSZ",
