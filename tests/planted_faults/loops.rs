@@ -103,6 +103,18 @@ impl Client<'_> {
         Header::parse(&self.exactly(HEADER_SIZE)?).map(|(header, _)| header)
     }
 
+    /// A message, however it arrives.
+    pub(crate) fn message(&mut self) -> Option<Frame> {
+        let header = self.header()?;
+        Some(Frame { header, payload: self.exactly(as_told(&header))? })
+    }
+
+    /// The socket takes more without waiting.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut polled = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
     /// Lets the server deal with a message.
     pub(crate) fn carry_out(&mut self, frame: Frame) -> Vec<Effect> {
         let mut effects = Vec::new();

@@ -226,9 +226,8 @@ fn pieces() -> Vec<Fault> {
 /// Reads are answered without a header.
 fn read_without_header(listener: UnixListener, stop: OwnedFd) {
     serve_clients(&listener, &stop, |client| {
-        while let Some(header) = client.header() {
-            let Some(payload) = client.exactly(as_told(&header)) else { break };
-            let mut effects = client.carry_out(Frame { header, payload });
+        while let Some(frame) = client.message() {
+            let mut effects = client.carry_out(frame);
             if let [Effect::Send { frame, .. }] = effects.as_mut_slice()
                 && is(frame, "REGION_READ")
             {

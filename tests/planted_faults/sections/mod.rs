@@ -50,14 +50,12 @@ const SECTIONS: &[Section] = &[
 #[rustfmt::skip]
 pub(crate) const PENDING: &[&str] = &[
     "BACKEND",
-    "CONC",
     "DISC",
     "DMAP",
     "DMARW",
     "DUNMAP",
     "INFO",
     "IRQINFO",
-    "MSZ",
     "REGINFO",
     "RESET",
     "RREAD",
