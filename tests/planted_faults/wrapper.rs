@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use vfio_user_reference_server::{Access, Effect, Errno, Machine, Memory, Server};
 use vfio_user_wire::message::Version;
-use vfio_user_wire::{Body, Frame, Header, V0_9_2, VersionData};
+use vfio_user_wire::{Body, Frame, HEADER_SIZE, Header, V0_9_2, VersionData};
 
 /// A faulty machine.
 pub(crate) type Faulty = Box<dyn Machine>;
@@ -110,7 +110,7 @@ pub(crate) fn replies(mut change: impl FnMut(&Frame, &mut Frame) + 'static) -> F
                 let size = frame.header.size;
                 change(command, frame);
                 if frame.header.size == size {
-                    frame.header.size = 16 + frame.payload.len() as u32;
+                    frame.header.size = (HEADER_SIZE + frame.payload.len()) as u32;
                 }
             }
         }
@@ -353,9 +353,17 @@ pub(crate) fn capabilities(version: &Frame) -> Map<String, Value> {
 pub(crate) fn set_capabilities(version: &mut Frame, capabilities: Map<String, Value>) {
     version.payload.truncate(4);
     version.payload.extend(VersionData::with_capabilities(capabilities).bytes());
+    version.header.size = (HEADER_SIZE + version.payload.len()) as u32;
 }
 
 /// Sends a message without descriptors.
 pub(crate) fn send(frame: Frame) -> Effect {
     Effect::Send { frame, fds: Vec::new() }
+}
+
+/// Never comes back: for a server that is stuck.
+pub(crate) fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Player;
 use crate::session::{Deadline, Ended};
 use crate::target::{Has, crash_report};
-use crate::verdict::{Exit, Outcome};
+use crate::verdict::{Evidence, Exit, Outcome};
 
 /// How a connection's end was brought about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) enum Ending {
     Garbage(String),
     /// There never was a connection: the sentence for it.
     Refused(String),
+    /// There is a connection, and the server will not negotiate on it: it is there, and does not serve.
+    Unserved(Evidence),
 }
 
 impl Ending {
@@ -40,6 +42,8 @@ impl std::fmt::Display for Ending {
             }
             Ending::Garbage(what) => write!(f, "bytes that are no message: {what}"),
             Ending::Refused(why) => write!(f, "no connection: {why}"),
+            Ending::Unserved(Evidence::Deadline) => f.write_str("no session: VERSION was not answered"),
+            Ending::Unserved(_) => f.write_str("no session: VERSION was refused"),
         }
     }
 }
@@ -63,7 +67,7 @@ impl Player<'_> {
         self.outcome = match &ending {
             Ending::Crashed(..) => Outcome::Crashed,
             Ending::Garbage(_) => Outcome::Garbage,
-            Ending::Closed(_) | Ending::Refused(_) => self.outcome,
+            Ending::Closed(_) | Ending::Refused(_) | Ending::Unserved(_) => self.outcome,
         };
         if let Some(slot) = self.endings.get_mut(end) {
             *slot = Some(ending.clone());

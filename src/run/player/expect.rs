@@ -275,6 +275,7 @@ impl Player<'_> {
             Actual::Silent => Evidence::Deadline,
             Actual::Ended(Ending::Crashed(..)) => Evidence::Exited,
             Actual::Ended(Ending::Closed(_)) => Evidence::Closed,
+            Actual::Ended(Ending::Unserved(evidence)) => *evidence,
             _ => Evidence::Received,
         };
         if *actual == Actual::Silent && class.is_none() && self.outcome == Outcome::Answered {
@@ -326,6 +327,7 @@ impl Player<'_> {
             }
             Actual::Ended(Ending::Garbage(_)) => "HDR-05",
             Actual::Ended(Ending::Refused(why)) => return Err(Stop::Skip(format!("set-up: no connection: {why}"))),
+            Actual::Ended(ending @ Ending::Unserved(_)) => return Err(Stop::Skip(format!("set-up: {ending}"))),
             Actual::Ended(Ending::Closed(_)) => {
                 return Err(Stop::Skip(format!("set-up: the server closed the connection on {name}")));
             }

@@ -254,9 +254,8 @@ impl Player<'_> {
                 match self.actual(index) {
                     Actual::Ok => return Ok(()),
                     Actual::Ended(ending) => ending,
-                    Actual::Error(_) | Actual::Silent => {
-                        Ending::Refused("VERSION was not answered with success".to_owned())
-                    }
+                    Actual::Error(_) => Ending::Unserved(Evidence::Received),
+                    Actual::Silent => Ending::Unserved(Evidence::Deadline),
                 }
             }
             Err(StartError::Interrupted) => return Err(Stop::Interrupted),
@@ -381,7 +380,7 @@ impl Player<'_> {
                     continue;
                 }
                 // A close, even one behind the last answer, is what a server may do after much that cases send.
-                Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => continue,
+                Actual::Ended(Ending::Closed(_) | Ending::Refused(_) | Ending::Unserved(_)) => continue,
                 Actual::Silent => "HDR-14",
                 Actual::Ended(Ending::Garbage(_)) => "HDR-05",
                 Actual::Ended(Ending::Crashed(..)) => "SEC-01",

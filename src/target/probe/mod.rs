@@ -76,7 +76,11 @@ fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> 
     if let Some((version, data)) = Version::parse(&payload) {
         found.version = Some((version.major, version.minor));
         match VersionData::parse(data) {
-            Ok(data) => found.capabilities = Value::Object(data.object),
+            Ok(data) => {
+                let stated = data.number("max_dma_maps").is_some();
+                found.yes(if stated { "map-limit" } else { "no-map-limit" }, &[]);
+                found.capabilities = Value::Object(data.object);
+            }
             Err(error) => found.troubles.push(format!("VERSION: {error}")),
         }
     }

@@ -9,8 +9,8 @@ use vfio_user_wire::{ERROR, Frame, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK, V0_
 use crate::fault::{Fault, fault, loop_fault};
 use crate::loops::{as_told, serve_by_length, serve_clients, serve_messages, structure};
 use crate::wrapper::{
-    Answer, Faulty, answers, around, commands, effects, error_replies, get, is, own_commands, put, refusals, replies,
-    replies_to, send,
+    Answer, Faulty, answers, around, commands, effects, error_replies, get, hang, is, own_commands, put, refusals,
+    replies, replies_to, send,
 };
 
 /// No server can show these.
@@ -112,8 +112,8 @@ fn lengths() -> Vec<Fault> {
         // For as much memory as the header wants.
         fault("HDR-18", "waiting-for-memory", || {
             refusals(|server, header, effects| {
-                while header.size as usize > FRAME_LIMIT {
-                    std::thread::park();
+                if header.size as usize > FRAME_LIMIT {
+                    hang();
                 }
                 vfio_user_reference_server::Machine::refuse(server, header, effects);
             })

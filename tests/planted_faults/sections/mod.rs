@@ -63,7 +63,6 @@ pub(crate) const PENDING: &[&str] = &[
     "SEC",
     "SETIRQS",
     "SOCK",
-    "VER",
 ];
 
 /// All faults.

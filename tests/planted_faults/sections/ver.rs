@@ -126,9 +126,28 @@ fn limits() -> Vec<Fault> {
                 (is(command, "DMA_MAP") && maps > 256).then_some(Answer::Error(Errno::ENOSPC))
             })
         }),
+        fault("VER-18", "no-limit-stated-and-256-maps", || {
+            let mut maps = 0;
+            around(move |step| {
+                maps += u32::from(is(&step.frame, "DMA_MAP"));
+                if is(&step.frame, "DMA_MAP") && maps > 256 {
+                    return step.answer(Answer::Error(Errno::ENOSPC));
+                }
+                step.pass_and(|effects| {
+                    if let [Effect::Send { frame, .. }] = effects.as_mut_slice()
+                        && is(frame, "VERSION")
+                    {
+                        let mut stated = capabilities(frame);
+                        stated.remove("max_dma_maps");
+                        set_capabilities(frame, stated);
+                    }
+                });
+            })
+        })
+        .noted(),
         fault("VER-19", "pages-of-64-kib", || {
             answers(|command| {
-                (is(command, "DMA_MAP") && get(command, "address") % 0x10000 != 0)
+                (is(command, "DMA_MAP") && !get(command, "address").is_multiple_of(0x10000))
                     .then_some(Answer::Error(Errno::EINVAL))
             })
         }),
