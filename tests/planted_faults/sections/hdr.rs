@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
-use vfio_user_reference_server::{Effect, FRAME_LIMIT};
+use vfio_user_reference_server::{Effect, FRAME_LIMIT, Machine};
 use vfio_user_wire::{ERROR, Frame, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK, V0_9_2};
 
 use crate::fault::{Fault, fault, loop_fault};
@@ -48,6 +48,16 @@ fn headers() -> Vec<Fault> {
             replies(|_, reply| reply.header.error = if reply.header.is_error() { reply.header.error } else { 11 })
         })
         .noted(),
+        // The buffer of the refusal before is not cleared.
+        fault("HDR-07", "error-bit-sticks", || {
+            let mut refused = false;
+            replies(move |_, reply| {
+                if std::mem::replace(&mut refused, reply.header.is_error()) {
+                    reply.header.flags |= ERROR;
+                }
+            })
+        })
+        .also("HDR-10", "with that bit the result is a payload too many"),
         fault("HDR-11", "no-reply-in-replies", || replies(|_, reply| reply.header.flags |= NO_REPLY)),
         fault("HDR-12", "flags-sign-extended", || replies(|_, reply| reply.header.flags |= 0x8000_0000)),
         // They are taken for replies, which answer nothing.
@@ -105,7 +115,7 @@ fn lengths() -> Vec<Fault> {
                 if V0_9_2.message(header.command).is_some_and(|message| message.name == "DEVICE_RESET") {
                     effects.push(send(Frame::reply(header, Vec::new())));
                 } else {
-                    vfio_user_reference_server::Machine::refuse(server, header, effects);
+                    server.refuse(header, effects);
                 }
             })
         }),
@@ -115,9 +125,16 @@ fn lengths() -> Vec<Fault> {
                 if header.size as usize > FRAME_LIMIT {
                     hang();
                 }
-                vfio_user_reference_server::Machine::refuse(server, header, effects);
+                server.refuse(header, effects);
             })
         }),
+        fault("HDR-18", "no-memory-for-what-is-announced", || {
+            refusals(|server, header, effects| {
+                assert!(header.size < 1 << 30, "memory allocation of {} bytes failed", { header.size });
+                server.refuse(header, effects);
+            })
+        })
+        .by_process(),
         loop_fault("HDR-19", "no-more-than-the-structure", |listener, stop| {
             serve_by_length(&listener, &stop, |header| {
                 let open_end = V0_9_2

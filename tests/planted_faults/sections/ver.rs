@@ -106,6 +106,13 @@ fn limits() -> Vec<Fault> {
             })
         }),
         fault("VER-15", "room-for-4-descriptors", || commands(|_, fds| fds.truncate(4))),
+        fault("VER-15", "descriptors-past-the-4th-are-lost", || {
+            commands(|_, fds| {
+                for place in 4..fds.len() {
+                    fds[place] = fds[0].try_clone().unwrap();
+                }
+            })
+        }),
         fault("VER-16", "more-than-16-descriptors-are-an-error", || {
             answers(|command| {
                 let most = capabilities(command).get("max_msg_fds").and_then(Value::as_u64);
@@ -212,6 +219,22 @@ fn sessions() -> Vec<Fault> {
                     step.server.connect();
                 }
                 step.pass();
+            })
+        }),
+        fault("VER-29", "version-resets-the-device", || {
+            around(|step| {
+                if is(&step.frame, "VERSION") {
+                    let reset = Frame::command(0, 13, Vec::new());
+                    step.server.receive(reset, Vec::new(), step.memory, &mut Vec::new());
+                }
+                step.pass();
+            })
+        }),
+        fault("VER-29", "another-answer-to-a-second-version", || {
+            let mut negotiated = false;
+            answers(move |command| {
+                let again = is(command, "VERSION") && std::mem::replace(&mut negotiated, true);
+                again.then(|| Answer::Ok(Version::default().bytes().to_vec()))
             })
         }),
         fault("VER-30", "waits-for-a-version-with-reply", || {
