@@ -3,6 +3,7 @@
 pub mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod generate;
 pub mod model;
 pub mod procedure;
 pub mod report;

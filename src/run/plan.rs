@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::case::{Case, Source, Span, Spanned, Step, StepKind, Subject, Value};
+use crate::case::{Case, Source, Span, Spanned, Step, StepKind, Subject, Value, parse, print};
 use crate::target::{Discovered, Has};
 
 /// A case with its parameters' values: what runs, or is skipped.
@@ -36,6 +36,29 @@ pub struct Plan {
 }
 
 impl Planned {
+    /// A case that no file has: its source is the text that it is printed as.
+    ///
+    /// # Errors
+    /// A sentence where that text is not read as the same case: a fault of ours.
+    pub fn of(case: &Case) -> Result<Planned, String> {
+        let source = Source { name: format!("{}.case", *case.name), text: print(std::slice::from_ref(case)) };
+        let cases = parse(&source).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(|error| error.render(&source, false)).collect();
+            errors.join("\n")
+        })?;
+        let read = cases.into_iter().next().filter(|read| read == case);
+        let read = read.ok_or_else(|| format!("`{}` is read as another case than it was", *case.name))?;
+        Ok(Planned {
+            name: read.name.value.clone(),
+            parameters: Vec::new(),
+            values: Vec::new(),
+            needs: read.needs.iter().map(|need| need.value.clone()).collect(),
+            line: line_of(&source, read.name.span),
+            case: Arc::new(read),
+            source: Arc::new(source),
+        })
+    }
+
     /// The line of a step, from 1.
     pub fn line_of(&self, step: &Step) -> usize {
         line_of(&self.source, step.span)

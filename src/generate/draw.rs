@@ -1,0 +1,240 @@
+//! A sequence, drawn turn by turn.
+
+use std::collections::BTreeSet;
+
+use proptest::strategy::{Just, Strategy};
+
+use crate::case::{Case, Descriptor, Given, Step, StepKind};
+
+use super::Offer;
+use super::device::{Act, conforms};
+use super::dice::Dice;
+use super::dma::{Map, Unmap};
+use super::irqs::Irqs;
+use super::leave::Leave;
+use super::malformed::{Lie, Shape};
+use super::message::{Message, step, word};
+use super::observe::Look;
+use super::queries::Query;
+use super::regions::{Read, Write};
+use super::shadow::Shadow;
+use super::weights::{self, Family, Turn};
+
+/// No sequence sends more messages than this.
+pub const MOST_SENDS: usize = 50;
+
+/// The sequence of that number for a seed: it depends on nothing else but the offer, and on no reply.
+///
+/// Each command that wants a reply is followed by a `< conforms` line, at the latest behind its pipeline, unless the client
+/// leaves without reading it.
+pub fn draw(offer: &Offer, seed: u64, number: u64) -> Case {
+    Draft::new(offer, seed, number).finished().0
+}
+
+/// What was drawn: the tests count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Edge {
+    Map(Map),
+    Unmap(Unmap),
+    Irqs(Irqs),
+    Read(Read),
+    Write(Write),
+    Query(Query),
+    Shape(Shape),
+    Lie(Lie),
+    Leave(Leave),
+    Act(Act),
+    Look(Look),
+    ReadOnly,
+    NoReply,
+    Joined,
+    Shuffled,
+}
+
+/// When the answers to some messages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// After the last of them, in their order.
+    InOrder,
+    /// In another order, by labels.
+    Shuffled,
+    /// Never.
+    Unread,
+}
+
+/// A sequence on its way.
+pub(super) struct Draft<'a> {
+    pub(super) offer: &'a Offer,
+    pub(super) dice: Dice,
+    pub(super) shadow: Shadow,
+    /// Words of `needs`.
+    pub(super) needs: BTreeSet<&'static str>,
+    /// What was drawn so far.
+    pub(super) edges: Vec<Edge>,
+    /// How many messages were sent.
+    pub(super) sent: usize,
+    /// How many are to be sent.
+    pub(super) goal: usize,
+    /// The descriptor of no use.
+    pub(super) spare: Option<String>,
+    name: String,
+    steps: Vec<Step>,
+    bytes: u64,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(offer: &'a Offer, seed: u64, number: u64) -> Draft<'a> {
+        let mut dice = Dice::new(seed, number);
+        let (least, most) = dice.row(weights::LENGTH).unwrap_or((5, 25));
+        let goal = dice.range(least, most) as usize;
+        if let Some(mood) = dice.row(weights::MOOD) {
+            dice.mood = mood;
+        }
+        Draft {
+            offer,
+            dice,
+            shadow: Shadow::default(),
+            needs: BTreeSet::new(),
+            edges: Vec::new(),
+            sent: 0,
+            goal: goal.min(MOST_SENDS),
+            spare: None,
+            name: format!("generated.{seed}-{number}"),
+            steps: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The sequence, and what was drawn for it.
+    pub(super) fn finished(mut self) -> (Case, Vec<Edge>) {
+        // A turn that finds nothing to do sends nothing.
+        for _ in 0..4 * MOST_SENDS {
+            if self.sent >= self.goal || self.shadow.left {
+                break;
+            }
+            self.turn();
+        }
+        if self.dice.chance(weights::LAST_LOOK) {
+            if !self.shadow.left && self.dice.chance(30) {
+                self.push(step(StepKind::Close(self.shadow.client.as_deref().map(word))));
+                self.shadow.leave();
+            }
+            self.looks();
+        }
+        let case = Case {
+            comments: Vec::new(),
+            name: word(&self.name),
+            needs: self.needs.iter().map(|need| word(need)).collect(),
+            given: Given::Negotiated,
+            with: Vec::new(),
+            every_command: false,
+            steps: self.steps,
+            trailing: Vec::new(),
+        };
+        (case, self.edges)
+    }
+
+    fn turn(&mut self) {
+        let turn = self.dice.row(weights::TURN).unwrap_or(Turn::Single);
+        match turn {
+            Turn::Single => {
+                let message = self.message(false);
+                self.send(vec![message], Answers::InOrder);
+            }
+            Turn::Pipeline => self.pipeline(),
+            Turn::ReadOnly if self.sent + 2 <= self.goal => self.write_read_only(),
+            Turn::ReadOnly => {}
+            Turn::Device => self.device(),
+            Turn::Look => self.look(),
+            Turn::Seal => self.seal(),
+            // Without another client it would be the end.
+            Turn::Leave if self.offer.reconnect || self.sent + 3 >= self.goal => self.leave(),
+            Turn::Leave => {}
+        }
+    }
+
+    fn pipeline(&mut self) {
+        let (least, most) = self.dice.row(weights::PIPELINE).unwrap_or((2, 3));
+        let length = self.dice.range(least, most).min((self.goal - self.sent) as u64);
+        let messages: Vec<Message> = (1..=length).map(|at| self.message(at < length)).collect();
+        let shuffled = length > 1 && self.dice.chance(weights::SHUFFLED);
+        self.send(messages, if shuffled { Answers::Shuffled } else { Answers::InOrder });
+    }
+
+    /// A command of any kind; it may ask for no reply where that is said.
+    pub(super) fn message(&mut self, quiet: bool) -> Message {
+        let families = if self.offer.dma_table { weights::FAMILY } else { weights::FAMILY_WITHOUT_TABLE };
+        let message = match self.dice.row(families).unwrap_or(Family::Query) {
+            Family::Map => self.map(),
+            Family::Unmap => self.unmap(),
+            Family::Irqs => self.irqs(),
+            Family::Read => self.read(),
+            Family::Write => self.write(),
+            Family::Query => self.query(),
+        };
+        let message = self.shape(message);
+        if quiet && self.dice.chance(weights::NO_REPLY) {
+            self.edges.push(Edge::NoReply);
+            return message.with("no_reply", crate::case::Value::Flag);
+        }
+        message
+    }
+
+    /// The lines of some messages, and of their answers.
+    pub(super) fn send(&mut self, messages: Vec<Message>, answers: Answers) {
+        let room = self.goal.max(self.sent + 1) - self.sent;
+        let messages: Vec<Message> =
+            messages.into_iter().take(room.min(MOST_SENDS - self.sent.min(MOST_SENDS))).collect();
+        let client = self.shadow.client.clone();
+        let mut claims: Vec<Option<String>> = Vec::new();
+        for (at, message) in messages.into_iter().enumerate() {
+            let wants = message.wants_reply();
+            let asked = wants && answers != Answers::Unread;
+            // Without a label a `<` line would ask for a message that is silent, or for one that is asked for later.
+            let needs_label = asked && (message.named || self.shadow.muted || answers == Answers::Shuffled);
+            let label = needs_label.then(|| self.shadow.name(message.role, 1));
+            if message.named {
+                let made = self.shadow.maps.iter_mut().rev().find(|map| {
+                    map.label.is_none()
+                        && Some(map.address) == message.get("address")
+                        && Some(map.size) == message.get("size")
+                });
+                if let (Some(map), true) = (made, asked) {
+                    map.label.clone_from(&label);
+                }
+            }
+            self.shadow.muted |= !wants;
+            let joined = at > 0 && !message.has_fds() && self.dice.chance(weights::JOINED);
+            if joined {
+                self.edges.push(Edge::Joined);
+            }
+            self.push(message.step(client.as_deref(), label.as_deref(), joined));
+            self.sent += 1;
+            if asked {
+                claims.push(label);
+            }
+        }
+        if answers == Answers::Shuffled && claims.len() > 1 {
+            self.edges.push(Edge::Shuffled);
+            claims = self.dice.sample(Just(claims.clone()).prop_shuffle()).unwrap_or(claims);
+        }
+        for label in claims {
+            self.push(conforms(client.as_deref(), label.as_deref()));
+        }
+    }
+
+    /// `let NAME = ..`.
+    pub(super) fn make(&mut self, name: &str, descriptor: Descriptor) {
+        self.push(step(StepKind::Let(word(name), descriptor)));
+    }
+
+    pub(super) fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    /// A byte from 1 to 255, another one than the last.
+    pub(super) fn fresh_byte(&mut self) -> u64 {
+        self.bytes += 1;
+        1 + (self.bytes * 16 + self.bytes / 16) % 255
+    }
+}

@@ -1,0 +1,26 @@
+//! Sequences that nobody wrote: drawn from what a target offers, with weight on the edges.
+//!
+//! [`draw`] gives a [`Case`](crate::case::Case) that looks as a person would have written it, and depends on nothing but the
+//! offer, the seed and the number: no reply has a say in it. What is drawn how often stands in `weights.rs`.
+//!
+//! What a sequence may do to a device is bounded: [`Offer::is_harmless`].
+
+mod device;
+mod dice;
+mod dma;
+mod draw;
+mod irqs;
+mod leave;
+mod malformed;
+mod message;
+mod observe;
+mod offer;
+mod queries;
+mod regions;
+mod shadow;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use draw::{MOST_SENDS, draw};
+pub use offer::Offer;

@@ -1,0 +1,148 @@
+//! What a target offers to those who draw.
+
+use vfio_user_wire::{Limits, region, region_info_flags};
+
+use crate::target::{DeviceFile, Discovered, Fill, Has, Irq, Range, Region};
+
+/// What a target offers, as far as drawing depends on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// Its regions, absent ones included.
+    pub regions: Vec<Region>,
+    /// Its interrupt types, absent ones included.
+    pub irqs: Vec<Irq>,
+    /// How many region indexes it says that there are.
+    pub num_regions: u32,
+    /// How many interrupt types it says that there are.
+    pub num_irqs: u32,
+    /// What it takes at the most.
+    pub limits: Limits,
+    /// The smallest page, bytes.
+    pub page: u64,
+    /// It keeps a table of DMA maps, so that overlaps and unmaps mean something.
+    pub dma_table: bool,
+    /// It is a PCI device: region 7 is the configuration space.
+    pub pci: bool,
+    /// It takes another client after one has left.
+    pub reconnect: bool,
+    /// It takes a socket in place of an eventfd.
+    pub sockets: bool,
+    /// Bytes that may be written: ranges of the device file that lie in a region that can be written.
+    pub scratch: Vec<Range>,
+    /// There is a device file.
+    pub device_file: bool,
+    /// The device can be made to write client memory: most bytes in one go, and whether it fills them with a byte.
+    pub dma_write: Option<(u64, bool)>,
+    /// The device can be made to read client memory: most bytes in one go.
+    pub dma_read: Option<u64>,
+    /// The device can be made to raise an interrupt.
+    pub raise_irq: bool,
+}
+
+impl Offer {
+    /// What the probe found, with what the device file says.
+    pub fn new(discovered: &Discovered, device: Option<&DeviceFile>) -> Offer {
+        let has = |need: &str| matches!(discovered.has.get(need), Some(Has::Yes(_)));
+        let scratch = device.map(|file| file.scratch.as_slice()).unwrap_or_default();
+        let written = |range: &&Range| {
+            discovered.regions.iter().any(|region| {
+                region.index == range.region
+                    && region.flags & region_info_flags::WRITE != 0
+                    && range.end() <= region.size
+            })
+        };
+        let action = |need, action: Option<crate::target::Action>| action.filter(|_| has(need));
+        Offer {
+            regions: discovered.regions.clone(),
+            irqs: discovered.irqs.clone(),
+            num_regions: discovered.num_regions,
+            num_irqs: discovered.num_irqs,
+            limits: discovered.limits(),
+            // A page of 2^63 bytes leaves no room for two of them.
+            page: discovered.page_size().clamp(1, 1 << 32),
+            dma_table: has("dma-table"),
+            pci: has("pci"),
+            reconnect: has("reconnect"),
+            sockets: has("irq-socket"),
+            scratch: scratch.iter().filter(written).copied().collect(),
+            device_file: device.is_some(),
+            dma_write: action("device-dma", device.and_then(|file| file.dma_write.clone()))
+                .map(|action| (action.max_length, action.fill == Some(Fill::Pattern))),
+            dma_read: action("device-dma-read", device.and_then(|file| file.dma_read.clone()))
+                .map(|action| action.max_length),
+            raise_irq: action("device-irq", device.and_then(|file| file.raise_irq.clone())).is_some(),
+        }
+    }
+
+    /// The region of that index, where it is there.
+    pub fn region(&self, index: u32) -> Option<&Region> {
+        self.regions.iter().find(|region| region.index == index && region.size > 0)
+    }
+
+    /// Whether a REGION_WRITE of so many bytes can do no harm, whatever a faulty server makes of it: every byte that it
+    /// could take to be meant is scratch, or one of configuration space's command register and BARs.
+    ///
+    /// A server may forget to look at the end, may wrap around at the region's size or at 2^64, and may keep 32 bits of
+    /// the offset.
+    pub fn is_harmless(&self, index: u32, offset: u64, length: u64) -> bool {
+        if length == 0 {
+            return true;
+        }
+        let Some(region) = self.region(index) else { return self.is_harmless_nowhere(index, offset) };
+        touched(region.size, offset, length).into_iter().all(|(start, end)| self.may_write(index, start, end))
+    }
+
+    /// A write to a region that is not there: at an offset that is scratch elsewhere, or the command register's.
+    fn is_harmless_nowhere(&self, index: u32, offset: u64) -> bool {
+        let known = self.regions.iter().any(|region| region.index == index);
+        (known || index >= self.num_regions)
+            && (offset == COMMAND.0 || self.scratch.iter().any(|range| range.offset == offset))
+    }
+
+    fn may_write(&self, index: u32, start: u64, end: u64) -> bool {
+        let config = self.pci && index == region::CONFIG;
+        let registers = |(first, last): (u64, u64)| config && first <= start && end <= last;
+        registers(COMMAND) || registers(BARS) || self.is_scratch(index, start, end)
+    }
+
+    /// All of these bytes are scratch; ranges that touch count as one.
+    pub fn is_scratch(&self, index: u32, start: u64, end: u64) -> bool {
+        let mut at = start;
+        while at < end {
+            let Some(range) = self.scratch.iter().find(|range| range.contains(index, at)) else { return false };
+            at = range.end();
+        }
+        true
+    }
+}
+
+/// Configuration space's command register: first byte, and one past the last.
+pub(super) const COMMAND: (u64, u64) = (0x4, 0x6);
+/// Configuration space's BARs.
+pub(super) const BARS: (u64, u64) = (0x10, 0x28);
+
+/// The bytes of a region of `size` bytes that some server could take an access to mean: starts and exclusive ends.
+fn touched(size: u64, offset: u64, length: u64) -> Vec<(u64, u64)> {
+    let mut found = Vec::new();
+    let mut clip = |start: u64, length: u64| {
+        let end = start.saturating_add(length).min(size);
+        if start < end {
+            found.push((start, end));
+        }
+    };
+    // As it is, cut off at the end of the region.
+    clip(offset, length);
+    let inside = offset.checked_add(length).is_some_and(|end| end <= size);
+    if inside {
+        return found;
+    }
+    // Wrapping at 2^64.
+    clip(0, offset.checked_add(length).map_or_else(|| offset.wrapping_add(length), |_| 0));
+    // With 32 bits of the offset.
+    clip(offset & 0xffff_ffff, length);
+    // Wrapping at the size of the region.
+    let start = offset % size.max(1);
+    clip(start, length);
+    clip(0, length.saturating_sub(size - start));
+    found
+}

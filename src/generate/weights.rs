@@ -1,0 +1,278 @@
+//! What is drawn how often: every weight of the generator, in relation to the others of its table.
+
+use super::dma::{Map, Unmap};
+use super::irqs::Irqs;
+use super::leave::Leave;
+use super::malformed::{Lie, Shape};
+use super::queries::Query;
+use super::regions::{Read, Write};
+
+/// Whether a client may do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It may.
+    Plain,
+    /// It must not, or nobody can say: not in calm sequences, three times as often in wild ones.
+    Odd,
+}
+
+use Kind::{Odd, Plain};
+
+/// A weight, its kind, and what it is for.
+pub(super) type Row<T> = (u32, Kind, T);
+
+/// How long a sequence is, in `>` lines: the least and the most.
+pub(super) const LENGTH: &[Row<(u64, u64)>] =
+    &[(15, Plain, (3, 5)), (35, Plain, (5, 12)), (35, Plain, (12, 25)), (15, Plain, (25, 50))];
+
+/// How adventurous a sequence is.
+pub(super) const MOOD: &[Row<super::dice::Mood>] = &[
+    (30, Plain, super::dice::Mood::Calm),
+    (50, Plain, super::dice::Mood::Mixed),
+    (20, Plain, super::dice::Mood::Wild),
+];
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// One command, and its answer.
+    Single,
+    /// Several commands before the first answer is asked for.
+    Pipeline,
+    /// A write of what was read from a region that cannot be written.
+    ReadOnly,
+    /// The device acts.
+    Device,
+    /// A look at a descriptor.
+    Look,
+    /// A look at a memfd by a seal.
+    Seal,
+    /// The client goes away.
+    Leave,
+}
+
+pub(super) const TURN: &[Row<Turn>] = &[
+    (60, Plain, Turn::Single),
+    (18, Plain, Turn::Pipeline),
+    (1, Odd, Turn::ReadOnly),
+    (9, Plain, Turn::Device),
+    (9, Plain, Turn::Look),
+    (3, Plain, Turn::Seal),
+    (2, Plain, Turn::Leave),
+];
+
+/// How many messages a pipeline has: the least and the most.
+pub(super) const PIPELINE: &[Row<(u64, u64)>] = &[(6, Plain, (2, 3)), (3, Plain, (4, 6)), (1, Plain, (7, 12))];
+
+/// Which command. Where the target keeps no table of DMA maps, those of DMA count a quarter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Family {
+    Map,
+    Unmap,
+    Irqs,
+    Read,
+    Write,
+    Query,
+}
+
+pub(super) const FAMILY: &[Row<Family>] = &[
+    (24, Plain, Family::Map),
+    (16, Plain, Family::Unmap),
+    (26, Plain, Family::Irqs),
+    (12, Plain, Family::Read),
+    (14, Plain, Family::Write),
+    (12, Plain, Family::Query),
+];
+
+pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
+    (6, Plain, Family::Map),
+    (4, Plain, Family::Unmap),
+    (26, Plain, Family::Irqs),
+    (12, Plain, Family::Read),
+    (14, Plain, Family::Write),
+    (12, Plain, Family::Query),
+];
+
+pub(super) const MAP: &[Row<Map>] = &[
+    (24, Plain, Map::Fresh),
+    (10, Plain, Map::ByMessage),
+    (6, Plain, Map::Offset),
+    (8, Plain, Map::TouchAfter),
+    (6, Plain, Map::TouchBefore),
+    (10, Plain, Map::Again),
+    (5, Plain, Map::SameFile),
+    (3, Plain, Map::Readable),
+    (3, Plain, Map::Writeable),
+    (3, Plain, Map::Top),
+    (1, Plain, Map::Huge),
+    (4, Odd, Map::OverlapStart),
+    (2, Odd, Map::OverlapStartByte),
+    (4, Odd, Map::OverlapEnd),
+    (2, Odd, Map::OverlapEndByte),
+    (4, Odd, Map::Inside),
+    (3, Odd, Map::Around),
+    (4, Odd, Map::Identical),
+    (2, Odd, Map::Wrap),
+    (2, Odd, Map::SizeZero),
+    (2, Odd, Map::UnalignedAddress),
+    (2, Odd, Map::UnalignedSize),
+    (1, Odd, Map::UnalignedOffset),
+    (2, Odd, Map::PastFile),
+    (1, Odd, Map::OffsetWrap),
+    (1, Odd, Map::NoAccess),
+    (2, Odd, Map::UnknownFlags),
+    (2, Odd, Map::TwoFds),
+    (2, Odd, Map::WrongFd),
+    (1, Odd, Map::ReadOnlyFile),
+    (2, Odd, Map::Argsz),
+];
+
+pub(super) const UNMAP: &[Row<Unmap>] = &[
+    (40, Plain, Unmap::Exact),
+    (2, Plain, Unmap::ArgszEnough),
+    (4, Odd, Unmap::ShortByPage),
+    (2, Odd, Unmap::ShortByByte),
+    (4, Odd, Unmap::LongByPage),
+    (2, Odd, Unmap::LongByByte),
+    (3, Odd, Unmap::LateStart),
+    (2, Odd, Unmap::EarlyStart),
+    (6, Odd, Unmap::SpanTwo),
+    (6, Odd, Unmap::Twice),
+    (3, Odd, Unmap::Unknown),
+    (2, Odd, Unmap::SizeZero),
+    (2, Odd, Unmap::Wrap),
+    (3, Odd, Unmap::ArgszShort),
+    (2, Odd, Unmap::Flags),
+    (1, Odd, Unmap::Everything),
+];
+
+pub(super) const IRQS: &[Row<Irqs>] = &[
+    (20, Plain, Irqs::Assign),
+    (5, Plain, Irqs::AssignLast),
+    (10, Plain, Irqs::Replace),
+    (3, Plain, Irqs::SameFd),
+    (8, Plain, Irqs::Deassign),
+    (8, Plain, Irqs::Disable),
+    (16, Plain, Irqs::Trigger),
+    (6, Plain, Irqs::TriggerRange),
+    (5, Plain, Irqs::TriggerBool),
+    (5, Plain, Irqs::Mask),
+    (6, Plain, Irqs::Unmask),
+    (2, Plain, Irqs::MaskBool),
+    (2, Plain, Irqs::UnmaskBool),
+    (2, Plain, Irqs::UnmaskEventfd),
+    (1, Plain, Irqs::MaskEventfd),
+    (3, Odd, Irqs::PastEnd),
+    (3, Odd, Irqs::OverEnd),
+    (2, Odd, Irqs::Wrap),
+    (1, Odd, Irqs::CountHuge),
+    (2, Odd, Irqs::CountZero),
+    (3, Odd, Irqs::FewFds),
+    (3, Odd, Irqs::ManyFds),
+    (3, Odd, Irqs::BoolShort),
+    (2, Odd, Irqs::BoolLong),
+    (2, Odd, Irqs::SeveralData),
+    (2, Odd, Irqs::NoData),
+    (2, Odd, Irqs::SeveralActions),
+    (2, Odd, Irqs::NoAction),
+    (1, Odd, Irqs::UnknownFlags),
+    (3, Odd, Irqs::WrongIndex),
+    (1, Odd, Irqs::AbsentIndex),
+    (2, Odd, Irqs::WrongFd),
+    (2, Odd, Irqs::Argsz),
+];
+
+pub(super) const READ: &[Row<Read>] = &[
+    (14, Plain, Read::Width),
+    (12, Plain, Read::Back),
+    (6, Plain, Read::LastByte),
+    (3, Plain, Read::OddWidth),
+    (2, Plain, Read::LimitBelow),
+    (2, Plain, Read::LimitAt),
+    (2, Odd, Read::LimitAbove),
+    (4, Odd, Read::PastEnd),
+    (4, Odd, Read::Crossing),
+    (2, Odd, Read::NearTop),
+    (2, Odd, Read::Wrap),
+    (3, Odd, Read::CountZero),
+    (3, Odd, Read::Absent),
+    (2, Odd, Read::BadIndex),
+    (1, Odd, Read::CountHuge),
+];
+
+pub(super) const WRITE: &[Row<Write>] = &[
+    (20, Plain, Write::Scratch),
+    (5, Plain, Write::LastByte),
+    (4, Plain, Write::OddWidth),
+    (8, Plain, Write::Config),
+    (2, Plain, Write::LimitBelow),
+    (2, Plain, Write::LimitAt),
+    (2, Odd, Write::LimitAbove),
+    (4, Odd, Write::PastEnd),
+    (4, Odd, Write::Crossing),
+    (3, Odd, Write::NearTop),
+    (2, Odd, Write::Wrap),
+    (3, Odd, Write::CountZero),
+    (3, Odd, Write::CountAbove),
+    (3, Odd, Write::CountBelow),
+    (2, Odd, Write::Absent),
+    (1, Odd, Write::BadIndex),
+];
+
+pub(super) const QUERY: &[Row<Query>] = &[
+    (6, Plain, Query::Info),
+    (6, Plain, Query::RegionInfo),
+    (6, Plain, Query::IrqInfo),
+    (5, Plain, Query::Reset),
+    (3, Odd, Query::InfoArgsz),
+    (5, Odd, Query::RegionInfoArgsz),
+    (3, Odd, Query::IrqInfoArgsz),
+    (4, Odd, Query::RegionInfoIndex),
+    (4, Odd, Query::IrqInfoIndex),
+    (1, Odd, Query::Version),
+    (1, Odd, Query::VersionOdd),
+    (3, Odd, Query::Unknown),
+    (2, Odd, Query::Backwards),
+];
+
+/// What is done to a message besides: `Shape::None` for most.
+pub(super) const SHAPE: &[Row<Shape>] = &[
+    (160, Plain, Shape::None),
+    (8, Plain, Shape::Cut),
+    (6, Plain, Shape::SameId),
+    (4, Plain, Shape::GivenId),
+    (5, Odd, Shape::Short),
+    (4, Odd, Shape::Long),
+    (1, Odd, Shape::Empty),
+    (2, Odd, Shape::StrayFd),
+    (1, Odd, Shape::MostFds),
+    (1, Odd, Shape::TooManyFds),
+];
+
+/// Of a hundred messages that are not the last of a pipeline, so many ask for no reply.
+pub(super) const NO_REPLY: u64 = 15;
+/// Of a hundred messages that can join the one before, so many do.
+pub(super) const JOINED: u64 = 40;
+/// Of a hundred pipelines, so many have their answers asked for in another order.
+pub(super) const SHUFFLED: u64 = 20;
+/// Of a hundred maps that the device could be made to use, so many have a label by which a later line asks whether they
+/// are there.
+pub(super) const NAMED: u64 = 60;
+/// Of a hundred sequences, so many look at every descriptor and memfd at their end.
+pub(super) const LAST_LOOK: u64 = 50;
+
+pub(super) const LEAVE: &[Row<Leave>] =
+    &[(4, Plain, Leave::Idle), (4, Plain, Leave::Unread), (3, Plain, Leave::Half), (4, Odd, Leave::Lie)];
+
+/// Messages of which nobody can say where they end, or whose header is none of a command's.
+pub(super) const LIE: &[Row<Lie>] = &[
+    (2, Plain, Lie::SizeSmall),
+    (2, Plain, Lie::SizeBelowPayload),
+    (2, Plain, Lie::SizeAbovePayload),
+    (1, Plain, Lie::SizeHuge),
+    (2, Plain, Lie::TypeReply),
+    (1, Plain, Lie::TypeUnknown),
+    (1, Plain, Lie::Flags),
+    (1, Plain, Lie::Error),
+    (2, Plain, Lie::Noise),
+];
