@@ -6,6 +6,7 @@ use super::dma::fill;
 use super::draw::{Draft, Edge};
 use super::message::{Message, argument, hexadecimal, integer, spanned, step, word};
 use super::shadow::Mapped;
+use super::weights;
 
 /// What the device is made to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,11 +27,11 @@ impl Draft<'_> {
         if self.shadow.client.is_some() {
             return;
         }
-        match self.dice.range(0, 5) {
-            0 | 1 => self.write_surely(),
-            2 => self.dma(DeviceAction::DmaWrite),
-            3 => self.dma(DeviceAction::DmaRead),
-            _ => self.raise(),
+        match self.dice.row(weights::ACT) {
+            Some(Act::WriteSurely) | None => self.write_surely(),
+            Some(Act::Write) => self.dma(DeviceAction::DmaWrite),
+            Some(Act::Read) => self.dma(DeviceAction::DmaRead),
+            Some(Act::Raise) => self.raise(),
         }
     }
 

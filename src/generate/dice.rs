@@ -24,6 +24,9 @@ pub(super) enum Mood {
 pub(super) struct Dice {
     runner: TestRunner,
     pub(super) mood: Mood,
+    /// Which odd rows there are in this sequence, a bit each: half of them, so that one that ends every session leaves
+    /// room for the others.
+    pub(super) odd: u64,
 }
 
 impl Dice {
@@ -35,7 +38,7 @@ impl Dice {
         }
         let config = Config { failure_persistence: None, ..Config::default() };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        Dice { runner: TestRunner::new_with_rng(config, rng), mood: Mood::Mixed }
+        Dice { runner: TestRunner::new_with_rng(config, rng), mood: Mood::Mixed, odd: u64::MAX }
     }
 
     /// A value of `strategy`; `None` only from one that refuses all that it draws.
@@ -71,9 +74,11 @@ impl Dice {
             Mood::Mixed => 1,
             Mood::Wild => 3,
         };
-        let weighted = rows.iter().map(|(weight, kind, value)| match kind {
+        let there = |at: usize| self.odd >> ((at + 5 * rows.len()) % 64) & 1 == 1;
+        let weighted = rows.iter().enumerate().map(|(at, (weight, kind, value))| match kind {
             Kind::Plain => (*weight, Just(*value)),
-            Kind::Odd => (*weight * odd, Just(*value)),
+            Kind::Odd if there(at) => (*weight * odd, Just(*value)),
+            Kind::Odd => (0, Just(*value)),
         });
         let weighted: Vec<_> = weighted.filter(|(weight, _)| *weight > 0).collect();
         if weighted.is_empty() { None } else { self.sample(Union::new_weighted(weighted)) }

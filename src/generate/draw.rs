@@ -11,6 +11,7 @@ use super::device::{Act, conforms};
 use super::dice::Dice;
 use super::dma::{Map, Unmap};
 use super::irqs::Irqs;
+use super::labels;
 use super::leave::Leave;
 use super::malformed::{Lie, Shape};
 use super::message::{Message, step, word};
@@ -18,7 +19,7 @@ use super::observe::Look;
 use super::queries::Query;
 use super::regions::{Read, Write};
 use super::shadow::Shadow;
-use super::weights::{self, Family, Turn};
+use super::weights::{self, Family, Row, Turn};
 
 /// No sequence sends more messages than this.
 pub const MOST_SENDS: usize = 50;
@@ -77,8 +78,12 @@ pub(super) struct Draft<'a> {
     pub(super) goal: usize,
     /// The descriptor of no use.
     pub(super) spare: Option<String>,
+    /// The families of commands that it draws from: not all of them in each sequence.
+    families: Vec<Row<Family>>,
     name: String,
     steps: Vec<Step>,
+    /// Labels that only a later look at the answer would need.
+    optional: BTreeSet<String>,
     bytes: u64,
 }
 
@@ -90,6 +95,9 @@ impl<'a> Draft<'a> {
         if let Some(mood) = dice.row(weights::MOOD) {
             dice.mood = mood;
         }
+        let all = if offer.dma_table { weights::FAMILY } else { weights::FAMILY_WITHOUT_TABLE };
+        let families: Vec<Row<Family>> = all.iter().filter(|_| dice.chance(weights::FAMILY_KEPT)).copied().collect();
+        dice.odd = dice.range(0, u64::MAX);
         Draft {
             offer,
             dice,
@@ -98,9 +106,11 @@ impl<'a> Draft<'a> {
             edges: Vec::new(),
             sent: 0,
             goal: goal.min(MOST_SENDS),
+            families: if families.is_empty() { all.to_vec() } else { families },
             spare: None,
             name: format!("generated.{seed}-{number}"),
             steps: Vec::new(),
+            optional: BTreeSet::new(),
             bytes: 0,
         }
     }
@@ -121,6 +131,7 @@ impl<'a> Draft<'a> {
             }
             self.looks();
         }
+        labels::tidy(&mut self.steps, &self.optional);
         let case = Case {
             comments: Vec::new(),
             name: word(&self.name),
@@ -163,8 +174,7 @@ impl<'a> Draft<'a> {
 
     /// A command of any kind; it may ask for no reply where that is said.
     pub(super) fn message(&mut self, quiet: bool) -> Message {
-        let families = if self.offer.dma_table { weights::FAMILY } else { weights::FAMILY_WITHOUT_TABLE };
-        let message = match self.dice.row(families).unwrap_or(Family::Query) {
+        let message = match self.dice.row(&self.families).unwrap_or(Family::Query) {
             Family::Map => self.map(),
             Family::Unmap => self.unmap(),
             Family::Irqs => self.irqs(),
@@ -173,7 +183,8 @@ impl<'a> Draft<'a> {
             Family::Query => self.query(),
         };
         let message = self.shape(message);
-        if quiet && self.dice.chance(weights::NO_REPLY) {
+        // Of two messages with one ID and number, nobody could say which of them a reply answers.
+        if quiet && !message.has("header.id") && self.dice.chance(weights::NO_REPLY) {
             self.edges.push(Edge::NoReply);
             return message.with("no_reply", crate::case::Value::Flag);
         }
@@ -191,8 +202,11 @@ impl<'a> Draft<'a> {
             let wants = message.wants_reply();
             let asked = wants && answers != Answers::Unread;
             // Without a label a `<` line would ask for a message that is silent, or for one that is asked for later.
-            let needs_label = asked && (message.named || self.shadow.muted || answers == Answers::Shuffled);
-            let label = needs_label.then(|| self.shadow.name(message.role, 1));
+            let needs_label = asked && (self.shadow.muted || answers == Answers::Shuffled);
+            let label = (needs_label || asked && message.named).then(|| self.shadow.name(message.role, 1));
+            if let (false, Some(label)) = (needs_label, &label) {
+                self.optional.insert(label.clone());
+            }
             if message.named {
                 let made = self.shadow.maps.iter_mut().rev().find(|map| {
                     map.label.is_none()

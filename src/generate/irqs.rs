@@ -194,7 +194,8 @@ impl Draft<'_> {
             Irqs::BoolShort => {
                 let number = count.min(4);
                 let bytes = self.dice.range(0, u64::from(number) - 1);
-                set(index, 0, number).words("flags", "bool|trigger").data(ones(bytes))
+                let message = set(index, 0, number).words("flags", "bool|trigger");
+                if bytes == 0 { message } else { message.data(ones(bytes)) }
             }
             Irqs::BoolLong => {
                 let number = count.min(4);

@@ -75,7 +75,7 @@ impl Draft<'_> {
                 };
                 id.map(|id| {
                     self.shadow.ids.push(id);
-                    message.clone().integer("header.id", id)
+                    message.clone().hex("header.id", id)
                 })
             }
             Shape::Short if !writes => {

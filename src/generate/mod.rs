@@ -10,6 +10,7 @@ mod dice;
 mod dma;
 mod draw;
 mod irqs;
+mod labels;
 mod leave;
 mod malformed;
 mod message;

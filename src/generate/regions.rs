@@ -219,7 +219,10 @@ impl Draft<'_> {
         };
         let message =
             Message::command("write", "REGION_WRITE").integer("region", u64::from(region)).hex("offset", offset);
-        let message = if count == length { message } else { message.integer("count", count) };
+        let message = if count == length && length > 0 { message } else { message.integer("count", count) };
+        if length == 0 {
+            return Some((message, region, offset, count));
+        }
         let data = self.bytes(length);
         Some((message.data(data), region, offset, length.max(count)))
     }
@@ -291,7 +294,6 @@ impl Draft<'_> {
     fn bytes(&mut self, length: u64) -> Bytes {
         let seed = self.fresh_byte();
         match length {
-            0 => Bytes::Hex(Vec::new()),
             1 => Bytes::Integer(1, hexadecimal(seed)),
             2 => Bytes::Integer(2, hexadecimal(seed * 0x101)),
             4 => Bytes::Integer(4, hexadecimal(seed * 0x0101_0101)),

@@ -1,5 +1,6 @@
 //! What is drawn how often: every weight of the generator, in relation to the others of its table.
 
+use super::device::Act;
 use super::dma::{Map, Unmap};
 use super::irqs::Irqs;
 use super::leave::Leave;
@@ -61,6 +62,10 @@ pub(super) const TURN: &[Row<Turn>] = &[
     (2, Plain, Turn::Leave),
 ];
 
+/// What the device does, where it can.
+pub(super) const ACT: &[Row<Act>] =
+    &[(5, Plain, Act::WriteSurely), (1, Plain, Act::Write), (1, Plain, Act::Read), (3, Plain, Act::Raise)];
+
 /// How many messages a pipeline has: the least and the most.
 pub(super) const PIPELINE: &[Row<(u64, u64)>] = &[(6, Plain, (2, 3)), (3, Plain, (4, 6)), (1, Plain, (7, 12))];
 
@@ -74,6 +79,10 @@ pub(super) enum Family {
     Write,
     Query,
 }
+
+/// Of a hundred sequences, so many have commands of a family at all: what one server cannot take must not end each of
+/// them, and few families together go deeper.
+pub(super) const FAMILY_KEPT: u64 = 70;
 
 pub(super) const FAMILY: &[Row<Family>] = &[
     (24, Plain, Family::Map),
