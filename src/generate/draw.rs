@@ -158,8 +158,8 @@ impl<'a> Draft<'a> {
             Turn::Device => self.device(),
             Turn::Look => self.look(),
             Turn::Seal => self.seal(),
-            // Without another client it would be the end.
-            Turn::Leave if self.offer.reconnect || self.sent + 3 >= self.goal => self.leave(),
+            // A client that did nothing shows nothing; without another one after it, it would be the end.
+            Turn::Leave if self.sent > 0 && (self.offer.reconnect || self.sent + 3 >= self.goal) => self.leave(),
             Turn::Leave => {}
         }
     }
