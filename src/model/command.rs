@@ -2,6 +2,31 @@
 
 use vfio_user_wire::{Decoded, Header, Limits, Message, VersionData};
 
+/// What kind of descriptor was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FdKind {
+    /// Memory that can be mapped.
+    Memory {
+        /// Bytes.
+        size: u64,
+        /// It was opened for writing, too.
+        writable: bool,
+    },
+    /// An eventfd.
+    Eventfd,
+    /// Anything else.
+    Other,
+}
+
+/// A descriptor that was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassedFd {
+    /// The same for every copy of one descriptor, and for no other.
+    pub id: u64,
+    /// What it is.
+    pub kind: FdKind,
+}
+
 /// A command that the client sent.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -11,6 +36,10 @@ pub struct Command {
     pub payload: Vec<u8>,
     /// What its number means in the dialect.
     pub message: Option<&'static Message>,
+    /// The descriptors that it brings.
+    pub fds: Vec<PassedFd>,
+    /// Where it was first cut, in bytes from its start; `None` where it went out in one piece.
+    pub cut: Option<usize>,
 }
 
 impl Command {

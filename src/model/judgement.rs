@@ -24,6 +24,17 @@ pub struct Broken {
     pub actual: String,
     /// Which bytes show it.
     pub field: Option<FieldMark>,
+    /// Which answer would have been right, where it was not for its fields that this one was wrong.
+    pub instead: Option<Instead>,
+}
+
+/// An answer that would have been right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// A successful reply.
+    Success,
+    /// An error reply, with this errno where only one is right.
+    Refusal(Option<u32>),
 }
 
 /// All that the model says of one message; at most one break for each requirement.
@@ -43,14 +54,18 @@ impl Judgements {
         actual: impl FnOnce() -> String,
         field: Option<FieldMark>,
     ) {
-        let broken = (!held).then(|| Broken { class, expected: expected.to_owned(), actual: actual(), field });
-        match self.list.iter_mut().find(|known| known.requirement == requirement) {
-            Some(known) => {
-                if known.broken.is_none() {
-                    known.broken = broken;
-                }
-            }
-            None => self.list.push(Judgement { requirement, broken }),
+        let broken =
+            (!held).then(|| Broken { class, expected: expected.to_owned(), actual: actual(), field, instead: None });
+        self.push(Judgement { requirement, broken });
+    }
+
+    /// Adds a judgement; of two on one requirement the broken one stays, a violation before a note.
+    pub fn push(&mut self, judgement: Judgement) {
+        let class = |judgement: &Judgement| judgement.broken.as_ref().map(|broken| broken.class);
+        match self.list.iter_mut().find(|known| known.requirement == judgement.requirement) {
+            Some(known) if class(known) < class(&judgement) => *known = judgement,
+            Some(_) => {}
+            None => self.list.push(judgement),
         }
     }
 

@@ -1,23 +1,37 @@
 //! What a conforming server may answer, as pure functions without I/O: the one judge of replies.
 //!
-//! Here is what holds for every reply, whatever a case asks for: its header, its size, what its fixed fields must say,
-//! the limits that were negotiated, and nothing extra.
+//! [`judge_reply`] says what holds for every reply: its header, its size, what its fixed fields must say, the limits that
+//! were negotiated, and nothing extra. A [`Session`] follows one connection: from what was sent and what was answered it
+//! knows which maps and interrupts there are, and so what may be answered next. Where the specification leaves a choice
+//! it takes up what the server chose.
 
 mod capabilities;
 mod command;
 mod device_info;
 mod irq_info;
+mod irqs;
 mod judgement;
+mod maps;
+mod offer;
+mod permits;
 mod region_access;
 mod region_info;
 mod reply;
 mod request;
+mod ruling;
+mod scratch;
+mod session;
 mod version;
 
-pub use command::{Command, Negotiated, Reply};
-pub use judgement::{Judgement, Judgements};
+pub use command::{Command, FdKind, Negotiated, PassedFd, Reply};
+pub use irqs::{LetGo, Signals};
+pub use judgement::{Broken, Instead, Judgement, Judgements};
+pub use maps::Released;
+pub use offer::{Offer, OfferedIrq, OfferedRegion, ScratchRange};
+pub use permits::{Kind, Permits, Rule};
 pub use reply::{judge_order, judge_reply};
 pub use request::judge_request;
+pub use session::Session;
 pub use version::negotiated;
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ fn command(name: &str, payload: &[u8]) -> Command {
         header: Frame::command(7, number, payload.to_vec()).header,
         payload: payload.to_vec(),
         message: Some(message),
+        fds: Vec::new(),
+        cut: None,
     }
 }
 

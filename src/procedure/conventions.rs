@@ -10,7 +10,7 @@ use vfio_user_wire::Frame;
 use vfio_user_wire::message::VERSION;
 
 use super::{Bench, Outcome};
-use crate::session::{Connection, Conversation, Deadline, Effect, Origin};
+use crate::session::{Connection, Conversation, Deadline, Effect, Origin, Passed};
 use crate::target::{Instance, StartError};
 use crate::verdict::Evidence;
 
@@ -146,13 +146,13 @@ pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Resu
 }
 
 fn negotiates_on(bench: &Bench<'_>, connection: Connection) -> io::Result<Result<(), String>> {
-    let mut talk = Conversation::new(bench.dialect, bench.timeouts.reply, bench.interrupt);
+    let mut talk = Conversation::new(bench.dialect, std::sync::Arc::default(), bench.timeouts.reply, bench.interrupt);
     let end = talk.add("a", Some(connection));
     let Some((number, _)) = bench.dialect.command(VERSION.name) else {
         return Ok(Err("no VERSION in this dialect".to_owned()));
     };
     let frame = Frame::command(talk.fresh_id(end), number, vec![0; 4]);
-    let index = talk.expect(end, Origin::default(), &frame, 0, Effect::None);
+    let index = talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
     let deadline = Deadline::after(bench.timeouts.reply);
     talk.send(end, &frame.bytes(), &[], &[], deadline)?;
     talk.pump(end, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;

@@ -155,6 +155,7 @@ fn finding(requirement: &str, class: Class, expected: &str, actual: &str) -> Fin
         message: None,
         field: None,
         evidence: Evidence::Received,
+        instead: None,
         seen: None,
     }
 }

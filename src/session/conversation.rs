@@ -2,17 +2,18 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess, VERSION};
+use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess};
 use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 
 use super::outstanding::Outstanding;
 use super::serving::{Alteration, Serving};
 use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
-use crate::model::{Command, Judgement, Negotiated, Reply, judge_order, judge_reply, judge_request, negotiated};
+use crate::model::{Command, Judgement, Negotiated, Offer, PassedFd, Permits, Reply, Session, judge_request};
 
 /// Commands of a server before no more are read.
 const MOST_REQUESTS: usize = 10_000;
@@ -47,6 +48,15 @@ pub struct Origin {
     pub line: usize,
     /// The label that it gave.
     pub label: Option<String>,
+}
+
+/// What goes with a command.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Passed<'a> {
+    /// The descriptors.
+    pub fds: &'a [PassedFd],
+    /// Where the message is first cut, in bytes from its start.
+    pub cut: Option<usize>,
 }
 
 /// What a command does to the memory that is lent.
@@ -98,8 +108,8 @@ pub struct End {
     pub name: String,
     /// The connection; `None` once the client closed it.
     pub connection: Option<Connection>,
-    /// What was negotiated on it.
-    pub negotiated: Negotiated,
+    /// What the model makes of it.
+    pub session: Session,
     /// Bytes were sent that are no whole message: the server rightly waits for more.
     pub unfinished: bool,
     /// A message was sent in part, because the server does not read: nothing more can be sent.
@@ -127,6 +137,7 @@ pub struct Judged {
 pub struct Conversation<'a> {
     /// The protocol spoken.
     pub dialect: &'a Dialect,
+    offer: Arc<Offer>,
     /// The ends, in the order of their connecting.
     pub ends: Vec<End>,
     /// Every command sent.
@@ -154,10 +165,16 @@ pub struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    /// One without connections; a server has `patience` to read a reply of the client.
-    pub fn new(dialect: &'a Dialect, patience: Duration, interrupt: &'a Interrupt) -> Conversation<'a> {
+    /// One without connections, with a server that offers this; it has `patience` to read a reply of the client.
+    pub fn new(
+        dialect: &'a Dialect,
+        offer: Arc<Offer>,
+        patience: Duration,
+        interrupt: &'a Interrupt,
+    ) -> Conversation<'a> {
         Conversation {
             dialect,
+            offer,
             ends: Vec::new(),
             sent: Vec::new(),
             requests: Vec::new(),
@@ -176,10 +193,12 @@ impl<'a> Conversation<'a> {
 
     /// Adds a connection, or an end that never got one; returns its number.
     pub fn add(&mut self, name: &str, connection: Option<Connection>) -> usize {
+        let mut session = Session::new(Arc::clone(&self.offer));
+        self.ends.iter_mut().for_each(|end| session.meet(&mut end.session));
         self.ends.push(End {
             name: name.to_owned(),
             connection,
-            negotiated: Negotiated::default(),
+            session,
             unfinished: false,
             torn: false,
             end_noted: false,
@@ -197,17 +216,17 @@ impl<'a> Conversation<'a> {
     }
 
     /// Notes a command that is about to be sent.
-    pub fn expect(&mut self, end: usize, origin: Origin, frame: &Frame, fds: usize, effect: Effect) -> usize {
+    pub fn expect(&mut self, end: usize, origin: Origin, frame: &Frame, passed: Passed<'_>, effect: Effect) -> usize {
+        let Passed { fds, cut } = passed;
         let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
-        let entry = self.transcript.message(self.dialect, &name, Way::Sent, &frame.bytes(), fds);
+        let entry = self.transcript.message(self.dialect, &name, Way::Sent, &frame.bytes(), fds.len());
         let message = self.dialect.message(frame.header.command);
-        let command = Command { header: frame.header, payload: frame.payload.clone(), message };
+        let command = Command { header: frame.header, payload: frame.payload.clone(), message, fds: fds.to_vec(), cut };
         if let Effect::Lend(range) = &effect {
             self.memory.lend(range.clone());
         }
-        if let (Some(end), true) = (self.ends.get_mut(end), is_version(&command)) {
-            // The client's limits hold from its proposal on: the reply itself must keep to them.
-            end.negotiated = negotiated(&command.payload, &[]);
+        if let Some(end) = self.ends.get_mut(end) {
+            end.session.sent(self.sent.len(), command.clone());
         }
         self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect })
     }
@@ -219,8 +238,12 @@ impl<'a> Conversation<'a> {
             [] => self.transcript.count(),
             _ => self.transcript.event(&name, Way::Sent, "raw bytes", bytes),
         };
+        if let (Some(end), false) = (self.ends.get_mut(end), bytes.is_empty()) {
+            end.session.lost();
+        }
         let (header, payload) = Header::parse(bytes).unwrap_or((Header::default(), &[]));
-        let command = Command { header, payload: payload.to_vec(), message: self.dialect.message(header.command) };
+        let message = self.dialect.message(header.command);
+        let command = Command { header, payload: payload.to_vec(), message, fds: Vec::new(), cut: None };
         self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None })
     }
 
@@ -377,7 +400,6 @@ impl<'a> Conversation<'a> {
     }
 
     fn answered(&mut self, index: usize, frame: Frame, fds: Vec<OwnedFd>, entry: usize) {
-        let overtaken = self.overtaken(index);
         let Some(sent) = self.sent.get_mut(index) else { return };
         self.unanswered.remove(sent.end, sent.command.header.id, index);
         let Some(end) = self.ends.get_mut(sent.end) else { return };
@@ -388,29 +410,25 @@ impl<'a> Conversation<'a> {
             _ => {}
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
-        let mut judgements = judge_reply(&sent.command, &reply, &end.negotiated);
-        judgements.extend(judge_order(&sent.command, overtaken.as_ref()));
-        self.judged.extend(judgements.into_iter().map(|judgement| Judged {
-            judgement,
-            step: sent.origin.step,
-            line: sent.origin.line,
-            entry,
-        }));
-        if is_version(&sent.command) && !frame.header.is_error() {
-            end.negotiated = negotiated(&sent.command.payload, &frame.payload);
-        }
+        let judgements = end.session.answered(index, &sent.command, &reply);
         sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, entry });
+        // What was said of a command that had to wait belongs to that one.
+        for (ticket, judgement) in judgements {
+            let Some(sent) = self.sent.get(ticket) else { continue };
+            let entry = sent.answer.as_ref().map_or(entry, |answer| answer.entry);
+            let Origin { step, line, .. } = sent.origin;
+            self.judged.push(Judged { judgement, step, line, entry });
+        }
     }
 
-    /// The oldest command that was sent before this one on its end and should have been answered before it.
-    fn overtaken(&self, index: usize) -> Option<Command> {
-        let end = self.sent.get(index)?.end;
-        let before = self.unanswered.before(index).filter_map(|earlier| self.sent.get(earlier));
-        before.filter(|sent| sent.end == end && sent.command.wants_reply()).map(|sent| sent.command.clone()).next()
+    /// What may be answered to a command that has no answer yet.
+    pub fn permits(&self, index: usize) -> Permits {
+        let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end));
+        end.map_or_else(Permits::anything, |end| end.session.permits(index))
     }
 
     fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
-        let negotiated = self.ends.get(end).map(|end| end.negotiated.clone()).unwrap_or_default();
+        let negotiated = self.ends.get(end).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
         let mapped = |address, count| self.memory.access(address, count);
         let judgements = judge_request(self.dialect, &frame.header, &frame.payload, &negotiated, &mapped);
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
@@ -475,8 +493,4 @@ impl<'a> Conversation<'a> {
             None => reply,
         }
     }
-}
-
-fn is_version(command: &Command) -> bool {
-    command.message.is_some_and(|message| message.name == VERSION.name)
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
@@ -14,6 +15,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::{ftruncate, pipe2};
 
 use super::{Deadline, Interrupt, Waited, wait};
+use crate::model::{FdKind, PassedFd};
+
+/// The number of the next descriptor.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A descriptor for the server, and what the client keeps to watch it.
 #[derive(Debug)]
@@ -23,11 +28,15 @@ pub struct Held {
     /// The end that shows signals and closing; for an eventfd the eventfd itself.
     watched: Option<OwnedFd>,
     kind: Kind,
+    id: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Memory,
+    Memory {
+        size: u64,
+        writable: bool,
+    },
     Eventfd,
     /// 8 bytes a signal; end of file when the server has closed it.
     Stream,
@@ -58,7 +67,7 @@ impl Held {
         } else {
             None
         };
-        Ok(Held { given, watched: Some(memory), kind: Kind::Memory })
+        Ok(Held::new(given, Some(memory), Kind::Memory { size, writable: !read_only }))
     }
 
     /// A blocking eventfd with this counter.
@@ -70,7 +79,7 @@ impl Held {
         if counter > 0 {
             eventfd.write(counter)?;
         }
-        Ok(Held { given: None, watched: Some(OwnedFd::from(eventfd)), kind: Kind::Eventfd })
+        Ok(Held::new(None, Some(OwnedFd::from(eventfd)), Kind::Eventfd))
     }
 
     /// A socketpair.
@@ -79,7 +88,7 @@ impl Held {
     /// Those of socketpair(2).
     pub fn socketpair() -> io::Result<Held> {
         let (given, watched) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-        Ok(Held { given: Some(given), watched: Some(watched), kind: Kind::Stream })
+        Ok(Held::new(Some(given), Some(watched), Kind::Stream))
     }
 
     /// A pipe, of which the writing end is given; with `closed` the reading end is closed at once.
@@ -89,7 +98,7 @@ impl Held {
     pub fn pipe(closed: bool) -> io::Result<Held> {
         let (reading, writing) = pipe2(OFlag::O_CLOEXEC)?;
         let watched = (!closed).then_some(reading);
-        Ok(Held { given: Some(writing), watched, kind: Kind::Stream })
+        Ok(Held::new(Some(writing), watched, Kind::Stream))
     }
 
     /// An existing file or directory.
@@ -99,7 +108,26 @@ impl Held {
     pub fn path(path: &str, flags: OFlag) -> io::Result<Held> {
         let path = CString::new(path)?;
         let given = open(path.as_c_str(), flags | OFlag::O_CLOEXEC, Mode::empty())?;
-        Ok(Held { given: Some(given), watched: None, kind: Kind::Other })
+        Ok(Held::new(Some(given), None, Kind::Other))
+    }
+
+    fn new(given: Option<OwnedFd>, watched: Option<OwnedFd>, kind: Kind) -> Held {
+        Held { given, watched, kind, id: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// How the model knows it.
+    pub fn passed(&self) -> PassedFd {
+        let kind = match self.kind {
+            Kind::Memory { size, writable } => FdKind::Memory { size, writable },
+            Kind::Eventfd => FdKind::Eventfd,
+            Kind::Stream | Kind::Other => FdKind::Other,
+        };
+        PassedFd { id: self.id, kind }
+    }
+
+    /// Its closing by the server can be seen.
+    pub fn shows_closing(&self) -> bool {
+        self.kind == Kind::Stream && self.watched.is_some()
     }
 
     /// What to send.
@@ -109,7 +137,7 @@ impl Held {
 
     /// The memory behind a memfd.
     pub fn memory(&self) -> Option<&OwnedFd> {
-        (self.kind == Kind::Memory).then_some(self.watched.as_ref()).flatten()
+        matches!(self.kind, Kind::Memory { .. }).then_some(self.watched.as_ref()).flatten()
     }
 
     /// It is one that can show signals.

@@ -12,7 +12,7 @@ mod serving;
 mod transcript;
 
 pub use connection::{Connection, Ended, Incoming};
-pub use conversation::{Answer, Conversation, Effect, End, Judged, Origin, Request, Sent};
+pub use conversation::{Answer, Conversation, Effect, End, Judged, Origin, Passed, Request, Sent};
 pub use deadline::Deadline;
 pub use descriptor::{Held, Signals};
 pub use interrupt::{Interrupt, Waited, wait};

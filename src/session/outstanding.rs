@@ -29,11 +29,6 @@ impl Outstanding {
         self.all.iter().copied()
     }
 
-    /// Those that were sent before `index`, oldest first.
-    pub(super) fn before(&self, index: usize) -> impl Iterator<Item = usize> {
-        self.all.range(..index).copied()
-    }
-
     /// Those of one end and one message ID, oldest first.
     pub(super) fn same_id(&self, end: usize, id: u16) -> impl Iterator<Item = usize> {
         self.by_id.get(&(end, id)).into_iter().flatten().copied()

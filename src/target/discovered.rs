@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vfio_user_wire::{Limits, VersionData};
+use vfio_user_wire::{Limits, VersionData, device_info_flags};
+
+use super::DeviceFile;
+use crate::model::{Offer, OfferedIrq, OfferedRegion, ScratchRange};
 
 /// One region, by DEVICE_GET_REGION_INFO.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -75,6 +78,38 @@ impl Discovered {
     pub fn limits(&self) -> Limits {
         let capabilities = self.capabilities.get("capabilities").and_then(serde_json::Value::as_object).cloned();
         VersionData::with_capabilities(capabilities.unwrap_or_default()).limits()
+    }
+
+    /// What the model judges by: what was found, and what the device file says.
+    pub fn offer(&self, device: Option<&DeviceFile>) -> Offer {
+        let has = |need| matches!(self.has.get(need), Some(Has::Yes(_)));
+        let answered = self.device_flags.is_some();
+        let region = |region: &Region| OfferedRegion {
+            index: region.index,
+            size: region.size,
+            flags: region.flags,
+            argsz: region.argsz,
+        };
+        let scratch = device.map(|device| device.scratch.as_slice()).unwrap_or_default();
+        Offer {
+            num_regions: answered.then_some(self.num_regions),
+            num_irqs: answered.then_some(self.num_irqs),
+            reset: self.device_flags.map(|flags| flags & device_info_flags::RESET != 0),
+            regions: self.regions.iter().map(region).collect(),
+            irqs: self
+                .irqs
+                .iter()
+                .map(|irq| OfferedIrq { index: irq.index, flags: irq.flags, count: irq.count })
+                .collect(),
+            limits: self.limits(),
+            page_size: self.page_size(),
+            dma: has("dma"),
+            dma_table: has("dma-table"),
+            scratch: scratch
+                .iter()
+                .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })
+                .collect(),
+        }
     }
 
     /// The smallest page size that it states.

@@ -52,6 +52,7 @@ fn found(requirement: &str, class: Class, evidence: Evidence) -> Finding {
         message: None,
         field: None,
         evidence,
+        instead: None,
         seen: None,
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Instead;
+
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +63,9 @@ pub struct Finding {
     pub field: Option<FieldMark>,
     /// What it rests on.
     pub evidence: Evidence,
+    /// Which answer would have been right, where the model says so.
+    #[serde(skip)]
+    pub instead: Option<Instead>,
     /// In how many of how many attempts it was seen, where there was more than one: "seen 1 of 3".
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seen: Option<(usize, usize)>,

@@ -32,6 +32,7 @@ impl Player<'_> {
                 self.talk.note(end, Way::Sent, "close");
                 if let Some(end) = self.talk.ends.get_mut(end) {
                     end.connection = None;
+                    end.session.disconnected();
                 }
                 Ok(())
             }

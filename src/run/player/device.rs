@@ -4,7 +4,8 @@ use vfio_user_wire::message::{REGION_READ, REGION_WRITE, RegionAccess};
 use vfio_user_wire::{Field, Frame};
 
 use crate::case::{Argument, DeviceAction};
-use crate::session::{Deadline, Effect, Origin, Serving};
+use crate::model::{FdKind, PassedFd};
+use crate::session::{Deadline, Effect, Origin, Passed, Serving};
 use crate::target::{Action, Parameters, StatusRegister, Step};
 use crate::verdict::Evidence;
 
@@ -151,8 +152,14 @@ impl Player<'_> {
             _ => None,
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload);
-        let index =
-            self.talk.expect(0, Origin { line, ..Origin::default() }, &frame, usize::from(fds.is_some()), effect);
+        let passed: Vec<_> = fds.iter().map(|_| PassedFd { id: 0, kind: FdKind::Other }).collect();
+        let index = self.talk.expect(
+            0,
+            Origin { line, ..Origin::default() },
+            &frame,
+            Passed { fds: &passed, cut: None },
+            effect,
+        );
         if let Some(sent) = self.talk.sent.get_mut(index) {
             sent.claimed = true;
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ending::Ending;
 use super::{Player, Stop};
+use crate::model::Instead;
 use crate::requirement::Failure;
 use crate::session::Deadline;
 use crate::verdict::{Check, Class, Evidence, FieldMark, Finding, Said};
@@ -36,11 +37,13 @@ pub(super) struct Found {
     /// The number of the message that shows it; the last one where it is left out.
     pub(super) message: Option<usize>,
     pub(super) field: Option<FieldMark>,
+    /// Which answer would have been right.
+    pub(super) instead: Option<Instead>,
 }
 
 impl Found {
     pub(super) fn new(expected: impl Into<String>, actual: impl Into<String>, evidence: Evidence) -> Found {
-        Found { expected: expected.into(), actual: actual.into(), evidence, message: None, field: None }
+        Found { expected: expected.into(), actual: actual.into(), evidence, message: None, field: None, instead: None }
     }
 }
 
@@ -53,8 +56,9 @@ impl Player<'_> {
                 self.held(id, 0);
                 continue;
             };
-            let (message, field) = (Some(judged.entry), broken.field);
-            let found = Found { message, field, ..Found::new(broken.expected, broken.actual, Evidence::Received) };
+            let (message, field, instead) = (Some(judged.entry), broken.field, broken.instead);
+            let found =
+                Found { message, field, instead, ..Found::new(broken.expected, broken.actual, Evidence::Received) };
             self.find(id, broken.class, (judged.step, judged.line), found);
         }
     }
@@ -86,7 +90,7 @@ impl Player<'_> {
             return;
         }
         let policy = self.context.register.get(requirement).map(|known| known.policy.clone()).unwrap_or_default();
-        let Found { expected, actual, evidence, field, .. } = found;
+        let Found { expected, actual, evidence, field, instead, .. } = found;
         let requirement = requirement.to_owned();
         self.findings.push(Finding {
             requirement,
@@ -99,6 +103,7 @@ impl Player<'_> {
             message,
             field,
             evidence,
+            instead,
             seen: None,
         });
     }

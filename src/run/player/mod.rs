@@ -24,7 +24,7 @@ use self::send::{Outbox, QEMU_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::requirement::Register;
-use crate::session::{Connection, Conversation, Deadline, Effect, Entry, Interrupt, Origin, Waited, wait};
+use crate::session::{Connection, Conversation, Deadline, Effect, Entry, Interrupt, Origin, Passed, Waited, wait};
 use crate::target::{DeviceFile, Discovered, Has, Instance, Launcher, StartError};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
@@ -144,11 +144,12 @@ struct Player<'a> {
 /// Plays `case` against a server of its own.
 pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
     let started = Instant::now();
+    let offer = Arc::new(context.discovered.offer(context.device));
     let mut player = Player {
         context,
         case,
         instance,
-        talk: Conversation::new(context.dialect, context.timeouts.reply, context.interrupt),
+        talk: Conversation::new(context.dialect, offer, context.timeouts.reply, context.interrupt),
         environment: Environment::default(),
         outbox: Outbox::default(),
         checks: Vec::new(),
@@ -307,7 +308,7 @@ impl Player<'_> {
         payload.push(0);
         let frame = Frame::command(self.talk.fresh_id(end), number, payload);
         let origin = Origin { line: self.case.line, ..Origin::default() };
-        let index = self.talk.expect(end, origin, &frame, 0, Effect::None);
+        let index = self.talk.expect(end, origin, &frame, Passed::default(), Effect::None);
         self.transmit(end, &frame)?;
         // The first answer may have to wait for a server that listens before it is ready.
         let timeouts = self.context.timeouts;
@@ -370,7 +371,7 @@ impl Player<'_> {
             let Some((number, _)) = self.talk.dialect.command(DEVICE_GET_INFO.name) else { continue };
             let payload = DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec();
             let frame = Frame::command(self.talk.fresh_id(end), number, payload);
-            let index = self.talk.expect(end, Origin::default(), &frame, 0, Effect::None);
+            let index = self.talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
             self.transmit(end, &frame)?;
             self.wait_for(index, self.context.timeouts.reply)?;
             self.take_judged();

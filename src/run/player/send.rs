@@ -8,7 +8,7 @@ use vfio_user_wire::message::{DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, 
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Argument, Send, Subject, Value};
-use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin};
+use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed};
 
 use super::environment::Environment;
 use super::{Fault, Player, Stop};
@@ -67,7 +67,9 @@ impl Player<'_> {
             if let Some(end) = self.talk.ends.get_mut(end) {
                 end.unfinished |= !whole;
             }
-            self.talk.expect(end, Origin { step, line, label }, &built.frame, built.fds.len(), built.effect);
+            let fds: Vec<_> = built.fds.iter().map(|held| held.passed()).collect();
+            let passed = Passed { fds: &fds, cut: built.cuts.iter().min().copied() };
+            self.talk.expect(end, Origin { step, line, label }, &built.frame, passed, built.effect);
             let start = self.outbox.bytes.len();
             self.outbox.bytes.extend_from_slice(&built.frame.bytes());
             self.outbox.cuts.extend(built.cuts.iter().map(|cut| start + cut));

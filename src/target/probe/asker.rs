@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use serde_json::{Map, json};
 use vfio_user_wire::message::{VERSION, Version};
@@ -9,8 +10,9 @@ use vfio_user_wire::{Dialect, Frame, VersionData};
 
 use super::ProbeError;
 use crate::case::error_text;
+use crate::model::{FdKind, PassedFd};
 use crate::run::Timeouts;
-use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Waited};
+use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Passed, Waited};
 use crate::target::instance::printed;
 use crate::target::{Discovered, Instance, Launcher, StartError};
 
@@ -65,7 +67,7 @@ impl<'a> Asker<'a> {
             StartError::Interrupted => ProbeError::Interrupted,
             other => other.into(),
         })?;
-        let mut talk = Conversation::new(self.dialect, self.timeouts.reply, self.interrupt);
+        let mut talk = Conversation::new(self.dialect, Arc::default(), self.timeouts.reply, self.interrupt);
         talk.add("a", Some(connection));
         Ok(Question {
             instance: Some(instance),
@@ -123,7 +125,8 @@ impl Question<'_> {
             return Err(Trouble::Answer(format!("no {name} in this dialect")));
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
-        let index = self.talk.expect(0, Origin::default(), &frame, fds.len(), Effect::None);
+        let passed = vec![PassedFd { id: 0, kind: FdKind::Other }; fds.len()];
+        let index = self.talk.expect(0, Origin::default(), &frame, Passed { fds: &passed, cut: None }, Effect::None);
         // The first answer may have to wait for a server that listens before it is ready.
         let first = name == VERSION.name;
         let time = if first { self.timeouts.start } else { self.timeouts.reply };

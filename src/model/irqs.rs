@@ -1,0 +1,283 @@
+//! Which descriptor each interrupt should signal now, and how often each descriptor should have been signalled.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::verdict::Class;
+
+/// An interrupt: its index and its sub-index.
+type Vector = (u32, u32);
+
+/// Why the server should hold a descriptor no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetGo {
+    /// Another one took its place.
+    Replaced,
+    /// Its sub-index was de-assigned.
+    Deassigned,
+    /// Its index was disabled.
+    Disabled,
+    /// The command that brought it was refused.
+    Refused,
+    /// It came with a command that takes none.
+    Stray,
+    /// The client is gone.
+    Disconnected,
+}
+
+impl LetGo {
+    /// What a descriptor that stays open breaks.
+    pub fn held_breaks(self) -> (&'static str, Class) {
+        match self {
+            LetGo::Replaced => ("SETIRQS-11", Class::Violation),
+            LetGo::Deassigned => ("SETIRQS-10", Class::Note),
+            LetGo::Disabled => ("SETIRQS-09", Class::Note),
+            LetGo::Refused => ("SEC-02", Class::Violation),
+            LetGo::Stray => ("SETIRQS-15", Class::Violation),
+            LetGo::Disconnected => ("DISC-03", Class::Note),
+        }
+    }
+
+    /// What a signal on it breaks.
+    fn signal_breaks(self) -> &'static str {
+        match self {
+            LetGo::Replaced => "SETIRQS-11",
+            LetGo::Deassigned => "SETIRQS-10",
+            LetGo::Disabled => "SETIRQS-09",
+            LetGo::Refused => "SETIRQS-14",
+            LetGo::Stray => "SETIRQS-15",
+            LetGo::Disconnected => "DISC-03",
+        }
+    }
+}
+
+/// How often a descriptor should have been signalled since that was last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signals {
+    /// At least so often; fewer breaks the requirement.
+    pub least: (u64, &'static str),
+    /// At most so often; more breaks the requirement.
+    pub most: (u64, &'static str),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    least: u64,
+    most: u64,
+    /// What triggered it last.
+    by: Option<&'static str>,
+}
+
+/// Which descriptor each interrupt should signal now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Irqs {
+    /// What each sub-index may be bound to: one possibility where it is sure. What is not there is bound to nothing.
+    slots: BTreeMap<Vector, Vec<Option<u64>>>,
+    /// Sub-indexes that may be masked.
+    masked: BTreeSet<Vector>,
+    let_go: HashMap<u64, LetGo>,
+    tallies: HashMap<u64, Tally>,
+    /// Descriptors that the server may hold for something that is not followed here.
+    untracked: HashSet<u64>,
+    /// Descriptors that may not take a signal, for they are no eventfds.
+    deaf: HashSet<u64>,
+}
+
+impl Irqs {
+    /// A sub-index of the type may be bound.
+    pub(super) fn any_bound(&self, index: u32) -> bool {
+        self.slots.range((index, 0)..=(index, u32::MAX)).any(|(_, slot)| slot.iter().any(Option::is_some))
+    }
+
+    /// A sub-index of another type may be bound.
+    pub(super) fn others_bound(&self, index: u32) -> bool {
+        self.slots.iter().any(|((other, _), slot)| *other != index && slot.iter().any(Option::is_some))
+    }
+
+    /// Every sub-index of the range is bound to an eventfd for sure.
+    pub(super) fn all_bound(&self, index: u32, start: u32, count: u32) -> bool {
+        (0..count).all(|n| match self.slots.get(&(index, start.saturating_add(n))).map(Vec::as_slice) {
+            Some([Some(fd)]) => !self.deaf.contains(fd),
+            _ => false,
+        })
+    }
+
+    /// The sub-indexes from `start` on are bound to these descriptors, for sure or perhaps.
+    pub(super) fn assign(&mut self, index: u32, start: u32, fds: &[u64], sure: bool) {
+        for (n, fd) in (0u32..).zip(fds) {
+            self.put((index, start.saturating_add(n)), Some(*fd), sure, LetGo::Replaced);
+        }
+    }
+
+    /// A range is bound to nothing, for sure or perhaps.
+    pub(super) fn deassign(&mut self, index: u32, start: u32, count: u32, sure: bool) {
+        let end = start.saturating_add(count);
+        let bound: Vec<Vector> = self.slots.range((index, start)..(index, end)).map(|(vector, _)| *vector).collect();
+        for vector in bound {
+            self.put(vector, None, sure, LetGo::Deassigned);
+        }
+    }
+
+    /// Every sub-index of the type is bound to nothing, for sure or perhaps.
+    pub(super) fn disable(&mut self, index: u32, sure: bool) {
+        let bound: Vec<Vector> = self.slots.range((index, 0)..=(index, u32::MAX)).map(|(vector, _)| *vector).collect();
+        for vector in bound {
+            self.put(vector, None, sure, LetGo::Disabled);
+        }
+    }
+
+    fn put(&mut self, vector: Vector, fd: Option<u64>, sure: bool, why: LetGo) {
+        let slot = self.slots.entry(vector).or_insert_with(|| vec![None]);
+        if sure {
+            let before = std::mem::replace(slot, vec![fd]);
+            if fd.is_none() {
+                self.slots.remove(&vector);
+            }
+            for fd in before.into_iter().flatten() {
+                self.let_go(fd, why);
+            }
+        } else if !slot.contains(&fd) {
+            slot.push(fd);
+        }
+    }
+
+    /// A descriptor that came with a command and is not kept.
+    pub(super) fn let_go(&mut self, fd: u64, why: LetGo) {
+        self.let_go.insert(fd, why);
+    }
+
+    /// These are no eventfds: whether a signal reaches them is open.
+    pub(super) fn deafen(&mut self, fds: impl Iterator<Item = u64>) {
+        self.deaf.extend(fds);
+    }
+
+    /// The server may hold these for something that is not followed here.
+    pub(super) fn lose(&mut self, fds: &[u64]) {
+        self.untracked.extend(fds);
+    }
+
+    /// An interrupt fires, for sure or perhaps; `requirement` is what asks for the signal.
+    pub(super) fn fire(&mut self, index: u32, sub: u32, sure: bool, automasked: bool, requirement: &'static str) {
+        let vector = (index, sub);
+        let Some(slot) = self.slots.get(&vector) else { return };
+        let certain = sure && slot.len() == 1 && !self.masked.contains(&vector);
+        for fd in slot.iter().flatten() {
+            let tally = self.tallies.entry(*fd).or_default();
+            tally.most += 1;
+            tally.least += u64::from(certain);
+            tally.by = Some(requirement);
+        }
+        if automasked {
+            self.masked.insert(vector);
+        }
+    }
+
+    /// A range was masked.
+    pub(super) fn mask(&mut self, index: u32, vectors: impl Iterator<Item = u32>) {
+        self.masked.extend(vectors.map(|sub| (index, sub)));
+    }
+
+    /// A range was unmasked: what fired meanwhile may be signalled now, and was counted as possible when it fired.
+    pub(super) fn unmask(&mut self, index: u32, vectors: impl Iterator<Item = u32>) {
+        for sub in vectors {
+            self.masked.remove(&(index, sub));
+        }
+    }
+
+    /// Nothing is known any more.
+    pub(super) fn doubt_all(&mut self) {
+        for (vector, slot) in &mut self.slots {
+            if !slot.contains(&None) {
+                slot.push(None);
+            }
+            self.masked.insert(*vector);
+        }
+    }
+
+    /// The client is gone.
+    pub(super) fn disconnect(&mut self) {
+        let held: Vec<u64> = self.slots.values().flatten().flatten().copied().collect();
+        self.slots.clear();
+        for fd in held {
+            self.let_go(fd, LetGo::Disconnected);
+        }
+    }
+
+    fn may_hold(&self, fd: u64) -> bool {
+        self.untracked.contains(&fd) || self.slots.values().any(|slot| slot.contains(&Some(fd)))
+    }
+
+    /// Why the server should hold the descriptor no longer; `None` where it may hold it, or never was given it.
+    pub(super) fn why_let_go(&self, fd: u64) -> Option<LetGo> {
+        if self.may_hold(fd) { None } else { self.let_go.get(&fd).copied() }
+    }
+
+    /// How often the descriptor should have been signalled; `None` where that is not followed.
+    pub(super) fn signals(&self, fd: u64) -> Option<Signals> {
+        if self.untracked.contains(&fd) || self.deaf.contains(&fd) {
+            return None;
+        }
+        let tally = self.tallies.get(&fd).copied().unwrap_or_default();
+        let by = tally.by.unwrap_or("SETIRQS-02");
+        let too_many = self.why_let_go(fd).map_or(by, LetGo::signal_breaks);
+        Some(Signals { least: (tally.least, by), most: (tally.most, too_many) })
+    }
+
+    /// Its signals were looked at and taken.
+    pub(super) fn looked_at(&mut self, fd: u64) {
+        self.tallies.remove(&fd);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BY: &str = "SETIRQS-03";
+
+    #[test]
+    fn a_replaced_descriptor_is_let_go_and_signalled_no_more() {
+        let mut irqs = Irqs::default();
+        irqs.assign(2, 0, &[7], true);
+        irqs.fire(2, 0, true, false, BY);
+        irqs.assign(2, 0, &[8], true);
+        irqs.fire(2, 0, true, false, BY);
+        assert_eq!(irqs.signals(7), Some(Signals { least: (1, BY), most: (1, "SETIRQS-11") }));
+        assert_eq!(irqs.why_let_go(7), Some(LetGo::Replaced));
+        assert_eq!(irqs.signals(8), Some(Signals { least: (1, BY), most: (1, BY) }));
+        assert_eq!(irqs.why_let_go(8), None);
+    }
+
+    #[test]
+    fn what_is_bound_twice_is_held_until_both_are_gone() {
+        let mut irqs = Irqs::default();
+        irqs.assign(2, 0, &[7, 7], true);
+        irqs.deassign(2, 0, 1, true);
+        assert_eq!(irqs.why_let_go(7), None);
+        irqs.disable(2, true);
+        assert_eq!(irqs.why_let_go(7), Some(LetGo::Disabled));
+    }
+
+    #[test]
+    fn what_may_have_happened_is_asked_of_nobody() {
+        let mut irqs = Irqs::default();
+        irqs.assign(0, 0, &[7], true);
+        irqs.assign(0, 0, &[8], false);
+        irqs.fire(0, 0, true, false, BY);
+        for fd in [7, 8] {
+            assert_eq!(irqs.signals(fd).map(|signals| (signals.least.0, signals.most.0)), Some((0, 1)));
+            assert_eq!(irqs.why_let_go(fd), None);
+        }
+    }
+
+    #[test]
+    fn a_masked_interrupt_may_fire_or_not() {
+        let mut irqs = Irqs::default();
+        irqs.assign(0, 0, &[7], true);
+        irqs.fire(0, 0, true, true, BY);
+        irqs.fire(0, 0, true, true, BY);
+        assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
+        irqs.unmask(0, 0..1);
+        irqs.fire(0, 0, true, true, BY);
+        assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((2, 3)));
+    }
+}

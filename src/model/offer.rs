@@ -1,0 +1,107 @@
+//! What the server offers, as far as asking has shown: the ground on which its answers are judged.
+
+use vfio_user_wire::Limits;
+
+/// One region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferedRegion {
+    /// Its index.
+    pub index: u32,
+    /// Bytes.
+    pub size: u64,
+    /// READ, WRITE, MMAP, CAPS.
+    pub flags: u32,
+    /// Bytes of a full DEVICE_GET_REGION_INFO reply's payload.
+    pub argsz: u32,
+}
+
+/// One interrupt type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferedIrq {
+    /// Its index.
+    pub index: u32,
+    /// EVENTFD, MASKABLE, AUTOMASKED, NORESIZE.
+    pub flags: u32,
+    /// How many interrupts it has.
+    pub count: u32,
+}
+
+/// Bytes of a region that hold what is written to them and do nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScratchRange {
+    /// The region's index.
+    pub region: u32,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl ScratchRange {
+    /// All of `count` bytes at `offset` are in it.
+    pub fn covers(&self, region: u32, offset: u64, count: u64) -> bool {
+        self.region == region
+            && offset >= self.offset
+            && offset.checked_add(count).is_some_and(|end| end <= self.offset.saturating_add(self.length))
+    }
+}
+
+/// What the server offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// `num_regions` of DEVICE_GET_INFO; `None` where it was not answered.
+    pub num_regions: Option<u32>,
+    /// `num_irqs` of DEVICE_GET_INFO.
+    pub num_irqs: Option<u32>,
+    /// Whether `flags` of DEVICE_GET_INFO has RESET.
+    pub reset: Option<bool>,
+    /// The regions that answered.
+    pub regions: Vec<OfferedRegion>,
+    /// The interrupt types that answered.
+    pub irqs: Vec<OfferedIrq>,
+    /// What the server takes: what it stated, and the defaults for the rest.
+    pub limits: Limits,
+    /// The smallest page that it maps, in bytes.
+    pub page_size: u64,
+    /// It takes maps.
+    pub dma: bool,
+    /// It remembers them.
+    pub dma_table: bool,
+    /// What the device file names as scratch.
+    pub scratch: Vec<ScratchRange>,
+}
+
+impl Default for Offer {
+    /// Nothing is known, so that next to nothing is asked for.
+    fn default() -> Self {
+        Offer {
+            num_regions: None,
+            num_irqs: None,
+            reset: None,
+            regions: Vec::new(),
+            irqs: Vec::new(),
+            limits: Limits::default(),
+            page_size: vfio_user_wire::DEFAULT_PGSIZES,
+            dma: false,
+            dma_table: false,
+            scratch: Vec::new(),
+        }
+    }
+}
+
+impl Offer {
+    /// A region that answered.
+    pub fn region(&self, index: u64) -> Option<&OfferedRegion> {
+        self.regions.iter().find(|region| u64::from(region.index) == index)
+    }
+
+    /// An interrupt type that answered.
+    pub fn irq(&self, index: u64) -> Option<&OfferedIrq> {
+        self.irqs.iter().find(|irq| u64::from(irq.index) == index)
+    }
+
+    /// All of `count` bytes at `offset` are scratch.
+    pub fn is_scratch(&self, region: u32, offset: u64, count: u64) -> bool {
+        self.scratch.iter().any(|range| range.covers(region, offset, count))
+    }
+}

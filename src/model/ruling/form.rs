@@ -1,0 +1,95 @@
+//! What may be answered to a message for its form alone, whatever it asks for.
+
+use vfio_user_wire::message::{
+    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ,
+    VERSION,
+};
+use vfio_user_wire::{Direction, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
+
+use super::super::Command;
+use super::super::permits::{Permits, Rule};
+use super::super::session::{Phase, State};
+use crate::verdict::Class::{self, Note, Violation};
+
+/// Commands of 0.9.2 that a server may lack, and that must be answered nevertheless.
+const OPTIONAL: [u16; 5] = [6, 15, 16, 17, 18];
+/// DIRTY_PAGES of the older protocol, which a server may still offer.
+const DIRTY_PAGES: u16 = 14;
+
+/// `None` where the message is a well-formed command that can be expected to be carried out.
+pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
+    if state.phase == Phase::Lost {
+        return Some(Permits::anything());
+    }
+    let (number, flags, error) = (command.header.command, command.header.flags, command.header.error);
+    match flags & TYPE_MASK {
+        TYPE_COMMAND => {}
+        TYPE_REPLY => {
+            let nothing = "no answer: a message of type Reply answers nothing here, and is no command";
+            let rule = |class| vec![Rule { requirement: "HDR-21", class, expected: nothing.to_owned() }];
+            return Some(Permits { ok: rule(Violation), error: rule(Note), ..Permits::anything() });
+        }
+        _ => return Some(Permits::anything().unless("HDR-22", Note, "no execution of a message of undefined type")),
+    }
+    if command.header.no_reply() {
+        return Some(Permits::anything());
+    }
+    let Some(message) = command.message else { return Some(unknown(state, number)) };
+    if message.direction != Direction::ToServer {
+        let refused = "an error reply: it is a command of the server's";
+        return Some(Permits::refusal("HDR-24", Note, refused).open("HDR-24", Note, refused));
+    }
+    // The Error bit and the error field have no meaning in a command, nor have the bits that are not defined.
+    if error != 0 || flags & !TYPE_MASK != 0 {
+        return Some(Permits::either());
+    }
+    let is_version = message.name == VERSION.name;
+    match state.phase {
+        Phase::Connected if !is_version => {
+            return Some(Permits::refusal("VER-28", Note, "a refusal: nothing was negotiated yet"));
+        }
+        Phase::Perhaps => return Some(Permits::either()),
+        _ => {}
+    }
+    if let Some((requirement, class)) = too_short(message, command.payload.len()) {
+        let expected = format!(
+            "a refusal: {} bytes of payload are less than the {} of the structure",
+            command.payload.len(),
+            message.request.fixed_size()
+        );
+        return Some(Permits::refusal(requirement, class, expected));
+    }
+    if command.fds.len() as u64 > state.offer.limits.max_msg_fds {
+        return Some(Permits::either());
+    }
+    None
+}
+
+fn unknown(state: &State, number: u16) -> Permits {
+    if state.phase != Phase::Negotiated || number == DIRTY_PAGES || OPTIONAL.contains(&number) {
+        return Permits::either();
+    }
+    let expected = "an error reply: no command has this number";
+    let dropped = Rule { requirement: "HDR-23", class: Note, expected: expected.to_owned() };
+    Permits { silent: vec![dropped], ..Permits::refusal("HDR-23", Note, expected) }
+}
+
+/// What success breaks where the payload does not hold the structure. Where only bytes are missing that must be zero,
+/// it is no more than a note (736).
+fn too_short(message: &Message, payload: usize) -> Option<(&'static str, Class)> {
+    if payload >= message.request.fixed_size() {
+        return None;
+    }
+    let index = if payload < 12 { Violation } else { Note };
+    Some(match message.name {
+        name if name == DMA_MAP.name => ("DMAP-01", Violation),
+        name if name == DMA_UNMAP.name => ("DUNMAP-01", Violation),
+        name if name == DEVICE_GET_REGION_INFO.name => ("REGINFO-20", index),
+        name if name == DEVICE_GET_IRQ_INFO.name => ("HDR-20", index),
+        name if name == DEVICE_GET_INFO.name => ("HDR-20", Note),
+        name if name == REGION_READ.name => ("RREAD-12", Violation),
+        name if name == VERSION.name => ("VER-27", Violation),
+        name if name == DEVICE_SET_IRQS.name => ("HDR-20", Violation),
+        _ => ("HDR-20", Violation),
+    })
+}

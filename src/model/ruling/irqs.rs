@@ -1,0 +1,227 @@
+//! DEVICE_SET_IRQS.
+
+use vfio_user_wire::irq_info_flags::{AUTOMASKED, EVENTFD, MASKABLE, NORESIZE};
+use vfio_user_wire::irq_set_flags::{
+    ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, DATA_BOOL, DATA_EVENTFD, DATA_MASK, DATA_NONE,
+};
+use vfio_user_wire::message::IrqSet;
+
+use super::super::command::FdKind;
+use super::super::permits::Permits;
+use super::super::session::{Given, State};
+use super::super::{Command, LetGo, Offer};
+use crate::verdict::Class::{Note, Violation};
+
+const ACTIONS: u32 = ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER;
+
+/// What a message asks for, where that is one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// The whole type is disabled.
+    Disable,
+    /// Descriptors are bound.
+    Assign,
+    /// Nothing is bound any more.
+    Deassign,
+    /// Interrupts are triggered: by DATA_BOOL, or all of the range.
+    Trigger { bools: bool },
+    /// They are masked, or unmasked.
+    Mask { unmask: bool },
+    /// Descriptors are bound to masking or unmasking.
+    WatchMask,
+    /// Count 0, and not the special case.
+    Nothing,
+    /// It contradicts itself.
+    Unclear,
+}
+
+fn ask(command: &Command, set: &IrqSet) -> Ask {
+    let (flags, start, count) = (set.flags, set.start, set.count);
+    match (flags & DATA_MASK, flags & ACTIONS) {
+        (DATA_NONE, ACTION_TRIGGER) if count == 0 && start == 0 => Ask::Disable,
+        (DATA_NONE | DATA_BOOL | DATA_EVENTFD, ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER) if count == 0 => {
+            Ask::Nothing
+        }
+        (DATA_EVENTFD, ACTION_TRIGGER) if command.fds.is_empty() => Ask::Deassign,
+        (DATA_EVENTFD, ACTION_TRIGGER) => Ask::Assign,
+        (DATA_EVENTFD, ACTION_MASK | ACTION_UNMASK) => Ask::WatchMask,
+        (data @ (DATA_NONE | DATA_BOOL), ACTION_TRIGGER) => Ask::Trigger { bools: data == DATA_BOOL },
+        (DATA_NONE | DATA_BOOL, action @ (ACTION_MASK | ACTION_UNMASK)) => {
+            Ask::Mask { unmask: action == ACTION_UNMASK }
+        }
+        _ => Ask::Unclear,
+    }
+}
+
+pub(super) fn permits(state: &State, command: &Command) -> Permits {
+    let Some((set, data)) = IrqSet::parse(&command.payload) else { return Permits::either() };
+    let (flags, index, start, count) = (set.flags, set.index, set.start, set.count);
+    let fds = command.fds.len();
+    if state.offer.num_irqs.is_some_and(|known| index >= known) {
+        return Permits::refusal("SETIRQS-13", Violation, "a refusal: there is no interrupt type of this index");
+    }
+    let Some(irq) = state.offer.irq(u64::from(index)) else { return Permits::either() };
+    if irq.count == 0 {
+        return match count {
+            0 => Permits::either(),
+            _ => Permits::refusal("IRQINFO-03", Violation, "a refusal: the interrupt type has no interrupts"),
+        };
+    }
+    if u64::from(start) + u64::from(count) > u64::from(irq.count) {
+        let expected = format!("a refusal: the type has {} interrupts", irq.count);
+        return Permits::refusal("SETIRQS-12", Violation, expected);
+    }
+    if (flags & DATA_MASK).count_ones() > 1 {
+        return Permits::refusal("SETIRQS-06", Note, "a refusal: the DATA flags exclude each other");
+    }
+    if (flags & ACTIONS).count_ones() > 1 {
+        return Permits::refusal("SETIRQS-07", Note, "a refusal: the ACTION flags exclude each other");
+    }
+    if flags & DATA_MASK == 0 || flags & ACTIONS == 0 {
+        return Permits::refusal("SETIRQS-08", Note, "a refusal: a DATA flag or an ACTION flag is missing");
+    }
+    let bools = flags & DATA_BOOL != 0;
+    if bools && (data.len() as u64) < u64::from(count) {
+        let expected = format!("a refusal: {} bytes came for {count} sub-indexes", data.len());
+        return Permits::refusal("SETIRQS-16", Violation, expected);
+    }
+    if { set.argsz } < 20 {
+        return Permits::refusal("SETIRQS-19", Note, "a refusal: argsz is less than the structure");
+    }
+    let expected_data = if bools { count as usize } else { 0 };
+    let right_size = data.len() == expected_data && { set.argsz } as usize == command.payload.len();
+    if !right_size || flags & !(DATA_MASK | ACTIONS) != 0 {
+        return Permits::either();
+    }
+    let ask = ask(command, &set);
+    if fds > 0 && ask != Ask::Assign && ask != Ask::WatchMask {
+        return Permits::either();
+    }
+    match ask {
+        Ask::Disable if state.irqs.any_bound(index) => {
+            Permits::success("SETIRQS-09", Violation, "success: every interrupt of the type is disabled")
+        }
+        Ask::Disable => Permits::success("SETIRQS-32", Note, "success: nothing is assigned"),
+        Ask::Assign => permits_assign(state, command, &set),
+        Ask::Deassign if state.irqs.all_bound(index, start, count) && irq.flags & NORESIZE == 0 => {
+            Permits::success("SETIRQS-10", Violation, "success: the sub-indexes are de-assigned")
+        }
+        Ask::Deassign if !state.irqs.any_bound(index) => {
+            Permits::success("SETIRQS-31", Note, "success: nothing is assigned")
+        }
+        Ask::Trigger { bools } if state.irqs.all_bound(index, start, count) => {
+            let requirement = if bools { "SETIRQS-04" } else { "SETIRQS-03" };
+            Permits::success(requirement, Note, "success: every sub-index of the range is assigned")
+        }
+        Ask::Mask { .. } if irq.flags & MASKABLE == 0 => {
+            Permits::refusal("SETIRQS-20", Note, "a refusal: the type is not maskable")
+        }
+        Ask::Mask { .. } if state.irqs.all_bound(index, start, count) => {
+            Permits::success("IRQINFO-06", Violation, "success: the type is maskable")
+        }
+        Ask::Deassign | Ask::Trigger { .. } | Ask::Mask { .. } | Ask::WatchMask | Ask::Nothing | Ask::Unclear => {
+            Permits::either()
+        }
+    }
+}
+
+fn permits_assign(state: &State, command: &Command, set: &IrqSet) -> Permits {
+    let (index, start, count) = (set.index, set.start, set.count);
+    let fds = command.fds.len();
+    if fds as u64 != u64::from(count) {
+        return Permits::refusal(
+            "SETIRQS-14",
+            Note,
+            format!("a refusal: {fds} file descriptors came for {count} sub-indexes"),
+        );
+    }
+    let Some(irq) = state.offer.irq(u64::from(index)).filter(|irq| irq.flags & EVENTFD != 0) else {
+        return Permits::either();
+    };
+    let eventfds = command.fds.iter().all(|fd| fd.kind == FdKind::Eventfd);
+    // A type may have to be set up as a whole, and a server may take one type at a time.
+    let bound = irq.flags & NORESIZE != 0 && (state.irqs.any_bound(index) || start != 0);
+    if !eventfds || bound || state.irqs.others_bound(index) || !state.alone {
+        return Permits::either();
+    }
+    if fds as u64 == state.offer.limits.max_msg_fds && fds > 1 {
+        return Permits::success("SETIRQS-25", Violation, "success: it brings no more than max_msg_fds");
+    }
+    Permits::success("IRQINFO-05", Violation, "success: the type can signal eventfds")
+}
+
+pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
+    let Some((set, data)) = IrqSet::parse(&command.payload) else { return };
+    let (index, start, count) = (set.index, set.start, set.count);
+    let fds: Vec<u64> = command.fds.iter().map(|fd| fd.id).collect();
+    let sure = matches!(given, Given::Ok(_));
+    let ask = ask(command, &set);
+    let range = start..start.saturating_add(count);
+    let inside = state
+        .offer
+        .irq(u64::from(index))
+        .is_some_and(|irq| u64::from(start) + u64::from(count) <= u64::from(irq.count));
+    let by = |bools| if bools { "SETIRQS-04" } else { "SETIRQS-03" };
+    if matches!(given, Given::Error) {
+        // What is refused binds nothing; a trigger that is refused may have fired in part.
+        state.refuse_fds(command, LetGo::Refused);
+        if let Ask::Trigger { bools } = ask {
+            let end = range.end.min(state.offer.irq(u64::from(index)).map_or(0, |irq| irq.count));
+            for sub in range.start..end {
+                state.irqs.fire(index, sub, false, false, by(bools));
+            }
+        }
+        return;
+    }
+    let contradicts = match ask {
+        Ask::Unclear => true,
+        Ask::Assign => fds.len() as u64 != u64::from(count),
+        Ask::Trigger { bools: true } => (data.len() as u64) < u64::from(count),
+        _ => false,
+    };
+    if contradicts || !inside {
+        // It was accepted nevertheless: nobody knows what came of it.
+        state.irqs.lose(&fds);
+        state.irqs.doubt_all();
+        return;
+    }
+    if ask != Ask::Assign && ask != Ask::WatchMask {
+        state.refuse_fds(command, LetGo::Stray);
+    }
+    match ask {
+        Ask::Disable => state.irqs.disable(index, sure),
+        Ask::Assign => {
+            state.irqs.deafen(command.fds.iter().filter(|fd| fd.kind != FdKind::Eventfd).map(|fd| fd.id));
+            state.irqs.assign(index, start, &fds, sure);
+        }
+        Ask::Deassign => state.irqs.deassign(index, start, count, sure),
+        Ask::Trigger { bools } => {
+            let automasked = automasked(&state.offer, index);
+            let chosen = |at: usize| !bools || data.get(at).is_some_and(|byte| *byte != 0);
+            for (at, sub) in range.enumerate().filter(|(at, _)| chosen(*at)) {
+                // A byte that is neither 0 nor 1 may be read either way (SETIRQS-05).
+                let certain = sure && (!bools || data.get(at) == Some(&1));
+                state.irqs.fire(index, sub, certain, automasked, by(bools));
+            }
+        }
+        Ask::Mask { unmask } => {
+            let chosen: Vec<u32> = range
+                .enumerate()
+                .filter(|(at, _)| set.flags & DATA_BOOL == 0 || data.get(*at).is_some_and(|byte| *byte != 0))
+                .map(|(_, sub)| sub)
+                .collect();
+            if unmask && sure {
+                state.irqs.unmask(index, chosen.into_iter());
+            } else {
+                state.irqs.mask(index, chosen.into_iter());
+            }
+        }
+        Ask::WatchMask => state.irqs.lose(&fds),
+        Ask::Nothing | Ask::Unclear => {}
+    }
+}
+
+/// The type masks itself when it fires.
+pub(in super::super) fn automasked(offer: &Offer, index: u32) -> bool {
+    offer.irq(u64::from(index)).is_some_and(|irq| irq.flags & AUTOMASKED != 0)
+}

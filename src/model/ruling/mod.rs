@@ -1,0 +1,106 @@
+//! What may be answered to each command, and what it does: one file for each family.
+
+mod form;
+mod irqs;
+mod maps;
+mod queries;
+mod regions;
+mod version;
+
+use vfio_user_wire::message::{
+    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
+    REGION_READ, REGION_WRITE, VERSION,
+};
+use vfio_user_wire::{HEADER_SIZE, Message};
+
+pub(super) use self::irqs::automasked;
+use super::permits::Permits;
+use super::session::{Given, Phase, State};
+use super::{Command, Judgements};
+
+/// What is known of one command.
+struct Ruling {
+    message: &'static Message,
+    /// What may be answered to it, well formed and after negotiation.
+    permits: fn(&State, &Command) -> Permits,
+    /// What its successful reply must say in this state.
+    judge: fn(&State, &Command, &[u8], &mut Judgements),
+    /// What it does.
+    apply: fn(&mut State, &Command, Given<'_>),
+}
+
+const RULINGS: &[Ruling] = &[
+    Ruling { message: &VERSION, permits: version::permits, judge: nothing, apply: version::apply },
+    Ruling { message: &DMA_MAP, permits: maps::permits_map, judge: nothing, apply: maps::apply_map },
+    Ruling { message: &DMA_UNMAP, permits: maps::permits_unmap, judge: nothing, apply: maps::apply_unmap },
+    Ruling { message: &DEVICE_GET_INFO, permits: queries::permits_info, judge: queries::judge_info, apply: no_effect },
+    Ruling {
+        message: &DEVICE_GET_REGION_INFO,
+        permits: queries::permits_region_info,
+        judge: queries::judge_region_info,
+        apply: no_effect,
+    },
+    Ruling {
+        message: &DEVICE_GET_IRQ_INFO,
+        permits: queries::permits_irq_info,
+        judge: queries::judge_irq_info,
+        apply: no_effect,
+    },
+    Ruling { message: &DEVICE_SET_IRQS, permits: irqs::permits, judge: nothing, apply: irqs::apply },
+    Ruling { message: &REGION_READ, permits: regions::permits_read, judge: regions::judge_read, apply: no_effect },
+    Ruling {
+        message: &REGION_WRITE,
+        permits: regions::permits_write,
+        judge: regions::judge_write,
+        apply: regions::apply_write,
+    },
+    Ruling { message: &DEVICE_RESET, permits: queries::permits_reset, judge: nothing, apply: queries::apply_reset },
+];
+
+fn ruling(command: &Command) -> Option<&'static Ruling> {
+    let name = command.message?.name;
+    RULINGS.iter().find(|ruling| ruling.message.name == name)
+}
+
+/// What may be answered to a command in this state.
+pub(super) fn permits(state: &State, command: &Command) -> Permits {
+    let permits = form::permits(state, command)
+        .unwrap_or_else(|| ruling(command).map_or_else(Permits::anything, |ruling| (ruling.permits)(state, command)));
+    match command.cut {
+        // What a whole message would have got.
+        Some(cut) => permits.refused_for(if cut < HEADER_SIZE { "HDR-27" } else { "HDR-28" }),
+        None => permits,
+    }
+}
+
+/// Judges a successful reply by the state.
+pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
+    if state.phase == Phase::Negotiated
+        && let Some(ruling) = ruling(command)
+        && payload.len() >= ruling.message.reply.fixed_size()
+        && command.payload.len() >= ruling.message.request.fixed_size()
+    {
+        (ruling.judge)(state, command, payload, out);
+    }
+}
+
+/// Does to the state what the command did.
+pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
+    let Some(ruling) = ruling(command) else {
+        return state.refuse_fds(command, super::LetGo::Stray);
+    };
+    // A message that is no command, or lacks a part of its structure, should do nothing; what it did nobody knows
+    // where it was not refused.
+    let is_command = command.header.message_type() == vfio_user_wire::TYPE_COMMAND;
+    if is_command && command.payload.len() >= ruling.message.request.fixed_size() {
+        (ruling.apply)(state, command, given);
+    } else if matches!(given, Given::Ok(_)) {
+        state.doubt_all();
+    }
+}
+
+fn nothing(_: &State, _: &Command, _: &[u8], _: &mut Judgements) {}
+
+fn no_effect(state: &mut State, command: &Command, _: Given<'_>) {
+    state.refuse_fds(command, super::LetGo::Stray);
+}

@@ -1,0 +1,76 @@
+//! VERSION.
+
+use serde_json::Value;
+use vfio_user_wire::VersionData;
+use vfio_user_wire::message::Version;
+
+use super::super::permits::Permits;
+use super::super::session::{Given, Phase, State};
+use super::super::{Command, LetGo};
+use crate::verdict::Class::{Note, Violation};
+
+/// Longer version data may be more than a server reads.
+const LONG: usize = 512;
+
+pub(super) fn permits(state: &State, command: &Command) -> Permits {
+    let Some((version, data)) = Version::parse(&command.payload) else { return Permits::either() };
+    if state.phase != Phase::Connected {
+        return Permits::either();
+    }
+    match version.major {
+        0 => {}
+        u16::MAX => return Permits::refusal("VER-02", Violation, "a refusal: no server has major version 65535"),
+        _ => return Permits::refusal("VER-02", Note, "a refusal: there is no major version but 0"),
+    }
+    if !command.fds.is_empty() {
+        return Permits::either();
+    }
+    if data.is_empty() {
+        return Permits::success("VER-09", Violation, "success: the version data is optional");
+    }
+    let Ok(proposed) = VersionData::parse(data) else { return Permits::either() };
+    if !text_ends_at_nul(data) || data.len() > LONG {
+        return Permits::either();
+    }
+    let Some(capabilities) = proposed.capabilities() else {
+        return Permits::success("VER-11", Violation, "success: the member capabilities is optional");
+    };
+    let mut unknown = false;
+    for (name, value) in capabilities {
+        let usual = match name.as_str() {
+            "max_msg_fds" => value.as_u64().is_some_and(|fds| (1..=16).contains(&fds)),
+            "max_data_xfer_size" => value.as_u64().is_some_and(|size| (65536..=64 << 20).contains(&size)),
+            "max_dma_maps" => value.as_u64().is_some_and(|maps| (1..=65535).contains(&maps)),
+            "pgsizes" => value.as_u64() == Some(4096),
+            "migration" => value.get("pgsize").and_then(Value::as_u64) == Some(4096),
+            "write_multiple" => value.is_boolean(),
+            "twin_socket" => false,
+            _ => {
+                unknown = true;
+                !value.is_object() && !value.is_array()
+            }
+        };
+        if !usual {
+            return Permits::either();
+        }
+    }
+    match (unknown, version.minor) {
+        (true, _) => Permits::success("VER-22", Violation, "success: an unknown capability is just not selected"),
+        (false, 0) => Permits::success("VER-04", Violation, "success: version 0.0 is below every other"),
+        (false, _) => Permits::success("VER-03", Note, "success, with a minor version of at most the proposed one"),
+    }
+}
+
+/// One NUL, and nothing behind it.
+fn text_ends_at_nul(data: &[u8]) -> bool {
+    data.iter().position(|byte| *byte == 0) == data.len().checked_sub(1)
+}
+
+pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
+    state.refuse_fds(command, LetGo::Stray);
+    state.phase = match (given, state.phase) {
+        (Given::Ok(_), Phase::Connected | Phase::Perhaps) => Phase::Negotiated,
+        (Given::Unknown, Phase::Connected) => Phase::Perhaps,
+        (_, phase) => phase,
+    };
+}

@@ -1,0 +1,277 @@
+//! One connection as a state machine: what was sent, what it did, and what may be answered now.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use vfio_user_wire::message::VERSION;
+use vfio_user_wire::{HEADER_SIZE, TYPE_COMMAND};
+
+use super::irqs::{Irqs, LetGo, Signals};
+use super::judgement::header_mark;
+use super::maps::{Maps, Released};
+use super::permits::{Kind, Permits, Rule};
+use super::scratch::Scratch;
+use super::{
+    Broken, Command, Instead, Judgement, Judgements, Negotiated, Offer, Reply, judge_order, judge_reply, negotiated,
+    ruling,
+};
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing was negotiated.
+    Connected,
+    /// A VERSION went out that needs no answer.
+    Perhaps,
+    /// VERSION was answered with success.
+    Negotiated,
+    /// The client sent what is no message: there is no telling what the server makes of the stream.
+    Lost,
+}
+
+/// What the server knows of its client, as far as the client can tell.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) offer: Arc<Offer>,
+    pub(super) phase: Phase,
+    pub(super) maps: Maps,
+    pub(super) irqs: Irqs,
+    pub(super) scratch: Scratch,
+    /// What other clients of this server have mapped: address and size.
+    pub(super) elsewhere: Vec<(u64, u64)>,
+    /// No other client was ever connected.
+    pub(super) alone: bool,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Given<'a> {
+    /// It succeeded, with this payload.
+    Ok(&'a [u8]),
+    /// It failed.
+    Error,
+    /// Nobody knows.
+    Unknown,
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    Ok(Vec<u8>),
+    Error(u32),
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    ticket: usize,
+    command: Command,
+    answer: Option<Answer>,
+}
+
+/// One connection as a state machine.
+///
+/// Commands are numbered by the caller and told in the order of their sending; what each did is worked out in that
+/// order, once the answers are there.
+#[derive(Debug, Clone)]
+pub struct Session {
+    state: State,
+    negotiated: Negotiated,
+    /// What is not worked out yet, oldest first.
+    pending: VecDeque<Pending>,
+}
+
+impl Session {
+    /// A new connection to a server that offers this.
+    pub fn new(offer: Arc<Offer>) -> Session {
+        let (maps, irqs, scratch) = (Maps::default(), Irqs::default(), Scratch::default());
+        let state = State { offer, phase: Phase::Connected, maps, irqs, scratch, elsewhere: Vec::new(), alone: true };
+        Session { state, negotiated: Negotiated::default(), pending: VecDeque::new() }
+    }
+
+    /// What both sides said in VERSION.
+    pub fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    /// Another client of the same server has come: what either does to the device, the other can see.
+    pub fn meet(&mut self, other: &mut Session) {
+        self.state.elsewhere.extend(other.state.maps.ranges());
+        other.state.elsewhere.extend(self.state.maps.ranges());
+        for state in [&mut self.state, &mut other.state] {
+            state.alone = false;
+            state.scratch.share();
+        }
+    }
+
+    /// A command is about to be sent.
+    pub fn sent(&mut self, ticket: usize, command: Command) {
+        let whole = command.header.size as usize == HEADER_SIZE + command.payload.len();
+        if is_version(&command) {
+            // The client's limits hold from its proposal on: the reply itself must keep to them.
+            self.negotiated = negotiated(&command.payload, &[]);
+        }
+        if whole {
+            self.pending.push_back(Pending { ticket, command, answer: None });
+        } else {
+            self.lost();
+        }
+    }
+
+    /// Bytes are sent that are no message.
+    pub fn lost(&mut self) {
+        self.state.phase = Phase::Lost;
+        self.state.doubt_all();
+    }
+
+    /// The client has closed the connection, or the server has.
+    pub fn disconnected(&mut self) {
+        while let Some(pending) = self.pending.pop_front() {
+            ruling::apply(&mut self.state, &pending.command, Given::Unknown);
+        }
+        self.state.maps.disconnect();
+        self.state.irqs.disconnect();
+        self.state.phase = Phase::Lost;
+    }
+
+    /// A reply has come: what it says of this command, and of others that waited for it.
+    pub fn answered(&mut self, ticket: usize, command: &Command, reply: &Reply<'_>) -> Vec<(usize, Judgement)> {
+        let mut said = judge_reply(command, reply, &self.negotiated);
+        let overtaken = self.pending.iter().take_while(|pending| pending.ticket < ticket);
+        let overtaken = overtaken.filter(|pending| pending.answer.is_none() && pending.command.wants_reply());
+        said.extend(judge_order(command, overtaken.map(|pending| &pending.command).next()));
+        let mut all: Vec<(usize, Judgement)> = said.into_iter().map(|judgement| (ticket, judgement)).collect();
+        if is_version(command) && !reply.header.is_error() {
+            self.negotiated = negotiated(&command.payload, reply.payload);
+        }
+        // Pending commands are in the order of their numbers.
+        let at = self.pending.partition_point(|pending| pending.ticket < ticket);
+        if let Some(pending) = self.pending.get_mut(at).filter(|pending| pending.ticket == ticket) {
+            let error = reply.header.is_error();
+            pending.answer =
+                Some(if error { Answer::Error(reply.header.error) } else { Answer::Ok(reply.payload.to_vec()) });
+        }
+        self.work_out(ticket, &mut all);
+        all
+    }
+
+    /// Works out what every command up to `ticket` did. What was overtaken may have been answered by silence, and what
+    /// needs no reply gets none: what those did is open.
+    fn work_out(&mut self, ticket: usize, said: &mut Vec<(usize, Judgement)>) {
+        while self.pending.front().is_some_and(|pending| pending.ticket <= ticket || pending.answer.is_some()) {
+            let Some(Pending { ticket, command, answer }) = self.pending.pop_front() else { return };
+            let given = match &answer {
+                Some(Answer::Ok(payload)) => Given::Ok(payload),
+                Some(Answer::Error(_)) => Given::Error,
+                None => Given::Unknown,
+            };
+            if let Some(answer) = &answer {
+                let permits = ruling::permits(&self.state, &command);
+                let mut judgements = Judgements::default();
+                if let Answer::Ok(payload) = answer {
+                    ruling::judge(&self.state, &command, payload, &mut judgements);
+                }
+                rule(&permits, answer, &mut judgements);
+                said.extend(judgements.into_vec().into_iter().map(|judgement| (ticket, judgement)));
+            }
+            ruling::apply(&mut self.state, &command, given);
+        }
+    }
+
+    /// What may be answered to a command that was sent and not answered yet; what was sent before it and was not
+    /// answered either may have done anything.
+    pub fn permits(&self, ticket: usize) -> Permits {
+        let mut state = self.state.clone();
+        for pending in &self.pending {
+            if pending.ticket == ticket {
+                return ruling::permits(&state, &pending.command);
+            }
+            ruling::apply(&mut state, &pending.command, Given::Unknown);
+        }
+        Permits::anything()
+    }
+
+    /// How often a descriptor should have been signalled since it was last looked at; `None` where that is open.
+    pub fn signals(&self, fd: u64) -> Option<Signals> {
+        (self.state.phase != Phase::Lost).then(|| self.state.irqs.signals(fd)).flatten()
+    }
+
+    /// The signals of a descriptor were looked at and taken.
+    pub fn looked_at(&mut self, fd: u64) {
+        self.state.irqs.looked_at(fd);
+    }
+
+    /// Why the server should hold a descriptor no longer; `None` where it may hold it.
+    pub fn let_go(&self, fd: u64) -> Option<LetGo> {
+        self.state.irqs.why_let_go(fd)
+    }
+
+    /// Why a file should be mapped no longer; `None` where it may be.
+    pub fn released(&self, file: u64) -> Option<Released> {
+        self.state.maps.released(file)
+    }
+
+    /// A map of the file may be there.
+    pub fn may_map(&self, file: u64) -> bool {
+        self.state.maps.has_file(file)
+    }
+
+    /// The device was made to raise an interrupt.
+    pub fn raised(&mut self, index: u32, sub: u32) {
+        let automasked = ruling::automasked(&self.state.offer, index);
+        self.state.irqs.fire(index, sub, true, automasked, "SETIRQS-30");
+    }
+
+    /// Something other than a message has changed the device's bytes.
+    pub fn forget_scratch(&mut self) {
+        self.state.scratch.forget_all();
+    }
+}
+
+impl State {
+    pub(super) fn doubt_all(&mut self) {
+        self.maps.doubt_all();
+        self.irqs.doubt_all();
+        self.scratch.forget_all();
+    }
+
+    pub(super) fn refuse_fds(&mut self, command: &Command, why: LetGo) {
+        for fd in &command.fds {
+            self.irqs.let_go(fd.id, why);
+        }
+    }
+}
+
+/// Turns what may come and what came into judgements.
+fn rule(permits: &Permits, answer: &Answer, out: &mut Judgements) {
+    let (kind, actual) = match answer {
+        Answer::Ok(_) => (Kind::Ok, "a successful reply".to_owned()),
+        Answer::Error(errno) => (Kind::Error, format!("an error reply with {}", crate::case::error_text(*errno))),
+    };
+    let wrong_errno = match (&permits.errno, answer) {
+        (Some((right, rule)), Answer::Error(errno)) if errno != right => Some(rule),
+        _ => None,
+    };
+    let instead = match kind {
+        Kind::Ok => Instead::Refusal(permits.errno.as_ref().map(|(errno, _)| *errno)),
+        _ if wrong_errno.is_some() => Instead::Refusal(permits.errno.as_ref().map(|(errno, _)| *errno)),
+        _ => Instead::Success,
+    };
+    let broken: Vec<&Rule> = permits.breaks(kind).iter().chain(wrong_errno).collect();
+    for rule in permits.rules().filter(|rule| rule.requirement != "HDR-14") {
+        if broken.iter().any(|broken| broken.requirement == rule.requirement) {
+            continue;
+        }
+        out.must(rule.requirement, true, "", String::new, None);
+    }
+    for rule in broken {
+        let field = header_mark(if wrong_errno.is_some() { "error" } else { "flags" });
+        let (class, expected, actual) = (rule.class, rule.expected.clone(), actual.clone());
+        out.push(Judgement {
+            requirement: rule.requirement,
+            broken: Some(Broken { class, expected, actual, field, instead: Some(instead) }),
+        });
+    }
+}
+
+fn is_version(command: &Command) -> bool {
+    command.header.message_type() == TYPE_COMMAND && command.message.is_some_and(|message| message.name == VERSION.name)
+}
