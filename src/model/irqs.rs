@@ -202,7 +202,8 @@ impl Irqs {
         }
     }
 
-    fn may_hold(&self, fd: u64) -> bool {
+    /// The server may hold the descriptor.
+    pub(super) fn may_hold(&self, fd: u64) -> bool {
         self.untracked.contains(&fd) || self.slots.values().any(|slot| slot.contains(&Some(fd)))
     }
 

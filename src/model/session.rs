@@ -204,6 +204,12 @@ impl Session {
         self.state.irqs.why_let_go(fd)
     }
 
+    /// The server may hold the descriptor.
+    pub fn may_hold(&self, fd: u64) -> bool {
+        self.state.irqs.may_hold(fd)
+            || self.pending.iter().any(|pending| pending.command.fds.iter().any(|passed| passed.id == fd))
+    }
+
     /// Why a file should be mapped no longer; `None` where it may be.
     pub fn released(&self, file: u64) -> Option<Released> {
         self.state.maps.released(file)
@@ -212,6 +218,7 @@ impl Session {
     /// A map of the file may be there.
     pub fn may_map(&self, file: u64) -> bool {
         self.state.maps.has_file(file)
+            || self.pending.iter().any(|pending| pending.command.fds.iter().any(|passed| passed.id == file))
     }
 
     /// The device was made to raise an interrupt.

@@ -13,7 +13,9 @@ use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 use super::outstanding::Outstanding;
 use super::serving::{Alteration, Serving};
 use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
-use crate::model::{Command, Judgement, Negotiated, Offer, PassedFd, Permits, Reply, Session, judge_request};
+use crate::model::{
+    Command, Judgement, LetGo, Negotiated, Offer, PassedFd, Permits, Released, Reply, Session, Signals, judge_request,
+};
 
 /// Commands of a server before no more are read.
 const MOST_REQUESTS: usize = 10_000;
@@ -419,6 +421,30 @@ impl<'a> Conversation<'a> {
             let Origin { step, line, .. } = sent.origin;
             self.judged.push(Judged { judgement, step, line, entry });
         }
+    }
+
+    /// How often a descriptor should have been signalled since that was last looked at; `None` where that is open.
+    pub fn signals(&self, fd: u64) -> Option<Signals> {
+        let all: Option<Vec<Signals>> = self.ends.iter().map(|end| end.session.signals(fd)).collect();
+        // One client's triggers, at the most: a descriptor that several sessions know is not followed.
+        let mut all = all?.into_iter().filter(|signals| signals.most.0 > 0);
+        match (all.next(), all.next()) {
+            (Some(signals), None) => Some(signals),
+            (Some(_), Some(_)) => None,
+            (None, _) => self.ends.iter().rev().find_map(|end| end.session.signals(fd)),
+        }
+    }
+
+    /// Why the server should hold a descriptor no longer; `None` where it may hold it, or never had it.
+    pub fn let_go(&self, fd: u64) -> Option<LetGo> {
+        let may_hold = self.ends.iter().any(|end| end.session.may_hold(fd));
+        if may_hold { None } else { self.ends.iter().find_map(|end| end.session.let_go(fd)) }
+    }
+
+    /// Why a file should be mapped no longer; `None` where it may be, or never was.
+    pub fn released(&self, file: u64) -> Option<Released> {
+        let may_map = self.ends.iter().any(|end| end.session.may_map(file));
+        if may_map { None } else { self.ends.iter().find_map(|end| end.session.released(file)) }
     }
 
     /// What may be answered to a command that has no answer yet.

@@ -96,10 +96,7 @@ impl Player<'_> {
                 let wanted = self.environment.bytes(bytes, &self.talk)?;
                 self.expect_memory(line, memory, &wanted)
             }
-            // The model does not follow the state yet: whatever is there holds.
-            Expect::Seal(_, SealExpectation::Conforms) => {
-                self.conclude(line, true, "", String::new, Evidence::Received)
-            }
+            Expect::Seal(name, SealExpectation::Conforms) => self.seal_conforms(line, name),
             Expect::Seal(name, seal) => self.expect_seal(line, name, *seal == SealExpectation::Ok),
             Expect::FdsBaseline => self.expect_baseline(line),
             Expect::Exited => self.expect_exit(line),
@@ -133,19 +130,12 @@ impl Player<'_> {
 
     fn expect_fd(&mut self, line: Line<'_>, name: &Name, what: &FdExpectation) -> Result<(), Stop> {
         let interrupt = self.context.interrupt;
-        let deadline = Deadline::after(self.context.timeouts.reply);
         let now = || Deadline::after(Duration::ZERO);
         let held = Arc::clone(self.environment.descriptor(&name.value)?);
         match what {
             FdExpectation::Signalled(wanted) => {
                 let wanted = wanted.as_ref().map_or(Ok(1), |wanted| self.environment.u64(wanted, &self.talk))?;
-                let mut count = held.signals(now(), interrupt)?.count;
-                while count < wanted && !deadline.passed() {
-                    self.pass_time(deadline)?;
-                    count = count.saturating_add(held.signals(now(), interrupt)?.count);
-                }
-                // What came too much is there by now, if the server did it before it answered.
-                count = count.saturating_add(held.signals(now(), interrupt)?.count);
+                let count = self.count_signals(&held, wanted)?;
                 let evidence = if count < wanted { Evidence::Deadline } else { Evidence::Received };
                 let expected =
                     format!("{wanted} {} on `{}`", if wanted == 1 { "signal" } else { "signals" }, name.value);
@@ -156,23 +146,44 @@ impl Player<'_> {
                 let expected = format!("no signal on `{}`", name.value);
                 self.conclude(line, count == 0, &expected, || format!("{count} came"), Evidence::Received)
             }
-            // The model does not follow the state yet: whatever is there holds.
-            FdExpectation::Conforms => self.conclude(line, true, "", String::new, Evidence::Received),
+            FdExpectation::Conforms => self.fd_conforms(line, name),
             FdExpectation::Closed => {
                 drop(held);
-                if let Some(held) = self.environment.descriptors.get_mut(&name.value).and_then(Arc::get_mut) {
-                    held.let_go();
-                }
-                let held = Arc::clone(self.environment.descriptor(&name.value)?);
-                let mut closed = held.signals(now(), interrupt)?.closed;
-                while !closed && !deadline.passed() {
-                    self.pass_time(deadline)?;
-                    closed = held.signals(now(), interrupt)?.closed;
-                }
+                let closed = self.wait_until_closed(name)?;
                 let expected = format!("the server's end of `{}` closed", name.value);
                 self.conclude(line, closed, &expected, || "it is still open".to_owned(), Evidence::Deadline)
             }
         }
+    }
+
+    /// How many signals came: all that are there once it is so many, or the deadline has passed.
+    pub(super) fn count_signals(&mut self, held: &Held, wanted: u64) -> Result<u64, Stop> {
+        let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+        let now = || Deadline::after(Duration::ZERO);
+        let mut count = held.signals(now(), interrupt)?.count;
+        while count < wanted && !deadline.passed() {
+            self.pass_time(deadline)?;
+            count = count.saturating_add(held.signals(now(), interrupt)?.count);
+        }
+        // What came too much is there by now, if the server did it before it answered.
+        Ok(count.saturating_add(held.signals(now(), interrupt)?.count))
+    }
+
+    /// Lets go of the client's copy, so that the server's closing shows, and waits for that. No other handle of it may
+    /// be about.
+    pub(super) fn wait_until_closed(&mut self, name: &Name) -> Result<bool, Stop> {
+        let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+        let now = || Deadline::after(Duration::ZERO);
+        if let Some(held) = self.environment.descriptors.get_mut(&name.value).and_then(Arc::get_mut) {
+            held.let_go();
+        }
+        let held = Arc::clone(self.environment.descriptor(&name.value)?);
+        let mut closed = held.signals(now(), interrupt)?.closed;
+        while !closed && !deadline.passed() {
+            self.pass_time(deadline)?;
+            closed = held.signals(now(), interrupt)?.closed;
+        }
+        Ok(closed)
     }
 
     fn expect_memory(&mut self, line: Line<'_>, memory: &Memory, wanted: &[u8]) -> Result<(), Stop> {
@@ -205,6 +216,20 @@ impl Player<'_> {
 
     fn expect_seal(&mut self, line: Line<'_>, name: &Name, free: bool) -> Result<(), Stop> {
         let held = Arc::clone(self.environment.descriptor(&name.value)?);
+        let (sealed, evidence) = self.seal(&held, free)?;
+        let (expected, actual) = if free {
+            (
+                format!("no writable mapping of `{}` in the server", name.value),
+                "F_SEAL_WRITE gives EBUSY: it is still mapped",
+            )
+        } else {
+            (format!("a writable mapping of `{}` in the server", name.value), "F_SEAL_WRITE succeeds: it is not mapped")
+        };
+        self.conclude(line, sealed == free, &expected, || actual.to_owned(), evidence)
+    }
+
+    /// Whether F_SEAL_WRITE could be added, and what that rests on.
+    pub(super) fn seal(&mut self, held: &Held, free: bool) -> Result<(bool, Evidence), Stop> {
         let deadline = Deadline::after(self.context.timeouts.settle);
         let mut sealed = held.seal()?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
@@ -214,16 +239,7 @@ impl Player<'_> {
             self.pass_time(deadline)?;
             sealed = held.seal()?;
         }
-        let (expected, actual) = if free {
-            (
-                format!("no writable mapping of `{}` in the server", name.value),
-                "F_SEAL_WRITE gives EBUSY: it is still mapped",
-            )
-        } else {
-            (format!("a writable mapping of `{}` in the server", name.value), "F_SEAL_WRITE succeeds: it is not mapped")
-        };
-        let evidence = if open { Evidence::Received } else { Evidence::Deadline };
-        self.conclude(line, sealed == free, &expected, || actual.to_owned(), evidence)
+        Ok((sealed, if open { Evidence::Received } else { Evidence::Deadline }))
     }
 
     fn expect_baseline(&mut self, line: Line<'_>) -> Result<(), Stop> {

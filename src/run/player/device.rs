@@ -63,6 +63,11 @@ impl Player<'_> {
                 self.access(line, REGION_WRITE.name, payload)?;
             }
         }
+        if what == DeviceAction::RaiseIrq
+            && let Some(end) = self.talk.ends.first_mut()
+        {
+            end.session.raised(parameters.index as u32, parameters.vector as u32);
+        }
         Ok(())
     }
 

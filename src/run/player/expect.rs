@@ -4,9 +4,9 @@ use vfio_user_wire::message::DEVICE_RESET;
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, error_text};
-use crate::model::{Command, Kind};
+use crate::model::Command;
 use crate::session::{Answer, Origin};
-use crate::verdict::{Class, Evidence, Exit, FieldMark, Finding, Outcome};
+use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
 use super::ending::Ending;
 use super::environment::words_value;
@@ -106,7 +106,7 @@ impl Player<'_> {
         let actual = self.actual(index);
         let free = outcomes.conforms.iter().any(|outcome| outcome.value == Wanted::Conforms);
         if free {
-            return self.by_the_model(index, line, &actual);
+            return self.answer_conforms(index, line, &actual);
         }
         let mut miss = None;
         for (class, wanted) in outcomes
@@ -149,48 +149,6 @@ impl Player<'_> {
             return self.set_up(index, line, &actual, &miss);
         }
         self.report(index, line, None, miss, &actual)
-    }
-
-    /// `< conforms`: the model has judged a reply when it came, and judges here that there is none.
-    fn by_the_model(&mut self, index: usize, line: Line<'_>, actual: &Actual) -> Result<(), Stop> {
-        let kind = match actual {
-            Actual::Ok | Actual::Error(_) => {
-                let step = self.talk.sent.get(index).map_or(0, |sent| sent.origin.step);
-                let broken = |finding: &Finding| finding.step == step && finding.class == Class::Violation;
-                if self.findings.iter().any(broken) {
-                    return Err(Stop::Violated);
-                }
-                self.hold(line);
-                return Ok(());
-            }
-            Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_)) => {
-                return self.set_up_failed(index, line.step, line.number);
-            }
-            Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => Kind::Closed,
-            Actual::Silent => Kind::Silent,
-        };
-        let permits = self.talk.permits(index);
-        let rules = permits.breaks(kind);
-        if kind == Kind::Closed
-            && let Some(end) = self.talk.sent.get(index).map(|sent| sent.end)
-            && let Some(end) = self.talk.ends.get_mut(end)
-        {
-            // What else is asked of this connection is answered by its end.
-            end.session.disconnected();
-        }
-        if rules.is_empty() {
-            self.hold(line);
-            return Ok(());
-        }
-        let mut violated = false;
-        let (said, evidence) = self.no_answer(index);
-        let message = self.talk.sent.get(index).map(|sent| sent.entry);
-        for rule in rules {
-            violated |= rule.class == Class::Violation;
-            let found = Found { message, ..Found::new(&rule.expected, &said, evidence) };
-            self.find(rule.requirement, rule.class, (line.step, line.number), found);
-        }
-        if violated { Err(Stop::Violated) } else { Ok(()) }
     }
 
     /// What became of a command, as far as it is known now.

@@ -1,6 +1,7 @@
 //! Plays one case against one server, and keeps what was seen.
 
 mod action;
+mod conforms;
 mod device;
 mod ending;
 mod environment;

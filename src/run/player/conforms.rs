@@ -1,0 +1,124 @@
+//! `< conforms`: what is left to the model, which knows what came before.
+
+use std::sync::Arc;
+
+use crate::case::Name;
+use crate::model::{Kind, LetGo, Released, Signals};
+use crate::verdict::{Class, Evidence, Finding};
+
+use super::ending::Ending;
+use super::expect::Actual;
+use super::judge::{Found, Line};
+use super::{Player, Stop};
+
+impl Player<'_> {
+    /// `< conforms`: the model has judged a reply when it came, and judges here that there is none.
+    pub(super) fn answer_conforms(&mut self, index: usize, line: Line<'_>, actual: &Actual) -> Result<(), Stop> {
+        let kind = match actual {
+            Actual::Ok | Actual::Error(_) => {
+                let step = self.talk.sent.get(index).map_or(0, |sent| sent.origin.step);
+                let broken = |finding: &Finding| finding.step == step && finding.class == Class::Violation;
+                if self.findings.iter().any(broken) {
+                    return Err(Stop::Violated);
+                }
+                self.hold(line);
+                return Ok(());
+            }
+            Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_)) => {
+                return self.set_up_failed(index, line.step, line.number);
+            }
+            Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => Kind::Closed,
+            Actual::Silent => Kind::Silent,
+        };
+        let permits = self.talk.permits(index);
+        let rules = permits.breaks(kind);
+        if kind == Kind::Closed
+            && let Some(end) = self.talk.sent.get(index).map(|sent| sent.end)
+            && let Some(end) = self.talk.ends.get_mut(end)
+        {
+            // What else is asked of this connection is answered by its end.
+            end.session.disconnected();
+        }
+        if rules.is_empty() {
+            self.hold(line);
+            return Ok(());
+        }
+        let mut violated = false;
+        let (said, evidence) = self.no_answer(index);
+        let message = self.talk.sent.get(index).map(|sent| sent.entry);
+        for rule in rules {
+            violated |= rule.class == Class::Violation;
+            let found = Found { message, ..Found::new(&rule.expected, &said, evidence) };
+            self.find(rule.requirement, rule.class, (line.step, line.number), found);
+        }
+        if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    /// `< fd NAME conforms`: as many signals as the interrupts that fired, and closed where the server should have let
+    /// go of it.
+    pub(super) fn fd_conforms(&mut self, line: Line<'_>, name: &Name) -> Result<(), Stop> {
+        let held = Arc::clone(self.environment.descriptor(&name.value)?);
+        let fd = held.passed().id;
+        if let Some(Signals { least: (least, too_few), most: (most, too_many) }) = self.talk.signals(fd) {
+            let count = self.count_signals(&held, least)?;
+            self.talk.ends.iter_mut().for_each(|end| end.session.looked_at(fd));
+            let (requirement, evidence) =
+                if count < least { (too_few, Evidence::Deadline) } else { (too_many, Evidence::Received) };
+            let right = (least..=most).contains(&count);
+            let expected = match (least, most) {
+                (0, 0) => format!("no signal on `{}`", name.value),
+                _ if least == most => format!("{least} signals on `{}`", name.value),
+                _ => format!("{least} to {most} signals on `{}`", name.value),
+            };
+            self.by_rule(line, (requirement, Class::Violation), right, &expected, &format!("{count} came"), evidence)?;
+        }
+        let Some(why) = self.talk.let_go(fd).filter(|_| held.shows_closing()) else { return Ok(()) };
+        drop(held);
+        let closed = self.wait_until_closed(name)?;
+        let expected = format!("the server's end of `{}` closed: {}", name.value, reason(why));
+        self.by_rule(line, why.held_breaks(), closed, &expected, "it is still open", Evidence::Deadline)
+    }
+
+    /// `< seal NAME conforms`: no writable mapping of it, where the server should have none.
+    pub(super) fn seal_conforms(&mut self, line: Line<'_>, name: &Name) -> Result<(), Stop> {
+        let held = Arc::clone(self.environment.descriptor(&name.value)?);
+        let (why, rule) = match self.talk.released(held.passed().id) {
+            None => return Ok(()),
+            Some(Released::Unmapped) => ("its last map is gone", ("DUNMAP-03", Class::Violation)),
+            Some(Released::Refused) => ("its map was refused", ("DMAP-06", Class::Violation)),
+            Some(Released::Disconnected) => ("the client is gone", ("DISC-01", Class::Note)),
+        };
+        let (sealed, evidence) = self.seal(&held, true)?;
+        let expected = format!("no writable mapping of `{}` in the server: {why}", name.value);
+        self.by_rule(line, rule, sealed, &expected, "F_SEAL_WRITE gives EBUSY: it is still mapped", evidence)
+    }
+
+    /// Ends a check that the model asks for; the line's own requirements, if it has any, stand for the model's.
+    fn by_rule(
+        &mut self,
+        line: Line<'_>,
+        (requirement, class): (&str, Class),
+        held: bool,
+        expected: &str,
+        actual: &str,
+        evidence: Evidence,
+    ) -> Result<(), Stop> {
+        let own = [requirement];
+        let line = if line.requirements.is_empty() { Line { requirements: &own, ..line } } else { line };
+        if held || class == Class::Violation {
+            return self.conclude(line, held, expected, || actual.to_owned(), evidence);
+        }
+        self.break_line(line, Some(class), &Found::new(expected, actual, evidence))
+    }
+}
+
+fn reason(why: LetGo) -> &'static str {
+    match why {
+        LetGo::Replaced => "another descriptor took its place",
+        LetGo::Deassigned => "its interrupt was de-assigned",
+        LetGo::Disabled => "its interrupt type was disabled",
+        LetGo::Refused => "the command that brought it was refused",
+        LetGo::Stray => "the command that brought it takes none",
+        LetGo::Disconnected => "the client is gone",
+    }
+}
