@@ -8,7 +8,8 @@ use clap::Args;
 use super::{Failure, setup};
 use crate::case::{self, Case, Diagnostic, Source};
 use crate::report::ExitCode;
-use crate::run::check;
+use crate::run::{PaperTarget, Plan, check};
+use crate::session::Interrupt;
 
 /// Check case files, and with --fix bring them into printed form.
 #[derive(Debug, Args)]
@@ -27,6 +28,7 @@ impl Check {
         if self.files.is_empty() {
             let library = setup::library(None, &register)?;
             let plan = setup::plan(&library)?;
+            complain(&rehearse(&plan)?)?;
             anstream::println!("{} cases in {} files: no error", plan.cases.len(), library.cases.len());
             return Ok(ExitCode::Conforming);
         }
@@ -43,9 +45,8 @@ impl Check {
             let source = Arc::new(Source { name: path.display().to_string(), text });
             match case::parse(&source) {
                 Ok(found) => {
-                    let samples = path.parent().is_some_and(|parent| parent.ends_with("samples"));
                     errors.extend(
-                        check(&found, samples, &register).into_iter().map(|error| (Arc::clone(&source), error)),
+                        check(&found, is_sample(&source.name), &register).into_iter().map(|error| (Arc::clone(&source), error)),
                     );
                     if case::print(&found) != source.text {
                         unprinted.push((path, case::print(&found)));
@@ -58,16 +59,16 @@ impl Check {
         }
         let files: Vec<(&Source, &[Case])> =
             parsed.iter().map(|(source, cases)| (&**source, cases.as_slice())).collect();
-        for (file, error) in case::duplicates(&files) {
+        let errors_of = case::duplicates(&files);
+        let files = files.len();
+        for (file, error) in errors_of {
             errors.extend(parsed.get(file).map(|(source, _)| (Arc::clone(source), error)));
         }
-        let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-        for (source, error) in &errors {
-            anstream::println!("{}", error.render(source, colour));
-        }
-        if !errors.is_empty() {
-            return Err(Failure::usage(format!("{} in the case files", counted(errors.len(), "error"))));
-        }
+        complain(&errors)?;
+        let (samples, cases_of) = parsed.into_iter().partition::<Vec<_>, _>(|(source, _)| is_sample(&source.name));
+        let samples = if samples.is_empty() { setup::library(None, &register)?.samples } else { samples };
+        let plan = Plan::new(&cases_of, &samples).map_err(Failure::usage)?;
+        complain(&rehearse(&plan)?)?;
         for (path, printed) in &unprinted {
             if self.fix {
                 std::fs::write(path, printed)
@@ -84,9 +85,32 @@ impl Check {
         if !unprinted.is_empty() && !self.fix {
             return Err(Failure::usage(format!("{} not in printed form", counted(unprinted.len(), "file"))));
         }
-        anstream::println!("{} in {}: no error", counted(cases, "case"), counted(files.len(), "file"));
+        anstream::println!("{} in {}: no error", counted(cases, "case"), counted(files, "file"));
         Ok(ExitCode::Conforming)
     }
+}
+
+/// Plays the cases against the model alone.
+fn rehearse(plan: &Plan) -> Result<Vec<(Arc<Source>, Diagnostic)>, Failure> {
+    let target = PaperTarget::bundled().map_err(|error| Failure::ours(error.to_string()))?;
+    let interrupt = Interrupt::new().map_err(|error| Failure::ours(error.to_string()))?;
+    Ok(target.rehearse(plan, &interrupt))
+}
+
+/// Shows what is wrong, if anything is.
+fn complain(errors: &[(Arc<Source>, Diagnostic)]) -> Result<(), Failure> {
+    let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    for (source, error) in errors {
+        anstream::println!("{}", error.render(source, colour));
+    }
+    match errors.len() {
+        0 => Ok(()),
+        count => Err(Failure::usage(format!("{} in the case files", counted(count, "error")))),
+    }
+}
+
+fn is_sample(path: &str) -> bool {
+    Path::new(path).parent().is_some_and(|parent| parent.ends_with("samples"))
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod event;
 mod library;
+mod paper;
 mod plan;
 mod player;
 mod runner;
@@ -11,7 +12,8 @@ mod timeouts;
 pub use event::{End, Event, Start};
 pub use library::{File, Library, LibraryError, check};
 pub use plan::{Plan, Planned, Skip};
-pub use player::{Context, Play, play};
+pub use paper::{PaperTarget, PaperError};
+pub use player::{Context, Play, Rehearsal, play, rehearse};
 pub use runner::{Runner, RunnerError};
 pub use selection::Selection;
 pub use timeouts::Timeouts;

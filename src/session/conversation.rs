@@ -447,6 +447,28 @@ impl<'a> Conversation<'a> {
         if may_map { None } else { self.ends.iter().find_map(|end| end.session.released(file)) }
     }
 
+    /// The commands on an end that a line asks for: those of the label, or the oldest that no line asked for.
+    pub fn asked_for(&self, end: usize, label: Option<&str>) -> Vec<usize> {
+        let on_end = self.sent.iter().enumerate().filter(|(_, sent)| sent.end == end);
+        if let Some(label) = label {
+            let labelled = on_end.filter(|(_, sent)| sent.origin.label.as_deref() == Some(label));
+            return labelled.map(|(index, _)| index).collect();
+        }
+        // `times` sends several commands in one step: they are asked for together.
+        let origin = |sent: &Sent| (sent.origin.step, sent.origin.line);
+        let oldest = on_end.clone().find(|(_, sent)| !sent.claimed).map(|(_, sent)| origin(sent));
+        on_end
+            .filter(|(_, sent)| !sent.claimed && Some(origin(sent)) == oldest)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Takes a reply that never came, as if it had.
+    pub fn suppose(&mut self, index: usize, frame: Frame) {
+        let entry = self.transcript.count();
+        self.answered(index, frame, Vec::new(), entry);
+    }
+
     /// What may be answered to a command that has no answer yet.
     pub fn permits(&self, index: usize) -> Permits {
         let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end));

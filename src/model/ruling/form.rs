@@ -51,7 +51,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
         Phase::Perhaps => return Some(Permits::either()),
         _ => {}
     }
-    if let Some((requirement, class)) = too_short(message, command.payload.len()) {
+    if let Some((requirement, class)) = too_short(state, message, command.payload.len()) {
         let expected = format!(
             "a refusal: {} bytes of payload are less than the {} of the structure",
             command.payload.len(),
@@ -76,14 +76,16 @@ fn unknown(state: &State, number: u16) -> Permits {
 
 /// What success breaks where the payload does not hold the structure. Where only bytes are missing that must be zero,
 /// it is no more than a note (736).
-fn too_short(message: &Message, payload: usize) -> Option<(&'static str, Class)> {
+fn too_short(state: &State, message: &Message, payload: usize) -> Option<(&'static str, Class)> {
     if payload >= message.request.fixed_size() {
         return None;
     }
+    // A server that does nothing with maps may not look at them.
+    let map = if state.offer.dma_table { Violation } else { Note };
     let index = if payload < 12 { Violation } else { Note };
     Some(match message.name {
-        name if name == DMA_MAP.name => ("DMAP-01", Violation),
-        name if name == DMA_UNMAP.name => ("DUNMAP-01", Violation),
+        name if name == DMA_MAP.name => ("DMAP-01", map),
+        name if name == DMA_UNMAP.name => ("DUNMAP-01", map),
         name if name == DEVICE_GET_REGION_INFO.name => ("REGINFO-20", index),
         name if name == DEVICE_GET_IRQ_INFO.name => ("HDR-20", index),
         name if name == DEVICE_GET_INFO.name => ("HDR-20", Note),

@@ -144,7 +144,7 @@ pub(super) fn permits_write(state: &State, command: &Command) -> Permits {
             Permits::success("RWRITE-07", Violation, "success: the server takes max_data_xfer_size")
         }
         Place::Inside { .. } if natural(&access) && state.offer.is_scratch(region, offset, count) => {
-            Permits::success("RWRITE-01", Violation, "success: the device file names these bytes as scratch")
+            Permits::success("RWRITE-01", Note, "success: the device file names these bytes as scratch")
         }
         Place::Inside { .. } => Permits::either(),
     }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 
 use crate::case::{
-    Argument, Condition, Descriptor, Expect, FdExpectation, Given, Memory, Name, SealExpectation, Serve, Step,
+    Argument, Condition, Expect, FdExpectation, Given, Memory, Name, SealExpectation, Serve, Step,
     StepKind, Value,
 };
 use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex};
@@ -25,7 +24,7 @@ impl Player<'_> {
         let requirements: Vec<&str> = step.requirements.iter().map(|id| id.value.as_str()).collect();
         let here = Line { step: number, number: line, requirements: &requirements };
         match &step.kind {
-            StepKind::Let(name, what) => self.make(name, what),
+            StepKind::Let(name, what) => Ok(self.environment.make(name, what, &self.talk)?),
             StepKind::Client(name, given) => self.connect_further(&name.value, *given == Given::Negotiated),
             StepKind::Close(name) => {
                 let end = self.end(name.as_ref())?;
@@ -63,29 +62,6 @@ impl Player<'_> {
             StepKind::Do(name, arguments) => self.procedure(here, name, arguments),
             StepKind::If(..) => Ok(()),
         }
-    }
-
-    fn make(&mut self, name: &Name, what: &Descriptor) -> Result<(), Stop> {
-        let size = |player: &Self, size| player.environment.u64(size, &player.talk);
-        let held = match what {
-            Descriptor::Integer(expression) => {
-                let value = self.environment.integer(expression, &self.talk)?;
-                self.environment.integers.insert(name.value.clone(), value);
-                return Ok(());
-            }
-            Descriptor::Memfd(bytes) => Held::memfd(size(self, bytes)?, false),
-            Descriptor::MemfdReadOnly(bytes) => Held::memfd(size(self, bytes)?, true),
-            Descriptor::Eventfd(counter) => {
-                Held::eventfd(counter.as_ref().map_or(Ok(0), |counter| size(self, counter))?)
-            }
-            Descriptor::Socketpair => Held::socketpair(),
-            Descriptor::Pipe => Held::pipe(false),
-            Descriptor::PipeClosed => Held::pipe(true),
-            Descriptor::Null => Held::path("/dev/null", OFlag::O_RDWR),
-            Descriptor::Directory => Held::path("/", OFlag::O_RDONLY | OFlag::O_DIRECTORY),
-        };
-        self.environment.descriptors.insert(name.value.clone(), Arc::new(held?));
-        Ok(())
     }
 
     fn expect(&mut self, line: Line<'_>, expect: &Expect) -> Result<(), Stop> {

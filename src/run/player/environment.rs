@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::case::{Bytes, Expression, Spanned, Value, errno, pattern};
+use nix::fcntl::OFlag;
+
+use crate::case::{Bytes, Descriptor, Expression, Name, Spanned, Value, errno, pattern};
+use crate::run::Planned;
 use crate::session::{Answer, Conversation, Held};
+use crate::target::{Discovered, Has};
 use vfio_user_wire::Field;
 
 use super::Fault;
@@ -24,6 +28,29 @@ pub(super) struct Environment {
 }
 
 impl Environment {
+    /// The names that a case can use on this target.
+    pub(super) fn new(case: &Planned, discovered: &Discovered) -> Environment {
+        let limits = discovered.limits();
+        let facts = [
+            ("num_regions", u64::from(discovered.num_regions)),
+            ("num_irqs", u64::from(discovered.num_irqs)),
+            ("pgsize", discovered.page_size()),
+            ("max_msg_fds", limits.max_msg_fds),
+            ("max_data_xfer_size", limits.max_data_xfer_size),
+            ("max_dma_maps", limits.max_dma_maps),
+        ];
+        let mut environment = Environment::default();
+        let integers = &mut environment.integers;
+        integers.extend(facts.map(|(name, value)| (format!("target.{name}"), i128::from(value))));
+        for need in &case.needs {
+            if let Some(Has::Yes(names)) = discovered.has.get(need) {
+                integers.extend(names.iter().map(|(name, value)| (name.clone(), i128::from(*value))));
+            }
+        }
+        environment.parameters.extend(case.values.iter().cloned());
+        environment
+    }
+
     /// An integer by its name: a parameter, a fact, a `let`, or `label.field` of a reply.
     fn lookup(&self, name: &str, talk: &Conversation<'_>) -> Option<i128> {
         if let Some(Value::Integer(expression)) = self.parameters.get(name) {
@@ -99,6 +126,29 @@ impl Environment {
             Value::Words(words) => words_value(field, words),
             other => Err(Fault::new(format!("no value for a field: {other:?}"))),
         }
+    }
+
+    /// Does a `let` line.
+    pub(super) fn make(&mut self, name: &Name, what: &Descriptor, talk: &Conversation<'_>) -> Result<(), Fault> {
+        let held = match what {
+            Descriptor::Integer(expression) => {
+                let value = self.integer(expression, talk)?;
+                self.integers.insert(name.value.clone(), value);
+                return Ok(());
+            }
+            Descriptor::Memfd(bytes) => Held::memfd(self.u64(bytes, talk)?, false),
+            Descriptor::MemfdReadOnly(bytes) => Held::memfd(self.u64(bytes, talk)?, true),
+            Descriptor::Eventfd(counter) => {
+                Held::eventfd(counter.as_ref().map_or(Ok(0), |counter| self.u64(counter, talk))?)
+            }
+            Descriptor::Socketpair => Held::socketpair(),
+            Descriptor::Pipe => Held::pipe(false),
+            Descriptor::PipeClosed => Held::pipe(true),
+            Descriptor::Null => Held::path("/dev/null", OFlag::O_RDWR),
+            Descriptor::Directory => Held::path("/", OFlag::O_RDONLY | OFlag::O_DIRECTORY),
+        };
+        self.descriptors.insert(name.value.clone(), Arc::new(held?));
+        Ok(())
     }
 
     /// A descriptor by its name.

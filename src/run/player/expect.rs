@@ -38,44 +38,19 @@ impl Player<'_> {
         label: Option<&Name>,
         outcomes: &Outcomes,
     ) -> Result<(), Stop> {
-        let mut indexes = self.asked_for(end, label)?;
+        let at = self.end(end)?;
+        let mut indexes = self.talk.asked_for(at, label.map(|label| label.value.as_str()));
+        if indexes.is_empty() && label.is_some() {
+            return Err(Fault::new("a `<` line for which nothing was sent").into());
+        }
         if indexes.is_empty() {
             // `< closed` with nothing outstanding: the end of the connection itself is asked for.
-            let at = self.end(end)?;
             indexes.push(self.talk.expect_raw(at, Origin { step: line.step, line: line.number, label: None }, &[]));
         }
         for index in indexes {
             self.expect_one(line, index, outcomes)?;
         }
         Ok(())
-    }
-
-    /// The commands that a line asks for: those of the label, or the oldest that no line asked for.
-    fn asked_for(&self, end: Option<&Name>, label: Option<&Name>) -> Result<Vec<usize>, Stop> {
-        let at = self.end(end)?;
-        let on_end = self.talk.sent.iter().enumerate().filter(|(_, sent)| sent.end == at);
-        let indexes: Vec<usize> = match label {
-            Some(label) => on_end
-                .filter(|(_, sent)| sent.origin.label.as_deref() == Some(&label.value))
-                .map(|(index, _)| index)
-                .collect(),
-            None => {
-                // `times` sends several commands in one step: they are asked for together.
-                let oldest = on_end
-                    .clone()
-                    .find(|(_, sent)| !sent.claimed)
-                    .map(|(_, sent)| (sent.origin.step, sent.origin.line));
-                on_end
-                    .filter(|(_, sent)| !sent.claimed && Some((sent.origin.step, sent.origin.line)) == oldest)
-                    .map(|(index, _)| index)
-                    .collect()
-            }
-        };
-        if indexes.is_empty() && label.is_some() {
-            Err(Fault::new("a `<` line for which nothing was sent").into())
-        } else {
-            Ok(indexes)
-        }
     }
 
     fn expect_one(&mut self, line: Line<'_>, index: usize, outcomes: &Outcomes) -> Result<(), Stop> {

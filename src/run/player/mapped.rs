@@ -39,6 +39,9 @@ impl Player<'_> {
                 Some(Value::Bytes(bytes)) => Some(self.environment.bytes(bytes, &self.talk)?),
                 _ => None,
             };
+        if store.is_some() {
+            self.talk.ends.iter_mut().for_each(|end| end.session.forget_scratch());
+        }
         let answer = super::environment::answer_of(&self.talk, &label.value)
             .ok_or_else(|| Fault::new(format!("`{}` has no reply", label.value)))?;
         let (info, _) = RegionInfo::parse(&answer.payload).ok_or_else(|| Fault::new("no region info"))?;

@@ -8,6 +8,7 @@ mod environment;
 mod expect;
 mod judge;
 mod mapped;
+mod rehearsal;
 mod send;
 
 use std::io;
@@ -21,12 +22,13 @@ use self::ending::Ending;
 use self::environment::Environment;
 use self::expect::Actual;
 use self::judge::Found;
+pub use self::rehearsal::{Rehearsal, rehearse};
 use self::send::{Outbox, QEMU_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::requirement::Register;
 use crate::session::{Connection, Conversation, Deadline, Effect, Entry, Interrupt, Origin, Passed, Waited, wait};
-use crate::target::{DeviceFile, Discovered, Has, Instance, Launcher, StartError};
+use crate::target::{DeviceFile, Discovered, Instance, Launcher, StartError};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
 /// What a play needs besides its case.
@@ -151,7 +153,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         case,
         instance,
         talk: Conversation::new(context.dialect, offer, context.timeouts.reply, context.interrupt),
-        environment: Environment::default(),
+        environment: Environment::new(case, context.discovered),
         outbox: Outbox::default(),
         checks: Vec::new(),
         findings: Vec::new(),
@@ -169,7 +171,6 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
 
 impl Player<'_> {
     fn run(&mut self) -> Result<(), Stop> {
-        self.bind();
         match self.case.case.given {
             Given::Nothing => {}
             Given::Connected => {
@@ -185,28 +186,6 @@ impl Player<'_> {
         self.flush()?;
         self.take_judged();
         self.still_in_step()
-    }
-
-    /// The names that the case can use.
-    fn bind(&mut self) {
-        let discovered = self.context.discovered;
-        let limits = discovered.limits();
-        let facts = [
-            ("num_regions", u64::from(discovered.num_regions)),
-            ("num_irqs", u64::from(discovered.num_irqs)),
-            ("pgsize", discovered.page_size()),
-            ("max_msg_fds", limits.max_msg_fds),
-            ("max_data_xfer_size", limits.max_data_xfer_size),
-            ("max_dma_maps", limits.max_dma_maps),
-        ];
-        let integers = &mut self.environment.integers;
-        integers.extend(facts.map(|(name, value)| (format!("target.{name}"), i128::from(value))));
-        for need in &self.case.needs {
-            if let Some(Has::Yes(names)) = discovered.has.get(need) {
-                integers.extend(names.iter().map(|(name, value)| (name.clone(), i128::from(*value))));
-            }
-        }
-        self.environment.parameters.extend(self.case.values.iter().cloned());
     }
 
     fn steps(&mut self, steps: &[Step], number: &mut usize) -> Result<(), Stop> {

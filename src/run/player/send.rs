@@ -8,6 +8,7 @@ use vfio_user_wire::message::{DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, 
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Argument, Send, Subject, Value};
+use crate::model::PassedFd;
 use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed};
 
 use super::environment::Environment;
@@ -26,11 +27,11 @@ pub(super) struct Outbox {
 }
 
 /// A message as a line wants it.
-struct Built {
-    frame: Frame,
-    fds: Vec<Arc<Held>>,
-    cuts: Vec<usize>,
-    effect: Effect,
+pub(super) struct Built {
+    pub(super) frame: Frame,
+    pub(super) fds: Vec<Arc<Held>>,
+    pub(super) cuts: Vec<usize>,
+    pub(super) effect: Effect,
 }
 
 impl Player<'_> {
@@ -61,14 +62,14 @@ impl Player<'_> {
         };
         for i in 0..times {
             self.environment.integers.insert("i".to_owned(), i128::from(i));
-            let built = self.build(end, send)?;
+            let built = Built::new(&self.environment, &mut self.talk, end, send)?;
             let label = send.label.as_ref().map(|label| label.value.clone());
             let whole = built.frame.header.size as usize == HEADER_SIZE + built.frame.payload.len();
             if let Some(end) = self.talk.ends.get_mut(end) {
                 end.unfinished |= !whole;
             }
-            let fds: Vec<_> = built.fds.iter().map(|held| held.passed()).collect();
-            let passed = Passed { fds: &fds, cut: built.cuts.iter().min().copied() };
+            let (fds, cut) = built.passed();
+            let passed = Passed { fds: &fds, cut };
             self.talk.expect(end, Origin { step, line, label }, &built.frame, passed, built.effect);
             let start = self.outbox.bytes.len();
             self.outbox.bytes.extend_from_slice(&built.frame.bytes());
@@ -104,35 +105,44 @@ impl Player<'_> {
         }
         Ok(())
     }
+}
 
-    fn build(&mut self, end: usize, send: &Send) -> Result<Built, Stop> {
+impl Built {
+    /// The message of a line, for an end.
+    pub(super) fn new(
+        environment: &Environment,
+        talk: &mut Conversation<'_>,
+        end: usize,
+        send: &Send,
+    ) -> Result<Built, Fault> {
         let (number, message) = match &send.subject {
             Subject::Message(name) => {
-                let (number, message) = self
-                    .talk
-                    .dialect
-                    .command(name)
-                    .ok_or_else(|| Fault::new(format!("no command `{}`", name.value)))?;
+                let known = talk.dialect.command(name);
+                let (number, message) = known.ok_or_else(|| Fault::new(format!("no command `{}`", name.value)))?;
                 (number, Some(message))
             }
             Subject::Number(number) => {
-                let number = self.environment.u64(number, &self.talk)?;
+                let number = environment.u64(number, talk)?;
                 let number = u16::try_from(number).map_err(|_| Fault::new(format!("command number {number}")))?;
-                (number, self.talk.dialect.message(number))
+                (number, talk.dialect.message(number))
             }
-            Subject::Raw(_) | Subject::Sample => return Err(Fault::new("no message".to_owned()).into()),
+            Subject::Raw(_) | Subject::Sample => return Err(Fault::new("no message".to_owned())),
         };
-        let arguments = Arguments { list: &send.arguments, environment: &self.environment, talk: &self.talk };
+        let id = talk.fresh_id(end);
+        let arguments = Arguments { list: &send.arguments, environment, talk };
         let mut payload = arguments.payload(message)?;
         let fds = arguments.descriptors()?;
         let effect = arguments.effect(message, &payload)?;
         arguments.resize(&mut payload)?;
-        let id = self.talk.fresh_id(end);
-        let arguments = Arguments { list: &send.arguments, environment: &self.environment, talk: &self.talk };
         let mut frame = Frame::command(id, number, payload);
         arguments.header(&mut frame.header)?;
         let cuts = arguments.cuts(HEADER_SIZE + frame.payload.len())?;
         Ok(Built { frame, fds, cuts, effect })
+    }
+
+    /// What goes with it, for the model.
+    pub(super) fn passed(&self) -> (Vec<PassedFd>, Option<usize>) {
+        (self.fds.iter().map(|held| held.passed()).collect(), self.cuts.iter().min().copied())
     }
 }
 

@@ -1,0 +1,353 @@
+//! A case played against the model alone: what its lines expect must be what the model permits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use vfio_user_wire::message::{
+    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DeviceInfo, IrqInfo, REGION_READ, RegionInfo, VERSION,
+};
+use vfio_user_wire::{Dialect, Frame};
+
+use super::Fault;
+use super::environment::{Environment, words_value};
+use super::send::Built;
+use crate::case::{
+    ConditionValue, Diagnostic, Expect, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step, StepKind,
+    Subject, errno,
+};
+use crate::model::{Command, Kind, Offer, Permits, Rule};
+use crate::run::Planned;
+use crate::session::{Conversation, Effect, Interrupt, Origin, Passed};
+use crate::target::{DeviceFile, Discovered};
+use crate::verdict::Class;
+
+/// A message is sent so often at the most, however often a line says.
+const MOST_TIMES: u64 = 4;
+
+/// What a case is played against.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsal<'a> {
+    /// The protocol spoken.
+    pub dialect: &'static Dialect,
+    /// What the server is taken to offer.
+    pub discovered: &'a Discovered,
+    /// Its device file.
+    pub device: Option<&'a DeviceFile>,
+    /// The user's wish to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Plays a case against the model alone, each answer being the first that its line wants. What the model does not
+/// permit, and a line takes as conforming or as a note, is an error of the case or of the model.
+///
+/// # Errors
+/// Faults of the case, or of the machine.
+pub fn rehearse(rehearsal: Rehearsal<'_>, case: &Planned) -> Result<Vec<Diagnostic>, String> {
+    let offer = Arc::new(rehearsal.discovered.offer(rehearsal.device));
+    let mut actor = Actor {
+        talk: Conversation::new(rehearsal.dialect, Arc::clone(&offer), Duration::ZERO, rehearsal.interrupt),
+        environment: Environment::new(case, rehearsal.discovered),
+        offer,
+        errors: Vec::new(),
+        skipped: false,
+    };
+    let played = match case.case.given {
+        Given::Nothing => Ok(()),
+        Given::Connected => actor.connect("a", false),
+        Given::Negotiated => actor.connect("a", true),
+    };
+    played.and_then(|()| actor.steps(&case.case.steps, &mut 0)).map_err(|fault| fault.to_string())?;
+    Ok(actor.errors)
+}
+
+struct Actor<'a> {
+    talk: Conversation<'a>,
+    environment: Environment,
+    offer: Arc<Offer>,
+    errors: Vec<Diagnostic>,
+    /// A set-up line wants another server than this: the case would be skipped.
+    skipped: bool,
+}
+
+impl Actor<'_> {
+    fn connect(&mut self, name: &str, negotiate: bool) -> Result<(), Fault> {
+        let end = self.talk.add(name, None);
+        if negotiate {
+            let span = Span { start: 0, end: 0 };
+            let subject = Subject::Message(Spanned { value: VERSION.name.to_owned(), span });
+            let version = Send { joined: false, end: None, label: None, subject, arguments: Vec::new() };
+            let index = self.send(end, 0, &version)?;
+            self.suppose(index, &Outcome::Ok(Vec::new()))?;
+            self.claim(index);
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, steps: &[Step], number: &mut usize) -> Result<(), Fault> {
+        for step in steps {
+            if self.skipped {
+                return Ok(());
+            }
+            *number += 1;
+            match &step.kind {
+                StepKind::Let(name, what) => self.environment.make(name, what, &self.talk)?,
+                StepKind::Client(name, given) => self.connect(&name.value, *given == Given::Negotiated)?,
+                StepKind::Close(name) => {
+                    let end = self.end(name.as_ref())?;
+                    self.disconnect(end);
+                }
+                StepKind::Send(send) => {
+                    let end = self.end(send.end.as_ref())?;
+                    self.send(end, *number, send)?;
+                }
+                StepKind::Expect(Expect::Answer { end, label, outcomes }) => {
+                    let end = self.end(end.as_ref())?;
+                    self.expect(end, label.as_ref(), outcomes, &step.requirements)?;
+                }
+                StepKind::If(label, then) => {
+                    let answered = |sent: &crate::session::Sent| {
+                        sent.origin.label.as_deref() == Some(&label.value)
+                            && sent.answer.as_ref().is_some_and(|answer| !answer.header.is_error())
+                    };
+                    if self.talk.sent.iter().any(answered) {
+                        self.steps(then, number)?;
+                    } else {
+                        *number += then.len();
+                    }
+                }
+                // What the device, the descriptors and the process show is not the model's.
+                StepKind::Expect(_)
+                | StepKind::Shutdown(_)
+                | StepKind::Device(..)
+                | StepKind::Baseline
+                | StepKind::Signal(_)
+                | StepKind::Serve(_)
+                | StepKind::Await(..)
+                | StepKind::Do(..) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self, name: Option<&Name>) -> Result<usize, Fault> {
+        let Some(name) = name else { return Ok(0) };
+        let at = self.talk.ends.iter().position(|end| end.name == name.value);
+        at.ok_or_else(|| Fault::new(format!("no client `{}`", name.value)))
+    }
+
+    fn disconnect(&mut self, end: usize) {
+        if let Some(end) = self.talk.ends.get_mut(end) {
+            end.session.disconnected();
+        }
+    }
+
+    /// Sends what a line says to nobody; the number of the last message.
+    fn send(&mut self, end: usize, step: usize, send: &Send) -> Result<usize, Fault> {
+        let label = send.label.as_ref().map(|label| label.value.clone());
+        let origin = Origin { step, line: 0, label };
+        if let Subject::Raw(bytes) = &send.subject {
+            let bytes = self.environment.bytes(bytes, &self.talk)?;
+            return Ok(self.talk.expect_raw(end, origin, &bytes));
+        }
+        let times = match send.arguments.iter().find(|argument| argument.key.value == "times") {
+            Some(argument) => self.environment.field(None, &argument.value, &self.talk)?.clamp(1, MOST_TIMES),
+            None => 1,
+        };
+        let mut index = 0;
+        for i in 0..times {
+            self.environment.integers.insert("i".to_owned(), i128::from(i));
+            let built = Built::new(&self.environment, &mut self.talk, end, send)?;
+            let (fds, cut) = built.passed();
+            index = self.talk.expect(end, origin.clone(), &built.frame, Passed { fds: &fds, cut }, Effect::None);
+        }
+        Ok(index)
+    }
+
+    fn expect(
+        &mut self,
+        end: usize,
+        label: Option<&Name>,
+        outcomes: &Outcomes,
+        requirements: &[Spanned<String>],
+    ) -> Result<(), Fault> {
+        for index in self.talk.asked_for(end, label.map(|label| label.value.as_str())) {
+            let permits = self.talk.permits(index);
+            self.check(&permits, outcomes, requirements);
+            if let Some(first) = outcomes.conforms.first() {
+                let outcome = match &first.value {
+                    Outcome::Conforms if permits.ok.is_empty() => Outcome::Ok(Vec::new()),
+                    Outcome::Conforms => Outcome::Error(None),
+                    outcome => outcome.clone(),
+                };
+                self.suppose(index, &outcome)?;
+                self.skipped |= requirements.is_empty() && !self.is_met(index, &outcome);
+            }
+            self.claim(index);
+        }
+        Ok(())
+    }
+
+    /// Holds what a line takes against what the model permits.
+    fn check(&mut self, permits: &Permits, outcomes: &Outcomes, requirements: &[Spanned<String>]) {
+        let checks = |rule: &&Rule| requirements.iter().any(|id| id.value == rule.requirement);
+        // Set-up may be refused, and then the case is skipped; but it must have a chance.
+        if requirements.is_empty() {
+            let quiet = |outcome: &Outcome| *outcome == Outcome::Silent || broken(permits, outcome).is_empty();
+            let mut chances = outcomes.conforms.iter().filter(|outcome| quiet(&outcome.value));
+            if let (None, Some(first)) = (chances.next(), outcomes.conforms.first())
+                && let Some(rule) = broken(permits, &first.value).first()
+            {
+                self.errors.push(diagnostic(first.span, rule, "this set-up cannot conform"));
+            }
+            return;
+        }
+        for outcome in &outcomes.conforms {
+            // What the answer breaks besides is reported besides; the line speaks of its own requirements.
+            if let Some(rule) = broken(permits, &outcome.value).into_iter().find(checks) {
+                self.errors.push(diagnostic(outcome.span, rule, "the line takes this as conforming"));
+            }
+        }
+        for outcome in &outcomes.note {
+            let broken = broken(permits, &outcome.value).into_iter();
+            let mut broken = broken.filter(|rule| rule.class == Class::Violation && checks(rule));
+            if let Some(rule) = broken.next() {
+                self.errors.push(diagnostic(outcome.span, rule, "the line takes this as a note"));
+            }
+        }
+    }
+
+    fn claim(&mut self, index: usize) {
+        if let Some(sent) = self.talk.sent.get_mut(index) {
+            sent.claimed = true;
+        }
+    }
+
+    /// Takes the outcome to have come.
+    fn suppose(&mut self, index: usize, outcome: &Outcome) -> Result<(), Fault> {
+        let Some(sent) = self.talk.sent.get(index) else { return Ok(()) };
+        let header = sent.command.header;
+        match outcome {
+            Outcome::Ok(conditions) => {
+                let mut payload = usual_reply(&sent.command, &self.offer);
+                for condition in conditions.iter().filter(|condition| condition.relation == Relation::Equal) {
+                    self.meet(index, condition.field.value.as_str(), &condition.value.value, &mut payload)?;
+                }
+                self.talk.suppose(index, Frame::reply(&header, payload));
+            }
+            Outcome::Error(name) => {
+                let number = name.as_ref().and_then(|name| errno(&name.value)).unwrap_or(Errno::EINVAL as u32);
+                self.talk.suppose(index, Frame::error(&header, number));
+            }
+            Outcome::Closed => self.disconnect(sent.end),
+            Outcome::Silent | Outcome::Conforms => {}
+        }
+        self.talk.judged.clear();
+        Ok(())
+    }
+
+    /// Whether the reply that was supposed meets the conditions that cannot be written into it.
+    fn is_met(&self, index: usize, outcome: &Outcome) -> bool {
+        let (Outcome::Ok(conditions), Some(sent)) = (outcome, self.talk.sent.get(index)) else { return true };
+        let (Some(answer), Some(message)) = (&sent.answer, sent.command.message) else { return true };
+        let reply = message.reply.decode(&answer.payload);
+        conditions.iter().all(|condition| {
+            let wanted = match &condition.value.value {
+                ConditionValue::Integer(value) => self.environment.u64(value, &self.talk).ok(),
+                ConditionValue::Words(words) => {
+                    let field = message.reply.fixed.and_then(|layout| layout.field(&condition.field.value));
+                    words_value(field, words).ok()
+                }
+                ConditionValue::Bytes(_) => None,
+            };
+            match (reply.get(&condition.field.value), wanted) {
+                (Some(value), Some(wanted)) => condition.relation.holds(value, wanted),
+                _ => true,
+            }
+        })
+    }
+
+    /// Writes into a reply what a condition asks for.
+    fn meet(&self, index: usize, field: &str, value: &ConditionValue, payload: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some(message) = self.talk.sent.get(index).and_then(|sent| sent.command.message) else { return Ok(()) };
+        let known = message.reply.fixed.and_then(|layout| layout.field(field));
+        match (value, known) {
+            (ConditionValue::Bytes(bytes), _) => {
+                payload.truncate(message.reply.fixed_size());
+                payload.extend(self.environment.bytes(bytes, &self.talk)?);
+            }
+            (ConditionValue::Integer(value), None) if field == "payload" => {
+                if let Ok(size) = self.environment.u64(value, &self.talk) {
+                    payload.resize(size.min(1 << 20) as usize, 0);
+                }
+            }
+            (ConditionValue::Integer(value), Some(field)) => {
+                // A condition may refer to this very reply.
+                if let Ok(value) = self.environment.u64(value, &self.talk) {
+                    field.write(payload, value);
+                }
+            }
+            (ConditionValue::Words(words), Some(field)) => {
+                field.write(payload, words_value(Some(field), words)?);
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// What an outcome breaks.
+fn broken<'p>(permits: &'p Permits, outcome: &Outcome) -> Vec<&'p Rule> {
+    let kind = match outcome {
+        Outcome::Ok(_) => Kind::Ok,
+        Outcome::Error(_) => Kind::Error,
+        Outcome::Closed => Kind::Closed,
+        Outcome::Silent => Kind::Silent,
+        Outcome::Conforms => return Vec::new(),
+    };
+    let wrong_errno = match (outcome, &permits.errno) {
+        (Outcome::Error(Some(name)), Some((right, rule))) if errno(&name.value) != Some(*right) => Some(rule),
+        _ => None,
+    };
+    permits.breaks(kind).iter().chain(wrong_errno).collect()
+}
+
+fn diagnostic(span: Span, rule: &Rule, label: &str) -> Diagnostic {
+    let class = if rule.class == Class::Violation { "a violation" } else { "a note" };
+    let message = format!("the model has this as {class} of {}: it expects {}", rule.requirement, rule.expected);
+    Diagnostic::new(span, message, label)
+}
+
+/// The payload of a reply by a server that offers this, as far as that is known.
+fn usual_reply(command: &Command, offer: &Offer) -> Vec<u8> {
+    let Some(message) = command.message else { return Vec::new() };
+    let request = command.request();
+    let index = request.get("index").unwrap_or_default();
+    let name = message.name;
+    if name == DEVICE_GET_INFO.name {
+        let (num_regions, num_irqs) = (offer.num_regions.unwrap_or(9), offer.num_irqs.unwrap_or(5));
+        let flags = 2 | u32::from(offer.reset.unwrap_or_default());
+        return DeviceInfo { argsz: 16, flags, num_regions, num_irqs }.bytes().to_vec();
+    }
+    if name == DEVICE_GET_REGION_INFO.name {
+        let known = offer.region(index);
+        let (flags, size, argsz) = known.map_or((0, 0, 32), |known| (known.flags, known.size, known.argsz));
+        let info = RegionInfo { argsz, flags, index: index as u32, cap_offset: 0, size, offset: 0 };
+        return info.bytes().to_vec();
+    }
+    if name == DEVICE_GET_IRQ_INFO.name {
+        let (flags, count) = offer.irq(index).map_or((0, 0), |known| (known.flags, known.count));
+        return IrqInfo { argsz: 16, flags, index: index as u32, count }.bytes().to_vec();
+    }
+    let mut payload = vec![0; message.reply.fixed_size()];
+    for field in message.reply.fixed.iter().flat_map(|layout| layout.fields) {
+        if let Some(value) = request.get(field.name) {
+            field.write(&mut payload, value);
+        }
+    }
+    if name == REGION_READ.name {
+        let count = request.get("count").unwrap_or_default().min(1 << 20) as usize;
+        payload.resize(payload.len() + count, 0);
+    }
+    payload
+}
