@@ -111,6 +111,7 @@ pub const NEEDS: &[Need] = &[
         "a seal that stays EBUSY while mapped, or the refusal to unmap what was never mapped",
         &[],
     ),
+    need("no-dma-table", "server that takes DMA maps and keeps no table of them", "as dma-table", &[]),
     need("dma-mapping", "server that maps client memory", "F_SEAL_WRITE gives EBUSY while mapped", &[]),
     need("map-limit", "max_dma_maps in its VERSION reply", "VERSION", &[]),
     need("no-map-limit", "VERSION reply without max_dma_maps", "VERSION", &[]),

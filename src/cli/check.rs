@@ -46,7 +46,9 @@ impl Check {
             match case::parse(&source) {
                 Ok(found) => {
                     errors.extend(
-                        check(&found, is_sample(&source.name), &register).into_iter().map(|error| (Arc::clone(&source), error)),
+                        check(&found, is_sample(&source.name), &register)
+                            .into_iter()
+                            .map(|error| (Arc::clone(&source), error)),
                     );
                     if case::print(&found) != source.text {
                         unprinted.push((path, case::print(&found)));

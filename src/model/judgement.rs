@@ -26,6 +26,8 @@ pub struct Broken {
     pub field: Option<FieldMark>,
     /// Which answer would have been right, where it was not for its fields that this one was wrong.
     pub instead: Option<Instead>,
+    /// It rests on what came before, and not on this exchange alone.
+    pub by_state: bool,
 }
 
 /// An answer that would have been right.
@@ -54,8 +56,14 @@ impl Judgements {
         actual: impl FnOnce() -> String,
         field: Option<FieldMark>,
     ) {
-        let broken =
-            (!held).then(|| Broken { class, expected: expected.to_owned(), actual: actual(), field, instead: None });
+        let broken = (!held).then(|| Broken {
+            class,
+            expected: expected.to_owned(),
+            actual: actual(),
+            field,
+            instead: None,
+            by_state: false,
+        });
         self.push(Judgement { requirement, broken });
     }
 

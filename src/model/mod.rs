@@ -35,4 +35,6 @@ pub use session::Session;
 pub use version::negotiated;
 
 #[cfg(test)]
+mod session_tests;
+#[cfg(test)]
 mod tests;

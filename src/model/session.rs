@@ -170,7 +170,12 @@ impl Session {
                     ruling::judge(&self.state, &command, payload, &mut judgements);
                 }
                 rule(&permits, answer, &mut judgements);
-                said.extend(judgements.into_vec().into_iter().map(|judgement| (ticket, judgement)));
+                said.extend(judgements.into_vec().into_iter().map(|mut judgement| {
+                    if let Some(broken) = &mut judgement.broken {
+                        broken.by_state = true;
+                    }
+                    (ticket, judgement)
+                }));
             }
             ruling::apply(&mut self.state, &command, given);
         }
@@ -274,7 +279,7 @@ fn rule(permits: &Permits, answer: &Answer, out: &mut Judgements) {
         let (class, expected, actual) = (rule.class, rule.expected.clone(), actual.clone());
         out.push(Judgement {
             requirement: rule.requirement,
-            broken: Some(Broken { class, expected, actual, field, instead: Some(instead) }),
+            broken: Some(Broken { class, expected, actual, field, instead: Some(instead), by_state: true }),
         });
     }
 }

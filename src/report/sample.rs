@@ -156,6 +156,7 @@ fn finding(requirement: &str, class: Class, expected: &str, actual: &str) -> Fin
         field: None,
         evidence: Evidence::Received,
         instead: None,
+        by_state: false,
         seen: None,
     }
 }

@@ -11,8 +11,8 @@ mod timeouts;
 
 pub use event::{End, Event, Start};
 pub use library::{File, Library, LibraryError, check};
+pub use paper::{PaperError, PaperTarget};
 pub use plan::{Plan, Planned, Skip};
-pub use paper::{PaperTarget, PaperError};
 pub use player::{Context, Play, Rehearsal, play, rehearse};
 pub use runner::{Runner, RunnerError};
 pub use selection::Selection;

@@ -457,10 +457,7 @@ impl<'a> Conversation<'a> {
         // `times` sends several commands in one step: they are asked for together.
         let origin = |sent: &Sent| (sent.origin.step, sent.origin.line);
         let oldest = on_end.clone().find(|(_, sent)| !sent.claimed).map(|(_, sent)| origin(sent));
-        on_end
-            .filter(|(_, sent)| !sent.claimed && Some(origin(sent)) == oldest)
-            .map(|(index, _)| index)
-            .collect()
+        on_end.filter(|(_, sent)| !sent.claimed && Some(origin(sent)) == oldest).map(|(index, _)| index).collect()
     }
 
     /// Takes a reply that never came, as if it had.

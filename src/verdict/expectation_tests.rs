@@ -53,6 +53,7 @@ fn found(requirement: &str, class: Class, evidence: Evidence) -> Finding {
         field: None,
         evidence,
         instead: None,
+        by_state: false,
         seen: None,
     }
 }

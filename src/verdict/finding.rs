@@ -66,6 +66,9 @@ pub struct Finding {
     /// Which answer would have been right, where the model says so.
     #[serde(skip)]
     pub instead: Option<Instead>,
+    /// It rests on what came before: a line that speaks of the same answer knows better what is wrong with it.
+    #[serde(skip)]
+    pub by_state: bool,
     /// In how many of how many attempts it was seen, where there was more than one: "seen 1 of 3".
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seen: Option<(usize, usize)>,

@@ -101,6 +101,11 @@ impl VersionData {
         VersionData { object }
     }
 
+    /// The members of the object, of which the specification knows `capabilities` alone.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.object
+    }
+
     /// The capabilities, if there are any.
     pub fn capabilities(&self) -> Option<&Map<String, Value>> {
         self.object.get("capabilities").and_then(Value::as_object)

@@ -32,6 +32,9 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if !text_ends_at_nul(data) || data.len() > LONG {
         return Permits::either();
     }
+    if proposed.members().keys().any(|name| name != "capabilities") {
+        return Permits::success("VER-22", Note, "success: an unknown member means nothing");
+    }
     let Some(capabilities) = proposed.capabilities() else {
         return Permits::success("VER-11", Violation, "success: the member capabilities is optional");
     };

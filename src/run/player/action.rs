@@ -6,8 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::case::{
-    Argument, Condition, Expect, FdExpectation, Given, Memory, Name, SealExpectation, Serve, Step,
-    StepKind, Value,
+    Argument, Condition, Expect, FdExpectation, Given, Memory, Name, SealExpectation, Serve, Step, StepKind, Value,
 };
 use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex};
 use crate::target::{crash_report, open_descriptors};

@@ -24,7 +24,7 @@ impl Player<'_> {
                 self.hold(line);
                 return Ok(());
             }
-            Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_)) => {
+            Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_) | Ending::Unserved(_)) => {
                 return self.set_up_failed(index, line.step, line.number);
             }
             Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => Kind::Closed,

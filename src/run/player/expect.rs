@@ -270,7 +270,11 @@ impl Player<'_> {
             field: miss.field,
             ..Found::new(format!("{command}: {}", miss.expected), miss.actual, evidence)
         };
-        self.break_line(line, class, &found)
+        let broken = self.break_line(line, class, &found);
+        if broken.is_err() {
+            self.give_way(line, message);
+        }
+        broken
     }
 
     /// A set-up line that did not come out as wanted.

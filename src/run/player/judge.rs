@@ -39,11 +39,21 @@ pub(super) struct Found {
     pub(super) field: Option<FieldMark>,
     /// Which answer would have been right.
     pub(super) instead: Option<Instead>,
+    /// It rests on what came before.
+    pub(super) by_state: bool,
 }
 
 impl Found {
     pub(super) fn new(expected: impl Into<String>, actual: impl Into<String>, evidence: Evidence) -> Found {
-        Found { expected: expected.into(), actual: actual.into(), evidence, message: None, field: None, instead: None }
+        Found {
+            expected: expected.into(),
+            actual: actual.into(),
+            evidence,
+            message: None,
+            field: None,
+            instead: None,
+            by_state: false,
+        }
     }
 }
 
@@ -56,9 +66,15 @@ impl Player<'_> {
                 self.held(id, 0);
                 continue;
             };
-            let (message, field, instead) = (Some(judged.entry), broken.field, broken.instead);
-            let found =
-                Found { message, field, instead, ..Found::new(broken.expected, broken.actual, Evidence::Received) };
+            let (message, field, by_state) = (Some(judged.entry), broken.field, broken.by_state);
+            let instead = broken.instead;
+            let found = Found {
+                message,
+                field,
+                instead,
+                by_state,
+                ..Found::new(broken.expected, broken.actual, Evidence::Received)
+            };
             self.find(id, broken.class, (judged.step, judged.line), found);
         }
     }
@@ -90,7 +106,7 @@ impl Player<'_> {
             return;
         }
         let policy = self.context.register.get(requirement).map(|known| known.policy.clone()).unwrap_or_default();
-        let Found { expected, actual, evidence, field, instead, .. } = found;
+        let Found { expected, actual, evidence, field, instead, by_state, .. } = found;
         let requirement = requirement.to_owned();
         self.findings.push(Finding {
             requirement,
@@ -104,6 +120,7 @@ impl Player<'_> {
             field,
             evidence,
             instead,
+            by_state,
             seen: None,
         });
     }
@@ -130,6 +147,17 @@ impl Player<'_> {
             }
         }
         if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    /// What the model says of an answer by what came before gives way to the line that finds the same answer wrong.
+    pub(super) fn give_way(&mut self, line: Line<'_>, message: Option<usize>) {
+        let gives_way = |finding: &Finding| {
+            finding.by_state && finding.message == message && !line.requirements.contains(&finding.requirement.as_str())
+        };
+        for gone in self.findings.extract_if(.., |finding| gives_way(finding)) {
+            let same = |check: &Check| check.requirement == gone.requirement && check.line == gone.line;
+            self.checks.retain(|check| check.said == Said::Held || !same(check));
+        }
     }
 
     /// Ends a check that is not about an answer: held, a finding for each requirement, or a skip for a set-up line.

@@ -53,8 +53,14 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
     }
     if refuses || holds {
         found.yes("dma-table", &[]);
+        found.no("no-dma-table", "the target keeps a table of DMA maps");
     } else {
         found.no("dma-table", "the target is not shown to keep a table of DMA maps");
+        if maps == Some(true) {
+            found.yes("no-dma-table", &[]);
+        } else {
+            found.no("no-dma-table", "the target takes no DMA maps");
+        }
     }
     let mut pid = false;
     asker.group("SO_PEERCRED", found, |question, _| {

@@ -57,7 +57,8 @@ fn headers() -> Vec<Fault> {
                 }
             })
         })
-        .also("HDR-10", "with that bit the result is a payload too many"),
+        .also("HDR-10", "with that bit the result is a payload too many")
+        .also("INFO-01", "with that bit the query has failed"),
         fault("HDR-11", "no-reply-in-replies", || replies(|_, reply| reply.header.flags |= NO_REPLY)),
         fault("HDR-12", "flags-sign-extended", || replies(|_, reply| reply.header.flags |= 0x8000_0000)),
         // They are taken for replies, which answer nothing.
@@ -96,7 +97,8 @@ fn errors() -> Vec<Fault> {
                     reply.header.flags &= !ERROR;
                 }
             })
-        }),
+        })
+        .also("DMAP-05", "without that bit the map has succeeded"),
         fault("HDR-10", "the-request-in-errors", || {
             error_replies(|command, reply| reply.payload = command.payload.clone())
         })

@@ -27,7 +27,8 @@ fn numbers() -> Vec<Fault> {
             answers(|command| {
                 (is(command, "VERSION") && command.payload.len() > 190).then_some(Answer::Error(Errno::ENOMEM))
             })
-        }),
+        })
+        .also("VER-04", "what QEMU proposes is version 0.0"),
         fault("VER-02", "its-own-major", || any_major(|_| 0))
             .also("VER-05", "the major that it does not support is accepted"),
         fault("VER-03", "its-own-minor", || replies_to("VERSION", |_, reply| put(reply, "minor", 1))),
@@ -157,7 +158,8 @@ fn limits() -> Vec<Fault> {
                 (is(command, "DMA_MAP") && !get(command, "address").is_multiple_of(0x10000))
                     .then_some(Answer::Error(Errno::EINVAL))
             })
-        }),
+        })
+        .also("DMAP-05", "the errno of an overlap is that of the alignment"),
     ]
 }
 
@@ -260,7 +262,8 @@ fn sessions() -> Vec<Fault> {
                 }
                 step.pass_and(|effects| failed = effects.iter().any(|effect| matches!(effect, Effect::Close)));
             })
-        }),
+        })
+        .also("VER-04", "the next proposal, of version 0.0, is refused"),
     ]
 }
 

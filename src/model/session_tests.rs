@@ -1,0 +1,271 @@
+//! A connection from command to command: what may be answered follows from what was answered.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use vfio_user_wire::message::{DmaMap, DmaUnmap, IrqSet, RegionAccess};
+use vfio_user_wire::{Frame, Limits, NO_REPLY, V0_9_2};
+
+use super::{Command, FdKind, Instead, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
+use crate::verdict::Class::{self, Note, Violation};
+
+fn offer() -> Offer {
+    Offer {
+        num_regions: Some(9),
+        num_irqs: Some(5),
+        reset: Some(true),
+        limits: Limits { max_msg_fds: 8, ..Limits::default() },
+        regions: vec![OfferedRegion { index: 0, size: 0x1000, flags: 3, argsz: 32 }],
+        irqs: vec![OfferedIrq { index: 2, flags: 1, count: 4 }],
+        dma: true,
+        dma_table: true,
+        scratch: vec![ScratchRange { region: 0, offset: 0, length: 0x1000 }],
+        ..Offer::default()
+    }
+}
+
+/// A session with what was sent so far.
+struct Client {
+    session: Session,
+    sent: Vec<Command>,
+}
+
+enum Answer {
+    Ok(Vec<u8>),
+    Error(Errno),
+}
+use Answer::{Error, Ok};
+
+impl Client {
+    fn new() -> Client {
+        let mut client = Client { session: Session::new(Arc::new(offer())), sent: Vec::new() };
+        let version = client.send("VERSION", vec![0; 4], &[]);
+        assert_eq!(client.answer(version, Ok(vec![0; 4])), []);
+        client
+    }
+
+    fn send(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd]) -> usize {
+        let (number, message) = V0_9_2.command(name).unwrap();
+        let frame = Frame::command(self.sent.len() as u16, number, payload);
+        self.send_command(Command {
+            header: frame.header,
+            payload: frame.payload,
+            message: Some(message),
+            fds: fds.to_vec(),
+            cut: None,
+        })
+    }
+
+    fn send_command(&mut self, command: Command) -> usize {
+        self.session.sent(self.sent.len(), command.clone());
+        self.sent.push(command);
+        self.sent.len() - 1
+    }
+
+    /// What an answer breaks: of which command, what, how much.
+    fn answer(&mut self, ticket: usize, answer: Answer) -> Vec<(usize, &'static str, Class)> {
+        let command = self.sent[ticket].clone();
+        let frame = match answer {
+            Ok(payload) => Frame::reply(&command.header, payload),
+            Error(errno) => Frame::error(&command.header, errno as u32),
+        };
+        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
+        let said = self.session.answered(ticket, &command, &reply);
+        said.into_iter()
+            .filter_map(|(ticket, judgement)| Some((ticket, judgement.requirement, judgement.broken?.class)))
+            .collect()
+    }
+
+    /// Sends, takes the answer, and says what that breaks.
+    fn ask(&mut self, name: &str, payload: Vec<u8>, answer: Answer) -> Vec<(&'static str, Class)> {
+        let ticket = self.send(name, payload, &[]);
+        self.answer(ticket, answer).into_iter().map(|(_, requirement, class)| (requirement, class)).collect()
+    }
+
+    fn map(&mut self, address: u64, size: u64, answer: Answer) -> Vec<(&'static str, Class)> {
+        self.ask("DMA_MAP", map(address, size), answer)
+    }
+
+    fn unmap(&mut self, address: u64, size: u64, ok: bool) -> Vec<(&'static str, Class)> {
+        let payload = unmap(address, size);
+        let answer = if ok { Ok(payload.clone()) } else { Error(Errno::ENOENT) };
+        self.ask("DMA_UNMAP", payload, answer)
+    }
+}
+
+fn map(address: u64, size: u64) -> Vec<u8> {
+    DmaMap { argsz: 32, flags: 3, offset: 0, address, size }.bytes().to_vec()
+}
+
+fn unmap(address: u64, size: u64) -> Vec<u8> {
+    DmaUnmap { argsz: 24, flags: 0, address, size }.bytes().to_vec()
+}
+
+fn access(offset: u64, count: u32, data: &[u8]) -> Vec<u8> {
+    [RegionAccess { offset, region: 0, count }.bytes(), data].concat()
+}
+
+fn set_irqs(flags: u32, start: u32, count: u32) -> Vec<u8> {
+    IrqSet { argsz: 20, flags, index: 2, start, count }.bytes().to_vec()
+}
+
+const EVENTFD_TRIGGER: u32 = 4 | 32;
+const NONE_TRIGGER: u32 = 1 | 32;
+
+fn eventfd(id: u64) -> PassedFd {
+    PassedFd { id, kind: FdKind::Eventfd }
+}
+
+const NOTHING: [(&str, Class); 0] = [];
+
+#[test]
+fn a_legal_map_succeeds_and_one_over_it_is_refused_with_eexist() {
+    let mut client = Client::new();
+    assert_eq!(client.map(0x10000, 0x2000, Ok(vec![])), NOTHING);
+    assert_eq!(client.map(0x11000, 0x1000, Error(Errno::EEXIST)), NOTHING);
+    assert_eq!(client.map(0x11000, 0x1000, Error(Errno::EINVAL)), [("DMAP-05", Violation)]);
+    assert_eq!(client.map(0x11000, 0x1000, Ok(vec![])), [("DMAP-05", Violation)]);
+}
+
+#[test]
+fn what_was_accepted_over_another_leaves_what_follows_open() {
+    let mut client = Client::new();
+    client.map(0x10000, 0x2000, Ok(vec![]));
+    client.map(0x11000, 0x2000, Ok(vec![]));
+    for (address, size) in [(0x10000, 0x2000), (0x11000, 0x2000)] {
+        for ok in [true, false] {
+            assert_eq!(client.unmap(address, size, ok), NOTHING);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_a_legal_map_names_what_it_contradicts() {
+    let mut client = Client::new();
+    let refused = || Error(Errno::EINVAL);
+    assert_eq!(client.map(0x10000, 0x1000, refused()), [("DMAP-03", Violation)]);
+    client.map(0x10000, 0x1000, Ok(vec![]));
+    assert_eq!(client.map(0x11000, 0x1000, refused()), [("DMAP-07", Violation)]);
+    client.unmap(0x10000, 0x1000, true);
+    assert_eq!(client.map(0x10000, 0x1000, refused()), [("DUNMAP-08", Violation)]);
+}
+
+#[test]
+fn an_odd_map_may_be_refused_and_where_it_is_taken_can_be_unmapped() {
+    for (address, size, requirement) in
+        [(0x10000, 0, "DMAP-15"), (u64::MAX - 0xfff, 0x2000, "DMAP-16"), (0x10800, 0x1000, "DMAP-27")]
+    {
+        let mut client = Client::new();
+        assert_eq!(client.map(address, size, Error(Errno::EINVAL)), NOTHING);
+        assert_eq!(client.map(address, size, Ok(vec![])), NOTHING);
+        assert_eq!(client.unmap(address, size, false), [(requirement, Note)]);
+    }
+}
+
+#[test]
+fn only_an_exact_unmap_succeeds() {
+    let mut client = Client::new();
+    client.map(0x10000, 0x2000, Ok(vec![]));
+    assert_eq!(client.unmap(0x10000, 0x1000, false), NOTHING);
+    assert_eq!(client.unmap(0x10000, 0x2000, false), [("DUNMAP-14", Violation)]);
+    assert_eq!(client.unmap(0x10000, 0x2000, true), NOTHING);
+    assert_eq!(client.unmap(0x10000, 0x2000, false), NOTHING);
+    assert_eq!(client.unmap(0x10000, 0x2000, true), [("DUNMAP-09", Note)]);
+    assert_eq!(client.unmap(0x40000, 0x2000, true), [("DUNMAP-02", Note)]);
+}
+
+#[test]
+fn a_posted_map_may_be_there_or_not() {
+    let mut client = Client::new();
+    let mut frame = Frame::command(9, 2, map(0x10000, 0x1000));
+    frame.header.flags |= NO_REPLY;
+    let message = V0_9_2.message(2);
+    client.send_command(Command { header: frame.header, payload: frame.payload, message, fds: vec![], cut: None });
+    assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), NOTHING);
+    assert_eq!(client.unmap(0x10000, 0x1000, true), NOTHING);
+    assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), [("DUNMAP-08", Violation)]);
+}
+
+#[test]
+fn a_pipeline_is_worked_out_in_the_order_of_its_commands() {
+    let mut client = Client::new();
+    let first = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);
+    let second = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);
+    let third = client.send("DMA_UNMAP", unmap(0x10000, 0x1000), &[]);
+    assert_eq!(client.answer(first, Ok(vec![])), []);
+    assert_eq!(client.answer(second, Ok(vec![])), [(second, "DMAP-05", Violation)]);
+    assert_eq!(client.answer(third, Error(Errno::ENOENT)), []);
+}
+
+#[test]
+fn an_answer_out_of_turn_leaves_what_it_overtook_open() {
+    let mut client = Client::new();
+    let first = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);
+    let second = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);
+    assert_eq!(client.answer(second, Ok(vec![])), [(second, "CONC-06", Note)]);
+    assert_eq!(client.answer(first, Ok(vec![])), []);
+}
+
+#[test]
+fn after_a_reset_maps_and_interrupts_are_open() {
+    let mut client = Client::new();
+    client.map(0x10000, 0x1000, Ok(vec![]));
+    assert_eq!(client.ask("DEVICE_RESET", vec![], Ok(vec![])), NOTHING);
+    assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), NOTHING);
+    assert_eq!(client.unmap(0x10000, 0x1000, false), NOTHING);
+}
+
+#[test]
+fn before_version_nothing_is_executed() {
+    let mut client = Client { session: Session::new(Arc::new(offer())), sent: Vec::new() };
+    assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EINVAL)), NOTHING);
+    assert_eq!(client.map(0x10000, 0x1000, Ok(vec![])), [("VER-28", Note)]);
+}
+
+#[test]
+fn scratch_reads_as_it_was_written() {
+    let mut client = Client::new();
+    let written = access(0xffc, 4, &[1, 2, 3, 4]);
+    assert_eq!(client.ask("REGION_WRITE", written, Ok(access(0xffc, 4, &[]))), NOTHING);
+    assert_eq!(client.ask("REGION_READ", access(0xffc, 4, &[]), Ok(access(0xffc, 4, &[1, 2, 3, 4]))), NOTHING);
+    let wrong = client.ask("REGION_READ", access(0xffe, 2, &[]), Ok(access(0xffe, 2, &[3, 0])));
+    assert_eq!(wrong, [("RWRITE-02", Violation)]);
+}
+
+#[test]
+fn no_byte_past_the_end_of_a_region_is_returned() {
+    let mut client = Client::new();
+    let past = || access(0xffe, 4, &[]);
+    assert_eq!(client.ask("REGION_READ", past(), Error(Errno::EINVAL)), NOTHING);
+    assert_eq!(client.ask("REGION_READ", past(), Ok(access(0xffe, 4, &[0; 4]))), [("RREAD-05", Violation)]);
+    let short = client.ask("REGION_READ", past(), Ok(access(0xffe, 2, &[0; 2])));
+    assert_eq!(short, [("RREAD-05", Note)]);
+}
+
+#[test]
+fn interrupts_are_assigned_in_range_and_signalled_once_for_each_trigger() {
+    let mut client = Client::new();
+    let assign = client.send("DEVICE_SET_IRQS", set_irqs(EVENTFD_TRIGGER, 2, 2), &[eventfd(1), eventfd(2)]);
+    assert_eq!(client.answer(assign, Ok(vec![])), []);
+    let outside = client.send("DEVICE_SET_IRQS", set_irqs(EVENTFD_TRIGGER, 3, 2), &[eventfd(3), eventfd(4)]);
+    assert_eq!(client.answer(outside, Ok(vec![])), [(outside, "SETIRQS-12", Violation)]);
+    let mut client = Client::new();
+    let assign = client.send("DEVICE_SET_IRQS", set_irqs(EVENTFD_TRIGGER, 2, 2), &[eventfd(1), eventfd(2)]);
+    client.answer(assign, Ok(vec![]));
+    assert_eq!(client.ask("DEVICE_SET_IRQS", set_irqs(NONE_TRIGGER, 3, 1), Ok(vec![])), NOTHING);
+    let count = |client: &Client, fd| client.session.signals(fd).map(|signals| (signals.least.0, signals.most.0));
+    assert_eq!((count(&client, 1), count(&client, 2)), (Some((0, 0)), Some((1, 1))));
+}
+
+#[test]
+fn a_finding_says_which_answer_would_have_been_right() {
+    let mut client = Client::new();
+    client.map(0x10000, 0x1000, Ok(vec![]));
+    let ticket = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);
+    let command = client.sent[ticket].clone();
+    let frame = Frame::reply(&command.header, vec![]);
+    let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
+    let said = client.session.answered(ticket, &command, &reply);
+    let instead: Vec<_> = said.iter().filter_map(|(_, said)| said.broken.as_ref()?.instead).collect();
+    assert_eq!(instead, [Instead::Refusal(Some(Errno::EEXIST as u32))]);
+}

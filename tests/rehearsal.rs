@@ -1,0 +1,86 @@
+//! Cases against the model alone: every case that is compiled in is at one with it, and one that is not is found.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use vfio_user_conformance::case::{Source, parse};
+use vfio_user_conformance::requirement::Register;
+use vfio_user_conformance::run::{Library, PaperTarget, Plan, Timeouts};
+use vfio_user_conformance::session::Interrupt;
+use vfio_user_conformance::target::{Launcher, Target, probe};
+
+fn rehearse(plan: &Plan) -> Vec<String> {
+    let target = PaperTarget::bundled().unwrap();
+    let errors = target.rehearse(plan, &Interrupt::new().unwrap());
+    errors.iter().map(|(source, error)| error.render(source, false)).collect()
+}
+
+fn errors_of(text: &str) -> Vec<String> {
+    let source = Arc::new(Source { name: "wrong.case".to_owned(), text: text.to_owned() });
+    let cases = parse(&source).unwrap();
+    rehearse(&Plan::new(&[(source, cases)], &[]).unwrap())
+}
+
+#[test]
+fn every_bundled_case_is_at_one_with_the_model() {
+    let register = Register::bundled().unwrap();
+    let library = Library::bundled(&register).unwrap();
+    let errors = rehearse(&Plan::new(&library.cases, &library.samples).unwrap());
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+}
+
+#[test]
+fn the_target_on_paper_is_the_conformance_device() {
+    let command = vec![env!("CARGO_BIN_EXE_vfio-user-conformance").to_owned(), "reference-server".to_owned()];
+    let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().unwrap());
+    let paper = PaperTarget::bundled().unwrap();
+    let launcher = Launcher::new(Target::Spawn { command, socket: None }, timeouts.start, false).unwrap();
+    let found = probe(&vfio_user_wire::V0_9_2, &launcher, Some(&paper.device), timeouts, &interrupt).unwrap();
+    assert!(
+        found == paper.discovered,
+        "fixtures/targets/conformance.json is not what a probe finds (`probe --json` prints it): {}",
+        serde_json::to_string_pretty(&found).unwrap()
+    );
+}
+
+#[test]
+fn a_line_that_takes_a_violation_for_right_is_an_error() {
+    let errors = errors_of(
+        "case wrong.overlap\n> DMA_MAP address=0x10000 size=0x2000\n< ok\n\
+         > DMA_MAP address=0x11000 size=0x1000\n< ok [DMAP-05]\n",
+    );
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("violation of DMAP-05") && errors[0].contains("wrong.case:5:3"), "{}", errors[0]);
+}
+
+#[test]
+fn a_line_that_takes_a_violation_for_a_note_is_an_error() {
+    let errors =
+        errors_of("case wrong.note\n> DMA_MAP address=0x10000 size=0x1000 payload=8\n< error, note ok [DMAP-01]\n");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("takes this as a note"), "{}", errors[0]);
+}
+
+#[test]
+fn a_wrong_errno_is_an_error() {
+    let errors = errors_of(
+        "case wrong.errno\n> DMA_MAP address=0x10000 size=0x1000\n< ok\n\
+         > DMA_MAP address=0x10000 size=0x1000\n< error EINVAL [DMAP-05]\n",
+    );
+    assert_eq!(errors.len(), 1);
+}
+
+#[test]
+fn set_up_that_no_server_may_meet_is_an_error() {
+    let errors = errors_of(
+        "case wrong.set-up\n> DMA_MAP address=0x10000 size=0x1000\n< error\n> DEVICE_GET_INFO\n< ok [INFO-01]\n",
+    );
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("set-up cannot conform"), "{}", errors[0]);
+}
+
+#[test]
+fn a_line_narrower_than_the_model_is_none() {
+    let errors = errors_of("case narrow.map\n> DMA_MAP address=0x10000 size=0x1000 flags=0\n< error [DMAP-26]\n");
+    assert_eq!(errors, Vec::<String>::new());
+}
