@@ -5,7 +5,7 @@
 //! of before it can answer (mapping client memory, copying through a map) it asks of the [`Memory`] it is handed.
 //!
 //! [`run`] and [`serve`] are the thin loop: sockets, `mmap()`, eventfds. The loop drives any [`Machine`], so a wrapper
-//! around [`Server`] sees every message and every effect.
+//! around [`Server`] sees every message and every effect. [`Driver`] is the part of it that needs no socket.
 //!
 //! The device is described register by register in `docs/conformance-device.md`.
 
@@ -13,6 +13,7 @@ mod answer;
 mod command;
 mod device;
 mod dma_table;
+mod driver;
 mod effect;
 mod host;
 mod irq_table;
@@ -24,6 +25,7 @@ mod session;
 mod transfer;
 
 pub use device::Registers;
+pub use driver::Driver;
 pub use effect::{Effect, IrqEvent};
 pub use host::{Endpoint, HostMemory, ServeError, run, serve, serve_with};
 pub use machine::{FRAME_LIMIT, Machine};

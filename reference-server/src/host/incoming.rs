@@ -1,4 +1,4 @@
-//! Cutting what a client sends into messages, each with its descriptors.
+//! Reading what a client sends.
 
 use std::io;
 use std::mem;
@@ -7,75 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 
 use nix::libc;
-use vfio_user_wire::{Frame, FrameError, HEADER_SIZE, Header};
 
-use crate::machine::FRAME_LIMIT;
-
-/// What the kernel passes in one message at the most (SCM_MAX_FD).
-const MAX_FDS: usize = 253;
-/// The most bytes taken in one go.
-const CHUNK: usize = 64 << 10;
-
-/// What a read brought.
-#[derive(Debug)]
-pub(super) enum Arrival {
-    /// A whole message and its descriptors.
-    Message(Frame, Vec<OwnedFd>),
-    /// A header whose size is a lie.
-    Unframeable(Header),
-    /// Nothing whole yet.
-    Partial,
-    /// The client will send no more.
-    End,
-}
-
-/// The message that is arriving.
-#[derive(Debug, Default)]
-pub(super) struct Incoming {
-    bytes: Vec<u8>,
-    fds: Vec<OwnedFd>,
-}
-
-impl Incoming {
-    /// Reads what is there of the message that is arriving, and no byte of the one behind it: the kernel hands over
-    /// descriptors together with the bytes that they were sent with, and says not where among the bytes of a longer
-    /// read those started.
-    ///
-    /// # Errors
-    /// Where the connection is broken.
-    pub(super) fn read(&mut self, stream: &UnixStream) -> io::Result<Arrival> {
-        let wanted = match Header::parse(&self.bytes) {
-            None => HEADER_SIZE,
-            Some((header, _)) => header.size as usize,
-        };
-        let mut chunk = vec![0; (wanted.saturating_sub(self.bytes.len())).min(CHUNK)];
-        match receive(stream, &mut chunk, &mut self.fds) {
-            Ok(0) => return Ok(Arrival::End),
-            Ok(count) => self.bytes.extend(chunk.iter().take(count)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return Ok(Arrival::Partial);
-            }
-            Err(error) => return Err(error),
-        }
-        // A message takes no more descriptors than one sending can carry; the rest is closed.
-        self.fds.truncate(MAX_FDS);
-        match Frame::split(&self.bytes, FRAME_LIMIT) {
-            Ok(None) => Ok(Arrival::Partial),
-            Ok(Some((frame, _))) => {
-                self.bytes.clear();
-                Ok(Arrival::Message(frame, mem::take(&mut self.fds)))
-            }
-            Err(FrameError::TooSmall(_) | FrameError::TooLarge { .. }) => {
-                self.fds.clear();
-                Ok(Header::parse(&self.bytes).map_or(Arrival::End, |(header, _)| Arrival::Unframeable(header)))
-            }
-        }
-    }
-}
+use crate::driver::MAX_FDS;
 
 /// One recvmsg() that does not wait. `libc` and not `nix`, which leaves descriptors open and unknown where the kernel
 /// had to leave some out.
-fn receive(stream: &UnixStream, bytes: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
+pub(super) fn receive(stream: &UnixStream, bytes: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
     // Aligned as a control message header must be; room for its header and for all descriptors.
     let mut control = [0u64; 2 + MAX_FDS.div_ceil(2) + 1];
     let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };

@@ -12,3 +12,4 @@ mod termination;
 pub use endpoint::Endpoint;
 pub use memory::HostMemory;
 pub use serve::{ServeError, run, serve, serve_with};
+pub(crate) use signal::signal;

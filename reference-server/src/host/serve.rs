@@ -84,11 +84,11 @@ pub fn serve_with(
 ) -> Result<(), ServeError> {
     match endpoint.open()? {
         Source::Connected(stream) => {
-            Connection::new(stream).serve(machine, memory, stop).map_err(ServeError::Wait)?;
+            Connection::serve(stream, machine, memory, stop).map_err(ServeError::Wait)?;
         }
         Source::Listener { listener, .. } => {
             while let Some(stream) = accept(&listener, stop)? {
-                if Connection::new(stream).serve(machine, memory, stop).map_err(ServeError::Wait)? {
+                if Connection::serve(stream, machine, memory, stop).map_err(ServeError::Wait)? {
                     break;
                 }
             }

@@ -9,7 +9,7 @@ use nix::unistd::write;
 
 /// Writes 1 to the descriptor if it takes it now. A client whose eventfd is full, or whose socket or pipe nobody reads,
 /// misses an interrupt; it does not stop the server.
-pub(super) fn signal(fd: BorrowedFd<'_>) {
+pub(crate) fn signal(fd: BorrowedFd<'_>) {
     let one = 1u64.to_ne_bytes();
     match send(fd.as_raw_fd(), &one, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
         Err(Errno::ENOTSOCK) => {}
