@@ -5,7 +5,7 @@ use std::io;
 use nix::errno::Errno;
 
 use super::{Bench, Outcome, conventions};
-use crate::session::{Connection, Deadline, wait};
+use crate::session::{Deadline, wait};
 use crate::target::{Instance, crash_report};
 use crate::verdict::{Evidence, Exit};
 
@@ -18,7 +18,7 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
     let deadline = Deadline::after(bench.timeouts.long);
     for _ in 0..bench.argument("count", 1000) {
         loop {
-            match Connection::connect(instance.socket()) {
+            match instance.knock() {
                 Ok(_) => break,
                 // A full backlog: the server needs a moment.
                 Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) && !deadline.passed() => {

@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 use vfio_user_wire::{Frame, FrameError, HEADER_SIZE, Header};
 
-use super::{Deadline, Interrupt, Waited, wait};
+use super::{Deadline, Direct, Interrupt, Waited, wait};
 
 /// Descriptors that one message can carry on Linux (SCM_MAX_FD).
 const MOST_FDS: usize = 253;
@@ -66,10 +66,17 @@ pub struct Incoming {
     pub fds: Vec<OwnedFd>,
 }
 
+/// What a connection goes through.
+#[derive(Debug)]
+enum Channel {
+    Socket(OwnedFd),
+    Direct(Box<dyn Direct>),
+}
+
 /// One connection of the client.
 #[derive(Debug)]
 pub struct Connection {
-    socket: OwnedFd,
+    channel: Channel,
     /// The message that is being read.
     partial: Vec<u8>,
     /// The descriptors that came with its bytes.
@@ -96,8 +103,24 @@ impl Connection {
 
     /// Takes a connected stream socket.
     pub fn over(socket: OwnedFd) -> Connection {
+        Connection::through(Channel::Socket(socket))
+    }
+
+    /// Takes a connection that needs no socket.
+    pub fn direct(server: Box<dyn Direct>) -> Connection {
+        Connection::through(Channel::Direct(server))
+    }
+
+    fn through(channel: Channel) -> Connection {
         let (partial, fds, queue) = (Vec::new(), Vec::new(), VecDeque::new());
-        Connection { socket, partial, fds, queue, queued: 0, limit: 2 << 20, end: None }
+        Connection { channel, partial, fds, queue, queued: 0, limit: 2 << 20, end: None }
+    }
+
+    fn socket(&self) -> Option<&OwnedFd> {
+        match &self.channel {
+            Channel::Socket(socket) => Some(socket),
+            Channel::Direct(_) => None,
+        }
     }
 
     /// Sets the largest message that is taken, in bytes; larger ones are garbage.
@@ -112,7 +135,7 @@ impl Connection {
 
     /// The process that listens at the other end, as the kernel knows it (SO_PEERCRED).
     pub fn peer_pid(&self) -> Option<i32> {
-        nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::PeerCredentials)
+        nix::sys::socket::getsockopt(self.socket()?, nix::sys::socket::sockopt::PeerCredentials)
             .ok()
             .map(|peer| peer.pid())
             .filter(|pid| *pid > 0)
@@ -125,9 +148,14 @@ impl Connection {
     }
 
     /// No more will be sent.
-    pub fn shutdown(&self) {
-        // Fails only where the server is gone already, which reading will show.
-        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+    pub fn shutdown(&mut self) {
+        match &mut self.channel {
+            Channel::Socket(socket) => {
+                // Fails only where the server is gone already, which reading will show.
+                let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
+            }
+            Channel::Direct(server) => server.shutdown(),
+        }
     }
 
     /// Sends all of `bytes`, cut into pieces that end at `cuts` (bytes from the start), each going out when the server
@@ -169,13 +197,20 @@ impl Connection {
         deadline: Deadline,
         interrupt: &Interrupt,
     ) -> io::Result<bool> {
+        if let Channel::Direct(server) = &mut self.channel {
+            let open = self.end.is_none() && !server.is_closed();
+            if open {
+                server.give(bytes, fds.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<_>>()?);
+            }
+            return Ok(open);
+        }
         let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
         let mut attached = !raw.is_empty();
-        while !bytes.is_empty() {
+        while let (Some(socket), false) = (self.socket(), bytes.is_empty()) {
             let rights = [ControlMessage::ScmRights(&raw)];
             let control: &[ControlMessage<'_>] = if attached { &rights } else { &[] };
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-            match sendmsg::<UnixAddr>(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
+            match sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
                 Ok(sent) => {
                     attached = false;
                     bytes = &bytes[sent.min(bytes.len())..];
@@ -185,7 +220,7 @@ impl Connection {
                     if self.end.is_some()
                         || deadline.passed()
                         || self.is_full()
-                        || wait(&[(self.socket.as_fd(), flags)], deadline, interrupt)?.0 != Waited::Ready
+                        || wait(&[(socket.as_fd(), flags)], deadline, interrupt)?.0 != Waited::Ready
                     {
                         return Ok(false);
                     }
@@ -202,11 +237,12 @@ impl Connection {
 
     /// Until the server has read all that was sent (SIOCOUTQ is 0), or 50 ms.
     fn wait_until_read(&self, deadline: Deadline, interrupt: &Interrupt) -> io::Result<()> {
+        let Some(socket) = self.socket() else { return Ok(()) };
         let piece = deadline.or_after(PIECE);
         while !piece.passed() && !interrupt.raised() {
             let mut queued: libc::c_int = 0;
             // SAFETY: SIOCOUTQ (TIOCOUTQ) writes one int to the address given, which is that of a live local.
-            let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::TIOCOUTQ, &mut queued) };
+            let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut queued) };
             Errno::result(result)?;
             if queued == 0 {
                 return Ok(());
@@ -237,7 +273,8 @@ impl Connection {
 
     /// What to wait for on this connection.
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        self.end.is_none().then(|| (self.socket.as_fd(), PollFlags::POLLIN))
+        let socket = self.socket().filter(|_| self.end.is_none())?;
+        Some((socket.as_fd(), PollFlags::POLLIN))
     }
 
     /// More than this is not read before somebody takes messages.
@@ -251,11 +288,19 @@ impl Connection {
     /// # Errors
     /// Only faults of ours; a reset is the server's closing.
     pub fn fill(&mut self) -> io::Result<()> {
+        match self.channel {
+            Channel::Socket(_) => self.fill_from_socket(),
+            Channel::Direct(_) => self.fill_directly(),
+        }
+    }
+
+    fn fill_from_socket(&mut self) -> io::Result<()> {
         let mut chunk = [0u8; CHUNK];
         while self.end.is_none() && !self.is_full() {
             let Some(lacking) = self.lacking() else { return Ok(()) };
+            let Some(socket) = self.socket() else { return Ok(()) };
             let room = chunk.get_mut(..lacking.min(CHUNK)).unwrap_or_default();
-            match receive(self.socket.as_fd(), room) {
+            match receive(socket.as_fd(), room) {
                 Ok(Received { bytes: 0, .. }) => self.end = Some(Ended::Closed { partial: self.partial.len() }),
                 Ok(received) => {
                     self.partial.extend_from_slice(chunk.get(..received.bytes).unwrap_or_default());
@@ -271,6 +316,29 @@ impl Connection {
                     self.end = Some(Ended::Closed { partial: self.partial.len() });
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_directly(&mut self) -> io::Result<()> {
+        while let (Channel::Direct(server), None, false) = (&mut self.channel, &self.end, self.queued > self.limit) {
+            let Some((bytes, fds)) = server.take() else {
+                if server.is_closed() {
+                    self.end = Some(Ended::Closed { partial: self.partial.len() });
+                }
+                return Ok(());
+            };
+            if !fds.is_empty() {
+                self.fds.extend(fds);
+                self.check_descriptors(false)?;
+            }
+            let mut rest = bytes.as_slice();
+            while let (false, Some(lacking)) = (rest.is_empty(), self.lacking()) {
+                let (now, later) = rest.split_at(lacking.min(rest.len()));
+                rest = later;
+                self.partial.extend_from_slice(now);
+                self.complete();
             }
         }
         Ok(())

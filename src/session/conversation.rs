@@ -307,6 +307,7 @@ impl<'a> Conversation<'a> {
         done: &dyn Fn(&Conversation<'_>) -> bool,
     ) -> io::Result<Waited> {
         loop {
+            let before = self.transcript.count();
             self.take_in()?;
             let over = self.ended(watch).is_some() || self.ends.get(watch).is_none_or(|end| end.connection.is_none());
             if done(self) || over {
@@ -314,6 +315,13 @@ impl<'a> Conversation<'a> {
             }
             let waiting: Vec<(BorrowedFd<'_>, PollFlags)> =
                 self.ends.iter().filter_map(|end| end.connection.as_ref()?.interest()).collect();
+            if waiting.is_empty() {
+                // Without a socket all is there that can come, but for the answers to what was served just now.
+                if self.transcript.count() > before {
+                    continue;
+                }
+                return Ok(if self.interrupt.raised() { Waited::Interrupted } else { Waited::Deadline });
+            }
             let (waited, _) = wait(&waiting, deadline, self.interrupt)?;
             if waited != Waited::Ready {
                 return Ok(waited);

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::thread::{Serve, ServerThread};
-use super::{Process, Reaper};
+use super::{DirectServer, DirectTarget, Process, Reaper};
 use crate::session::{Connection, Deadline, Interrupt, wait};
 use crate::verdict::Exit;
 
@@ -30,6 +30,8 @@ pub enum Target {
     Socket(PathBuf),
     /// Start it in this process, a thread for each case.
     Thread(Arc<dyn Serve>),
+    /// Call it in the thread that plays the case.
+    Direct(Arc<dyn DirectTarget>),
 }
 
 /// Why a server cannot be spoken to.
@@ -73,6 +75,9 @@ pub enum StartError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// It was asked without a socket, and takes no further client.
+    #[error("the server takes no further client")]
+    Taken,
     /// A fault of the harness or its set-up.
     #[error("could not prepare the start of a server: {0}")]
     Ours(#[from] io::Error),
@@ -115,10 +120,17 @@ pub struct Instance {
     /// Its thread, where it has no process of its own.
     thread: Option<ServerThread>,
     command: String,
-    socket: PathBuf,
+    door: Door,
     start_deadline: Duration,
     /// Keeps the descriptor behind `{fd}` open.
     listener: Option<OwnedFd>,
+}
+
+/// Where clients come in.
+#[derive(Debug)]
+enum Door {
+    Socket(PathBuf),
+    Direct(Box<dyn DirectServer>),
 }
 
 impl Launcher {
@@ -172,12 +184,15 @@ impl Launcher {
     pub fn start(&self) -> Result<Instance, StartError> {
         let (command, socket) = match &self.target {
             Target::Socket(path) => {
-                return Ok(self.running(path.clone(), None));
+                return Ok(self.running(Door::Socket(path.clone()), None));
             }
             Target::Thread(server) => {
                 let path = self.fresh_path();
                 let thread = ServerThread::start(server, UnixListener::bind(&path)?)?;
-                return Ok(self.running(path, Some(thread)));
+                return Ok(self.running(Door::Socket(path), Some(thread)));
+            }
+            Target::Direct(server) => {
+                return Ok(self.running(Door::Direct(server.start()?), None));
             }
             Target::Spawn { command, socket } => (command, socket),
         };
@@ -218,7 +233,7 @@ impl Launcher {
             process: Some(process),
             thread: None,
             command: words.join(" "),
-            socket,
+            door: Door::Socket(socket),
             start_deadline: self.start_deadline,
             listener,
         })
@@ -228,7 +243,7 @@ impl Launcher {
     pub fn plain_command(&self) -> Option<(Vec<String>, PathBuf)> {
         match &self.target {
             Target::Spawn { command, .. } => Some((command.clone(), self.fresh_path())),
-            Target::Socket(_) | Target::Thread(_) => None,
+            Target::Socket(_) | Target::Thread(_) | Target::Direct(_) => None,
         }
     }
 
@@ -243,15 +258,17 @@ impl Launcher {
             None => drop(instance.thread),
         }
         // A path may be left behind by a server that was killed; the next one has another, but disks are finite.
-        if instance.socket.starts_with(self.directory.path()) {
-            let _ = std::fs::remove_file(&instance.socket);
+        if let Door::Socket(socket) = &instance.door
+            && socket.starts_with(self.directory.path())
+        {
+            let _ = std::fs::remove_file(socket);
         }
     }
 
     /// One that listens already.
-    fn running(&self, socket: PathBuf, thread: Option<ServerThread>) -> Instance {
+    fn running(&self, door: Door, thread: Option<ServerThread>) -> Instance {
         let start_deadline = self.start_deadline.min(RUNNING);
-        Instance { process: None, thread, command: String::new(), socket, start_deadline, listener: None }
+        Instance { process: None, thread, command: String::new(), door, start_deadline, listener: None }
     }
 
     fn fresh_path(&self) -> PathBuf {
@@ -265,9 +282,20 @@ impl Instance {
         self.listener = None;
     }
 
-    /// Where it listens.
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    /// There is no socket, process or thread: all that comes of what was sent is there at once.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.door, Door::Direct(_))
+    }
+
+    /// Tries once to connect.
+    ///
+    /// # Errors
+    /// Those of [`Connection::connect`]; ECONNREFUSED where a server without a socket takes no further client.
+    pub fn knock(&mut self) -> io::Result<Connection> {
+        match &mut self.door {
+            Door::Socket(socket) => Connection::connect(socket),
+            Door::Direct(server) => server.connect().map(Connection::direct).ok_or_else(|| Errno::ECONNREFUSED.into()),
+        }
     }
 
     /// Connects, trying again until it succeeds, the process ends, or the start deadline passes: the connection itself
@@ -288,7 +316,7 @@ impl Instance {
         // With `{fd}` the backlog accepts for the server; the copy here must go, or a server's end would not show.
         let listener = self.listener.take();
         loop {
-            let error = match Connection::connect(&self.socket) {
+            let error = match self.knock() {
                 Ok(connection) => {
                     drop(listener);
                     return Ok(connection);
@@ -298,6 +326,7 @@ impl Instance {
             if interrupt.raised() {
                 return Err(StartError::Interrupted);
             }
+            let Door::Socket(socket) = &self.door else { return Err(StartError::Taken) };
             let errno = error.raw_os_error().map(Errno::from_raw);
             let ours = matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM));
             let again = matches!(errno, Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN));
@@ -306,7 +335,7 @@ impl Instance {
             }
             // No later try can succeed: too long a path, a socket of another type.
             if !again || (self.process.is_none() && deadline.passed()) {
-                return Err(StartError::Socket { socket: self.socket.clone(), error });
+                return Err(StartError::Socket { socket: socket.clone(), error });
             }
             let Some(process) = &mut self.process else {
                 wait(&[], Deadline::after(Duration::from_millis(2)), interrupt)?;
@@ -314,16 +343,11 @@ impl Instance {
             };
             if let Some(exit) = process.wait(Deadline::after(Duration::from_millis(2)), interrupt) {
                 let output = process.output(Deadline::after(Duration::from_millis(200)));
-                return Err(StartError::Ended {
-                    command: self.command.clone(),
-                    exit,
-                    socket: self.socket.clone(),
-                    output,
-                });
+                return Err(StartError::Ended { command: self.command.clone(), exit, socket: socket.clone(), output });
             }
             if deadline.passed() {
                 let seconds = time.as_secs_f64();
-                return Err(StartError::Deadline { socket: self.socket.clone(), seconds, error });
+                return Err(StartError::Deadline { socket: socket.clone(), seconds, error });
             }
         }
     }

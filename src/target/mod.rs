@@ -1,6 +1,7 @@
 //! The server under test: how to reach it, what it offers, and what a device file says of it.
 
 mod device_file;
+mod direct;
 mod discovered;
 mod instance;
 mod probe;
@@ -8,6 +9,7 @@ mod process;
 mod thread;
 
 pub use device_file::*;
+pub use direct::{DirectServer, DirectTarget};
 pub use discovered::{Discovered, Has, Irq, Region};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use probe::{ProbeError, probe};

@@ -37,7 +37,7 @@ impl Player<'_> {
             StepKind::Shutdown(name) => {
                 let end = self.end(name.as_ref())?;
                 self.talk.note(end, Way::Sent, "shutdown");
-                if let Some(connection) = self.talk.ends.get(end).and_then(|end| end.connection.as_ref()) {
+                if let Some(connection) = self.talk.ends.get_mut(end).and_then(|end| end.connection.as_mut()) {
                     connection.shutdown();
                 }
                 // The server may close as soon as it has answered: no further command can be asked for.
@@ -133,7 +133,7 @@ impl Player<'_> {
 
     /// How many signals came: all that are there once it is so many, or the deadline has passed.
     pub(super) fn count_signals(&mut self, held: &Held, wanted: u64) -> Result<u64, Stop> {
-        let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+        let (deadline, interrupt) = (self.patience(self.context.timeouts.reply)?, self.context.interrupt);
         let now = || Deadline::after(Duration::ZERO);
         let mut count = held.signals(now(), interrupt)?.count;
         while count < wanted && !deadline.passed() {
@@ -147,7 +147,7 @@ impl Player<'_> {
     /// Lets go of the client's copy, so that the server's closing shows, and waits for that. No other handle of it may
     /// be about.
     pub(super) fn wait_until_closed(&mut self, name: &Name) -> Result<bool, Stop> {
-        let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+        let (deadline, interrupt) = (self.patience(self.context.timeouts.reply)?, self.context.interrupt);
         let now = || Deadline::after(Duration::ZERO);
         if let Some(held) = self.environment.descriptors.get_mut(&name.value).and_then(Arc::get_mut) {
             held.let_go();
@@ -171,7 +171,7 @@ impl Player<'_> {
         let length =
             length.ok_or_else(|| Fault::new(format!("{} bytes for a range of {start:#x}..{end:#x}", wanted.len())))?;
         let held = Arc::clone(self.environment.descriptor(&memory.name.value)?);
-        let deadline = Deadline::after(self.context.timeouts.reply);
+        let deadline = self.patience(self.context.timeouts.reply)?;
         let mut got = vec![0; length];
         loop {
             let file = held.memory().ok_or_else(|| Fault::new(format!("`{}` is no memory", memory.name.value)))?;
@@ -205,7 +205,7 @@ impl Player<'_> {
 
     /// Whether F_SEAL_WRITE could be added, and what that rests on.
     pub(super) fn seal(&mut self, held: &Held, free: bool) -> Result<(bool, Evidence), Stop> {
-        let deadline = Deadline::after(self.context.timeouts.settle);
+        let deadline = self.patience(self.context.timeouts.settle)?;
         let mut sealed = held.seal()?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.

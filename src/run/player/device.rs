@@ -111,7 +111,7 @@ impl Player<'_> {
         let Some(status) = asked.status else {
             return Err(Stop::Skip("the device file names no status register".to_owned()));
         };
-        let deadline = Deadline::after(self.context.timeouts.reply);
+        let deadline = self.patience(self.context.timeouts.reply)?;
         let field = Field { name: "status", offset: 0, width: status.width as usize, meaning: "", bits: &[] };
         let (state, value) = loop {
             let access = RegionAccess { offset: status.offset, region: status.region, count: status.width };

@@ -315,6 +315,17 @@ impl Player<'_> {
         if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(waited) }
     }
 
+    /// Until when something other than a reply may happen. Where the server is called directly, it has happened: now.
+    pub(super) fn patience(&mut self, time: Duration) -> Result<Deadline, Stop> {
+        if !self.instance.is_direct() {
+            return Ok(Deadline::after(time));
+        }
+        let now = Deadline::after(Duration::ZERO);
+        // All but what comes of the DMA that the server still asks for.
+        self.talk.pump(0, now, &|_| false)?;
+        Ok(now)
+    }
+
     /// A moment in which something other than a reply may happen; what the server asks for meanwhile is served.
     pub(super) fn pass_time(&mut self, deadline: Deadline) -> Result<(), Stop> {
         let moment = Deadline::after(Duration::from_millis(2)).or_after(deadline.left());

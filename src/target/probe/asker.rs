@@ -161,7 +161,8 @@ impl Question<'_> {
 
     /// How long something may take that need not happen.
     pub(super) fn settle(&self) -> std::time::Duration {
-        self.timeouts.settle
+        let direct = self.instance.as_ref().is_some_and(Instance::is_direct);
+        if direct { std::time::Duration::ZERO } else { self.timeouts.settle }
     }
 
     /// The server; the session is closed.
