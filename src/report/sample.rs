@@ -188,7 +188,7 @@ fn conversation(surplus: usize, replies: &[Option<u32>]) -> Vec<Entry> {
             Some(errno) => transcript.message(&V0_9_2, "a", Way::Received, &Frame::error(&header, *errno).bytes(), 0),
         };
     }
-    transcript.take()
+    transcript.into_entries()
 }
 
 pub(super) fn crash(name: &str) -> CaseRecord {

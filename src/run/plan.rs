@@ -22,6 +22,8 @@ pub struct Planned {
     pub source: Arc<Source>,
     /// The line of `case`.
     pub line: usize,
+    /// Where each line after the first starts.
+    lines: Arc<[usize]>,
 }
 
 /// Why a case does not run on this target.
@@ -48,12 +50,14 @@ impl Planned {
         })?;
         let read = cases.into_iter().next().filter(|read| read == case);
         let read = read.ok_or_else(|| format!("`{}` is read as another case than it was", *case.name))?;
+        let lines = lines(&source);
         Ok(Planned {
             name: read.name.value.clone(),
             parameters: Vec::new(),
             values: Vec::new(),
             needs: read.needs.iter().map(|need| need.value.clone()).collect(),
-            line: line_of(&source, read.name.span),
+            line: line_of(&lines, read.name.span),
+            lines,
             case: Arc::new(read),
             source: Arc::new(source),
         })
@@ -61,7 +65,7 @@ impl Planned {
 
     /// The line of a step, from 1.
     pub fn line_of(&self, step: &Step) -> usize {
-        line_of(&self.source, step.span)
+        line_of(&self.lines, step.span)
     }
 
     /// The requirements that its lines name, each once.
@@ -116,6 +120,7 @@ impl Plan {
 
     fn add(&mut self, source: &Arc<Source>, case: &Case, command: Option<String>) {
         let shared = Arc::new(case.clone());
+        let lines = lines(source);
         let mut combinations: Vec<Vec<(String, Spanned<Value>)>> = vec![Vec::new()];
         for with in &case.with {
             combinations = combinations
@@ -146,7 +151,8 @@ impl Plan {
                 parameters,
                 values: combination.into_iter().map(|(name, value)| (name, value.value)).collect(),
                 needs: case.needs.iter().map(|need| need.value.clone()).collect(),
-                line: line_of(source, case.name.span),
+                line: line_of(&lines, case.name.span),
+                lines: Arc::clone(&lines),
                 case: Arc::clone(&shared),
                 source: Arc::clone(source),
             });
@@ -195,6 +201,10 @@ fn with_sample(case: &Case, sample: &Case) -> Result<(Case, String), String> {
     Ok((combined, name.value.clone()))
 }
 
-fn line_of(source: &Source, span: Span) -> usize {
-    1 + source.text.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n').count()
+fn lines(source: &Source) -> Arc<[usize]> {
+    source.text.match_indices('\n').map(|(end, _)| end + 1).collect()
+}
+
+fn line_of(lines: &[usize], span: Span) -> usize {
+    1 + lines.partition_point(|start| *start <= span.start)
 }

@@ -208,7 +208,7 @@ impl Runner<'_> {
             record.result = play.result;
             record.reason = play.reason;
             record.checks = play.checks;
-            record.transcript = play.transcript;
+            record.transcript = play.transcript.into_entries();
             record.stderr = play.stderr;
         }
         if violated {

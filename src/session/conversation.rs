@@ -12,7 +12,7 @@ use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 
 use super::outstanding::Outstanding;
 use super::serving::{Alteration, Serving};
-use super::{ClientMemory, Connection, Deadline, Ended, Entry, Interrupt, LentRange, Transcript, Waited, Way, wait};
+use super::{ClientMemory, Connection, Deadline, Ended, Interrupt, LentRange, Transcript, Waited, Way, wait};
 use crate::model::{
     Command, Judgement, LetGo, Negotiated, Offer, PassedFd, Permits, Released, Reply, Session, Signals, judge_request,
 };
@@ -138,7 +138,7 @@ pub struct Judged {
 #[derive(Debug)]
 pub struct Conversation<'a> {
     /// The protocol spoken.
-    pub dialect: &'a Dialect,
+    pub dialect: &'static Dialect,
     offer: Arc<Offer>,
     /// The ends, in the order of their connecting.
     pub ends: Vec<End>,
@@ -169,7 +169,7 @@ pub struct Conversation<'a> {
 impl<'a> Conversation<'a> {
     /// One without connections, with a server that offers this; it has `patience` to read a reply of the client.
     pub fn new(
-        dialect: &'a Dialect,
+        dialect: &'static Dialect,
         offer: Arc<Offer>,
         patience: Duration,
         interrupt: &'a Interrupt,
@@ -292,8 +292,8 @@ impl<'a> Conversation<'a> {
     }
 
     /// Takes the transcript out.
-    pub fn take_transcript(&mut self) -> Vec<Entry> {
-        self.transcript.take()
+    pub fn take_transcript(&mut self) -> Transcript {
+        std::mem::take(&mut self.transcript)
     }
 
     /// Reads what comes, matches and serves it, until `done`, an end of the connection `watch`, or the deadline.

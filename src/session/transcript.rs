@@ -59,47 +59,38 @@ pub struct Entry {
 const KEPT_FIRST: usize = 100;
 const KEPT_LAST: usize = 400;
 
-/// The messages of one attempt: the first and the last ones, where there were many.
-#[derive(Debug, Default)]
+/// The messages of one attempt: the first and the last ones, where there were many. What their tables say of them is
+/// worked out when it is asked for: of most attempts nobody asks.
+#[derive(Debug, Clone, Default)]
 pub struct Transcript {
-    first: Vec<Entry>,
-    last: VecDeque<Entry>,
+    first: Vec<Kept>,
+    last: VecDeque<Kept>,
     count: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Kept {
+    /// A message, all of whose bytes are here.
+    Message { n: usize, client: String, direction: Way, dialect: &'static Dialect, bytes: Vec<u8>, fds: usize },
+    /// Anything else.
+    Entry(Entry),
 }
 
 impl Transcript {
     /// Notes a message; returns its number.
-    pub fn message(&mut self, dialect: &Dialect, client: &str, direction: Way, bytes: &[u8], fds: usize) -> usize {
-        let header = Header::parse(bytes);
-        let message = match header {
-            None => format!("{} bytes", bytes.len()),
-            Some((header, _)) => {
-                let name = dialect.name_of(header.command);
-                match (header.is_reply(), header.is_error()) {
-                    (false, _) => name,
-                    (true, false) => format!("{name} reply"),
-                    (true, true) => format!("{name} error"),
-                }
-            }
-        };
-        let fields = header.map_or_else(Vec::new, |(header, payload)| fields(dialect, &header, payload));
-        self.push(Entry {
-            n: 0,
-            client: client.to_owned(),
-            channel: "main".to_owned(),
-            direction,
-            message,
-            length: bytes.len(),
-            bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
-            fields,
-            fds,
+    pub fn message(&mut self, dialect: &'static Dialect, client: &str, way: Way, bytes: &[u8], fds: usize) -> usize {
+        let n = self.count + 1;
+        self.push(if bytes.len() <= KEPT_BYTES {
+            Kept::Message { n, client: client.to_owned(), direction: way, dialect, bytes: bytes.to_vec(), fds }
+        } else {
+            Kept::Entry(entry(n, client.to_owned(), way, dialect, bytes, fds))
         })
     }
 
     /// Notes something that is no message: a close, bytes that make none.
     pub fn event(&mut self, client: &str, direction: Way, what: &str, bytes: &[u8]) -> usize {
-        self.push(Entry {
-            n: 0,
+        self.push(Kept::Entry(Entry {
+            n: self.count + 1,
             client: client.to_owned(),
             channel: "main".to_owned(),
             direction,
@@ -108,7 +99,7 @@ impl Transcript {
             bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
             fields: Vec::new(),
             fds: 0,
-        })
+        }))
     }
 
     /// How many there were.
@@ -116,23 +107,60 @@ impl Transcript {
         self.count
     }
 
-    /// Takes the kept ones out.
-    pub fn take(&mut self) -> Vec<Entry> {
-        self.first.drain(..).chain(self.last.drain(..)).collect()
+    /// The kept ones, in order.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.first.into_iter().chain(self.last).map(Kept::into_entry).collect()
     }
 
-    fn push(&mut self, mut entry: Entry) -> usize {
+    fn push(&mut self, kept: Kept) -> usize {
         self.count += 1;
-        entry.n = self.count;
         if self.first.len() < KEPT_FIRST {
-            self.first.push(entry);
+            self.first.push(kept);
         } else {
-            self.last.push_back(entry);
+            self.last.push_back(kept);
             if self.last.len() > KEPT_LAST {
                 self.last.pop_front();
             }
         }
         self.count
+    }
+}
+
+impl Kept {
+    fn into_entry(self) -> Entry {
+        match self {
+            Kept::Message { n, client, direction, dialect, bytes, fds } => {
+                entry(n, client, direction, dialect, &bytes, fds)
+            }
+            Kept::Entry(entry) => entry,
+        }
+    }
+}
+
+/// A message as its tables read it.
+fn entry(n: usize, client: String, direction: Way, dialect: &Dialect, bytes: &[u8], fds: usize) -> Entry {
+    let header = Header::parse(bytes);
+    let message = match header {
+        None => format!("{} bytes", bytes.len()),
+        Some((header, _)) => {
+            let name = dialect.name_of(header.command);
+            match (header.is_reply(), header.is_error()) {
+                (false, _) => name,
+                (true, false) => format!("{name} reply"),
+                (true, true) => format!("{name} error"),
+            }
+        }
+    };
+    Entry {
+        n,
+        client,
+        channel: "main".to_owned(),
+        direction,
+        message,
+        length: bytes.len(),
+        bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
+        fields: header.map_or_else(Vec::new, |(header, payload)| fields(dialect, &header, payload)),
+        fds,
     }
 }
 
@@ -196,10 +224,6 @@ pub fn value_text(field: &vfio_user_wire::Field, value: u64) -> String {
 
 /// Bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }

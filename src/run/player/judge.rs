@@ -80,9 +80,9 @@ impl Player<'_> {
     }
 
     pub(super) fn held(&mut self, requirement: &str, line: usize) {
-        let check = Check { requirement: requirement.to_owned(), line, said: Said::Held };
-        if !self.checks.contains(&check) {
-            self.checks.push(check);
+        let known = |check: &Check| (check.line, check.said) == (line, Said::Held) && check.requirement == requirement;
+        if !self.checks.iter().any(known) {
+            self.checks.push(Check { requirement: requirement.to_owned(), line, said: Said::Held });
         }
     }
 

@@ -27,7 +27,7 @@ use self::send::{Outbox, QEMU_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::requirement::Register;
-use crate::session::{Connection, Conversation, Deadline, Effect, Entry, Interrupt, Origin, Passed, Waited, wait};
+use crate::session::{Connection, Conversation, Deadline, Effect, Interrupt, Origin, Passed, Transcript, Waited, wait};
 use crate::target::{DeviceFile, Discovered, Instance, Launcher, StartError};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
@@ -66,7 +66,7 @@ pub struct Play {
     /// How the server ended, if it did by itself.
     pub exit: Option<Exit>,
     /// The messages.
-    pub transcript: Vec<Entry>,
+    pub transcript: Transcript,
     /// What the server printed.
     pub stderr: String,
     /// How long it took.
