@@ -187,6 +187,18 @@ fn a_posted_map_may_be_there_or_not() {
 }
 
 #[test]
+fn an_odd_unmap_that_is_refused_says_nothing_of_a_map_that_may_be_there() {
+    let mut client = Client::new();
+    let mut frame = Frame::command(9, 2, map(0x10000, 0x1000));
+    frame.header.flags |= NO_REPLY;
+    let message = V0_9_2.message(2);
+    client.send_command(Command { header: frame.header, payload: frame.payload, message, fds: vec![], cut: None });
+    let odd = DmaUnmap { argsz: 24, flags: 1, address: 0x10000, size: 0x1000 }.bytes().to_vec();
+    assert_eq!(client.ask("DMA_UNMAP", odd, Error(Errno::EINVAL)), NOTHING);
+    assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), NOTHING);
+}
+
+#[test]
 fn a_pipeline_is_worked_out_in_the_order_of_its_commands() {
     let mut client = Client::new();
     let first = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);

@@ -170,13 +170,16 @@ pub(super) fn permits_unmap(state: &State, command: &Command) -> Permits {
 }
 
 pub(super) fn apply_unmap(state: &mut State, command: &Command, given: Given<'_>) {
-    let Some((unmap, _)) = DmaUnmap::parse(&command.payload) else { return };
+    let Some((unmap, surplus)) = DmaUnmap::parse(&command.payload) else { return };
     let (address, size) = (unmap.address, unmap.size);
+    // Otherwise it may be refused for something else than that the map is not there.
+    let plain = { unmap.flags } == 0 && { unmap.argsz } == 24 && surplus.is_empty() && command.fds.is_empty();
     state.refuse_fds(command, LetGo::Stray);
     let all = { unmap.flags } & UNMAP_ALL != 0 && address == 0 && size == 0;
     match given {
         Given::Error if all => {}
-        Given::Error => state.maps.not_unmapped(address, size, "DUNMAP-14"),
+        Given::Error if plain => state.maps.not_unmapped(address, size, "DUNMAP-14"),
+        Given::Error => state.maps.disturb(address, size, "DUNMAP-14"),
         _ if all => state.maps.doubt_all(),
         Given::Ok(_) if state.maps.exact(address, size).is_some() => state.maps.remove(address, size),
         Given::Ok(_) | Given::Unknown => state.maps.doubt(address, size),

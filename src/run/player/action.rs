@@ -121,7 +121,10 @@ impl Player<'_> {
                 let expected = format!("no signal on `{}`", name.value);
                 self.conclude(line, count == 0, &expected, || format!("{count} came"), Evidence::Received)
             }
-            FdExpectation::Conforms => self.fd_conforms(line, name),
+            FdExpectation::Conforms => {
+                drop(held);
+                self.fd_conforms(line, name)
+            }
             FdExpectation::Closed => {
                 drop(held);
                 let closed = self.wait_until_closed(name)?;
