@@ -37,6 +37,8 @@ enum Command {
     List(list::List),
     /// Tell what a requirement says, where it comes from, and how it is judged.
     Explain(explain::Explain),
+    /// Run case files again: those that `run --generate` wrote, or any others.
+    Replay(run::Replay),
     /// Check case files, and with --fix bring them into printed form.
     Check(check::Check),
     /// Serve the conformance device on a socket.
@@ -80,6 +82,7 @@ pub fn main() -> Code {
     let _ = crate::target::raise_descriptor_limit();
     let done = std::panic::catch_unwind(|| match arguments.command {
         Command::Run(run) => run.main(),
+        Command::Replay(replay) => replay.main(),
         Command::Probe(probe) => probe.main(),
         Command::List(list) => list.main(),
         Command::Explain(explain) => explain.main(),

@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::options::{TargetOptions, quoted};
 use super::{Failure, setup};
+use crate::generate::{Found, Offer, Progress, Search};
 use crate::report::{self, ExitCode, Json, Junit, Report, Reporter, Terminal};
 use crate::requirement::Register;
-use crate::run::{Context, End, Event, Planned, Runner, Selection, Start};
+use crate::run::{Context, End, Event, Generated, Planned, Runner, Selection, Start};
 use crate::session::Interrupt;
 use crate::target::{Discovered, Launcher, probe};
 use crate::verdict::{Expectations, draft};
@@ -45,12 +46,66 @@ pub(super) struct Run {
     /// Write a draft of pinned expectations from this run.
     #[arg(long, value_name = "FILE")]
     expect_write: Option<PathBuf>,
+    /// After the cases, judge N sequences that nobody wrote, drawn from what the target offers. `generated` as the only
+    /// FILTER leaves the cases out.
+    #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_GENERATE")]
+    generate: Option<u64>,
+    /// Which sequences: the same seed draws the same ones from the same target. Any number where it is left out.
+    #[arg(long, value_name = "S", env = "VFIO_USER_CONFORMANCE_SEED")]
+    seed: Option<u64>,
+    /// Where a sequence that fails is written to, shrunk to the steps that matter, for `replay`.
+    #[arg(long, value_name = "DIR", default_value = "vfio-user-conformance-generated")]
+    keep: PathBuf,
     /// Write a report: json=FILE or junit=FILE.
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
     reports: Vec<ReportFile>,
     /// Leave nothing out for brevity.
     #[arg(long, short)]
     verbose: bool,
+    /// Case files in place of all others.
+    #[arg(skip)]
+    files: Vec<PathBuf>,
+}
+
+/// Run case files again: those that `run --generate` wrote, or any others.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    target: TargetOptions,
+    /// The case files.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Write a report: json=FILE or junit=FILE.
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
+    reports: Vec<ReportFile>,
+    /// Leave nothing out for brevity.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Replay {
+    pub(super) fn main(self) -> Result<ExitCode, Failure> {
+        let Replay { target, files, reports, verbose } = self;
+        let run = Run {
+            target,
+            filters: Vec::new(),
+            profile: "auto".to_owned(),
+            cases: None,
+            jobs: None,
+            shard: None,
+            fail_fast: false,
+            strict: false,
+            expect: None,
+            expect_write: None,
+            generate: None,
+            seed: None,
+            keep: PathBuf::new(),
+            reports,
+            verbose,
+            files,
+        };
+        run.main()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +134,11 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 impl Run {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
         let register = setup::register()?;
-        let library = setup::library(self.cases.as_deref(), &register)?;
+        let library = if self.files.is_empty() {
+            setup::library(self.cases.as_deref(), &register)?
+        } else {
+            setup::files(&self.files, &register)?
+        };
         let plan = setup::plan(&library)?;
         let (target, name) = self.target.target()?;
         let device = self.target.device()?;
@@ -87,7 +146,9 @@ impl Run {
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
         let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
         let selected: Vec<Planned> = self.part(plan.cases.into_iter().filter(|case| selection.admits(case)).collect());
-        if selected.is_empty() {
+        let seed = self.generate.map(|_| self.seed.unwrap_or_else(any_seed));
+        let only_generated = self.generate.is_some() && self.filters == ["generated"];
+        if selected.is_empty() && !only_generated {
             let sentence = match (&self.shard, self.filters.is_empty(), &self.cases) {
                 (Some((index, count)), ..) => format!("part {index} of {count} has no case"),
                 (None, true, Some(directory)) => format!("{} has no case files (*.case)", directory.display()),
@@ -105,7 +166,7 @@ impl Run {
             register: &register,
             cases_sha256: &library.sha256,
             expectations: expectations.as_ref(),
-            seed: None,
+            seed,
             strict: self.strict,
             command: &command,
             target: &name,
@@ -130,7 +191,7 @@ impl Run {
         let end = match self.probe(&launcher, device.as_ref(), &interrupt) {
             Ok(found) => {
                 tell(Event::Started(Box::new(self.start(&command, &name, &found, selected.len()))))?;
-                self.play(&register, &launcher, device.as_ref(), &found, &interrupt, &selected, &mut tell)?
+                self.play(&register, &launcher, device.as_ref(), &found, &interrupt, &selected, seed, &mut tell)?
             }
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
             Err(failure) => {
@@ -174,6 +235,7 @@ impl Run {
         found: &Discovered,
         interrupt: &Interrupt,
         selected: &[Planned],
+        seed: Option<u64>,
         tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
     ) -> Result<End, Failure> {
         let jobs = self.jobs();
@@ -188,7 +250,11 @@ impl Run {
             interrupt,
         };
         let replay = format!("vfio-user-conformance run{} {{case}}", self.target.again());
+        let files: Vec<String> = self.files.iter().map(|path| quoted(&path.display().to_string())).collect();
         let replay = match &self.cases {
+            _ if !files.is_empty() => {
+                format!("vfio-user-conformance replay {}{}", files.join(" "), self.target.again())
+            }
             Some(directory) => format!("{replay} --cases {}", quoted(&directory.display().to_string())),
             None => replay,
         };
@@ -201,7 +267,56 @@ impl Run {
                 }
             })
             .map_err(|error| Failure::ours(error.to_string()))?;
-        failed.map_or(Ok(end), Err)
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        match (self.generate, seed) {
+            (Some(count), Some(seed)) if end.complete => self.search(&runner, count, seed, end, tell),
+            _ => Ok(end),
+        }
+    }
+
+    /// Draws and judges sequences; what fails becomes a case.
+    fn search(
+        &self,
+        runner: &Runner<'_>,
+        count: u64,
+        seed: u64,
+        end: End,
+        tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
+    ) -> Result<End, Failure> {
+        let started = std::time::Instant::now();
+        let context = runner.context;
+        let offer = Offer::new(context.discovered, context.device);
+        let replay = format!("vfio-user-conformance replay {{file}}{}", self.target.again());
+        let search =
+            Search { runner, offer: &offer, seed, count, shard: self.shard, folder: &self.keep, replay: &replay };
+        let mut failed = None;
+        let found = search
+            .run(|progress| {
+                let event = match progress {
+                    Progress::Played(played) => Event::Generating { played, count },
+                    Progress::Shrinking(number, count) => Event::Shrinking { number, count },
+                };
+                if let Err(failure) = tell(event) {
+                    failed.get_or_insert(failure);
+                }
+            })
+            .map_err(|error| Failure::ours(error.to_string()))?;
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        for record in found.records {
+            tell(Event::CaseFinished(Box::new(record)))?;
+        }
+        let Found { sequences, steps, failed, .. } = found;
+        tell(Event::Generated(Generated { sequences, steps, failed, seed }))?;
+        Ok(End {
+            complete: found.complete,
+            interrupted: end.interrupted || context.interrupt.raised(),
+            lost: found.lost,
+            seconds: end.seconds + started.elapsed().as_secs_f64(),
+        })
     }
 
     fn start(&self, command: &[String], target: &str, found: &Discovered, cases: usize) -> Start {
@@ -246,11 +361,19 @@ impl Run {
     }
 }
 
+/// A seed that the last run did not have.
+fn any_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // Short enough to be typed.
+    u64::from(since.subsec_nanos()) % 1_000_000
+}
+
 /// What the exit code and a draft of expectations are made from.
 #[derive(Debug, Default)]
 struct Kept {
     start: Option<Box<Start>>,
     cases: Vec<crate::verdict::CaseRecord>,
+    generated: Option<Generated>,
 }
 
 impl Kept {
@@ -258,11 +381,12 @@ impl Kept {
         match event {
             Event::Started(start) => self.start = Some(start),
             Event::CaseFinished(record) => self.cases.push(*record),
-            Event::CaseStarted { .. } | Event::Ended(_) => {}
+            Event::Generated(generated) => self.generated = Some(generated),
+            Event::CaseStarted { .. } | Event::Generating { .. } | Event::Shrinking { .. } | Event::Ended(_) => {}
         }
     }
 
     fn report(&self, context: report::Context<'_>, end: &End) -> Report {
-        Report::of(context, self.start.as_deref(), &self.cases, end)
+        Report::of(context, self.start.as_deref(), &self.cases, self.generated, end)
     }
 }

@@ -1,6 +1,6 @@
 //! What several subcommands begin with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::Failure;
@@ -21,7 +21,16 @@ pub(super) fn library(directory: Option<&Path>, register: &Register) -> Result<L
         Some(directory) => Library::from_directory(directory, register),
         None => Library::bundled(register),
     };
-    library.map_err(|error| match &error {
+    library.map_err(|error| complaint(&error))
+}
+
+/// The cases of these files alone.
+pub(super) fn files(paths: &[PathBuf], register: &Register) -> Result<Library, Failure> {
+    Library::from_files(paths, register).map_err(|error| complaint(&error))
+}
+
+fn complaint(error: &LibraryError) -> Failure {
+    match error {
         LibraryError::Cases(diagnostics) => {
             let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
             let rendered: Vec<String> =
@@ -29,7 +38,7 @@ pub(super) fn library(directory: Option<&Path>, register: &Register) -> Result<L
             Failure::usage(format!("{error}\n{}", rendered.join("\n")))
         }
         LibraryError::Read { .. } => Failure::usage(error.to_string()),
-    })
+    }
 }
 
 /// The plan of all cases.

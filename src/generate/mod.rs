@@ -3,6 +3,8 @@
 //! [`draw`] gives a [`Case`](crate::case::Case) that looks as a person would have written it, and depends on nothing but the
 //! offer, the seed and the number: no reply has a say in it. What is drawn how often stands in `weights.rs`.
 //!
+//! A [`Search`] plays them, shrinks what fails to the steps that matter, and writes it to a case file.
+//!
 //! What a sequence may do to a device is bounded: [`Offer::is_harmless`].
 
 mod device;
@@ -16,12 +18,17 @@ mod malformed;
 mod message;
 mod observe;
 mod offer;
+mod pairs;
+mod plain;
 mod queries;
 mod regions;
+mod search;
 mod shadow;
+mod shrink;
 #[cfg(test)]
 mod tests;
 mod weights;
 
 pub use draw::{MOST_SENDS, draw};
 pub use offer::Offer;
+pub use search::{Found, Progress, Search, SearchError};

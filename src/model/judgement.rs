@@ -30,13 +30,17 @@ pub struct Broken {
     pub by_state: bool,
 }
 
-/// An answer that would have been right.
+/// What would have been right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instead {
     /// A successful reply.
     Success,
     /// An error reply, with this errno where only one is right.
     Refusal(Option<u32>),
+    /// The descriptor closed.
+    Closing,
+    /// So many signals on the descriptor.
+    Signals(u64),
 }
 
 /// All that the model says of one message; at most one break for each requirement.

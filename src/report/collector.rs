@@ -2,7 +2,7 @@
 
 use super::document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 use super::{Context, ExitCode};
-use crate::run::{End, Event, Start};
+use crate::run::{End, Event, Generated, Start};
 use crate::target::Discovered;
 use crate::verdict::{CaseRecord, CaseResult, Drift, statuses};
 
@@ -12,13 +12,14 @@ pub(super) struct Collector<'a> {
     context: Context<'a>,
     start: Option<Box<Start>>,
     cases: Vec<CaseRecord>,
+    generated: Option<Generated>,
     everything: bool,
 }
 
 impl<'a> Collector<'a> {
     /// Keeps all of every case.
     pub(super) fn of_everything(context: Context<'a>) -> Collector<'a> {
-        Collector { context, start: None, cases: Vec::new(), everything: true }
+        Collector { context, start: None, cases: Vec::new(), generated: None, everything: true }
     }
 
     /// Keeps transcript and stderr only where something was found: a run may have thousands of cases that pass.
@@ -30,7 +31,8 @@ impl<'a> Collector<'a> {
     pub(super) fn event(&mut self, event: &Event) -> Option<Report> {
         match event {
             Event::Started(start) => self.start = Some(start.clone()),
-            Event::CaseStarted { .. } => {}
+            Event::CaseStarted { .. } | Event::Generating { .. } | Event::Shrinking { .. } => {}
+            Event::Generated(generated) => self.generated = Some(*generated),
             Event::CaseFinished(case)
                 if self.everything || !case.findings.is_empty() || case.result != CaseResult::Pass =>
             {
@@ -85,7 +87,7 @@ impl<'a> Collector<'a> {
             shard: started.and_then(|start| start.shard).map(|(index, count)| Shard { index, count }),
             complete,
             totals: Totals::of(&cases),
-            generated: None,
+            generated: self.generated,
             requirements: statuses(context.register, &cases),
             expectations,
             faults: end.lost.iter().cloned().collect(),
@@ -120,8 +122,14 @@ fn platform() -> String {
 
 impl Report {
     /// The report of a run from its parts, without transcripts of what passed.
-    pub fn of(context: Context<'_>, start: Option<&Start>, cases: &[CaseRecord], end: &End) -> Report {
+    pub fn of(
+        context: Context<'_>,
+        start: Option<&Start>,
+        cases: &[CaseRecord],
+        generated: Option<Generated>,
+        end: &End,
+    ) -> Report {
         let start = start.map(|start| Box::new(start.clone()));
-        Collector { context, start, cases: cases.to_vec(), everything: false }.report(end)
+        Collector { context, start, cases: cases.to_vec(), generated, everything: false }.report(end)
     }
 }

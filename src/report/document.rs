@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::Generated;
 use crate::target::Discovered;
 use crate::verdict::{CaseRecord, CaseResult, Class, Comparison, Finding, RequirementStatus, Status};
 
@@ -102,17 +103,6 @@ pub struct Totals {
     pub error: usize,
     /// Notes, in whatever case.
     pub notes: usize,
-}
-
-/// Sequences that nobody wrote.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generated {
-    /// How many sequences.
-    pub sequences: usize,
-    /// How many steps in them.
-    pub steps: usize,
-    /// The seed that brings them back.
-    pub seed: u64,
 }
 
 impl Totals {

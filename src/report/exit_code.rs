@@ -52,7 +52,8 @@ impl ExitCode {
             None if totals.inconclusive > 0 => return ExitCode::Inconclusive,
             None => {}
         }
-        if totals.played() == 0 { ExitCode::NothingRan } else { ExitCode::Conforming }
+        let sequences = report.generated.map_or(0, |generated| generated.sequences);
+        if totals.played() == 0 && sequences == 0 { ExitCode::NothingRan } else { ExitCode::Conforming }
     }
 
     /// The number that the process ends with.

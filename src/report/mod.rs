@@ -17,7 +17,7 @@ mod text;
 use std::io;
 
 pub use context::Context;
-pub use document::{Generated, Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
+pub use document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 pub use exit_code::ExitCode;
 pub use json::Json;
 pub use junit::Junit;

@@ -39,6 +39,19 @@ pub struct End {
     pub seconds: f64,
 }
 
+/// Sequences that nobody wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generated {
+    /// How many sequences were played.
+    pub sequences: u64,
+    /// How many messages they sent.
+    pub steps: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// The seed that brings them back.
+    pub seed: u64,
+}
+
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -51,6 +64,22 @@ pub enum Event {
     },
     /// A case has its result.
     CaseFinished(Box<CaseRecord>),
+    /// Sequences are drawn and played: so many of so many.
+    Generating {
+        /// How many were played.
+        played: u64,
+        /// How many will be.
+        count: u64,
+    },
+    /// A failing sequence is being shrunk: which one, of how many.
+    Shrinking {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        count: usize,
+    },
+    /// All sequences that will be were played. What failed comes as cases.
+    Generated(Generated),
     /// No more will happen.
     Ended(End),
 }

@@ -74,6 +74,22 @@ impl Library {
         Library::from_texts(texts, register)
     }
 
+    /// These files, with the samples that are compiled in.
+    ///
+    /// # Errors
+    /// Where files cannot be read or are in error.
+    pub fn from_files(paths: &[PathBuf], register: &Register) -> Result<Library, LibraryError> {
+        let mut texts = Vec::new();
+        collect(&BUNDLED, &mut texts);
+        texts.retain(|(name, _)| is_sample(name));
+        for path in paths {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| LibraryError::Read { path: path.clone(), error })?;
+            texts.push((path.display().to_string(), text));
+        }
+        Library::from_texts(texts, register)
+    }
+
     /// Files by their names and texts.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod runner;
 mod selection;
 mod timeouts;
 
-pub use event::{End, Event, Start};
+pub use event::{End, Event, Generated, Start};
 pub use library::{File, Library, LibraryError, check};
 pub use paper::{PaperError, PaperTarget};
 pub use plan::{Plan, Planned, Skip};

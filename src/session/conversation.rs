@@ -399,10 +399,20 @@ impl<'a> Conversation<'a> {
             same_both.len() > 1 && sent.command.request().get("offset").is_some_and(|offset| Some(offset) == echo)
         });
         echoed
+            // A message without an answer is more likely meant than one that wants none.
+            .or_else(|| same_both.iter().find(|(_, sent)| !sent.command.header.no_reply()))
             .or(same_both.first())
             .map(|(index, _)| *index)
             .or_else(|| same_id.first().map(|(index, _)| *index))
             .or_else(|| {
+                // The second reply to a command is none to another.
+                let answers = |sent: &&Sent| {
+                    let header = sent.command.header;
+                    sent.end == end && sent.answer.is_some() && { header.id } == id && { header.command } == number
+                };
+                if self.sent.iter().any(|sent| answers(&sent)) {
+                    return None;
+                }
                 let mut open = self.unanswered.iter().filter_map(numbered).filter(|(_, sent)| sent.end == end);
                 open.find(|(_, sent)| sent.command.header.command == number && !sent.command.header.no_reply())
                     .map(|(index, _)| index)

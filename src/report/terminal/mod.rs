@@ -98,7 +98,15 @@ impl<W: Write> Reporter for Terminal<'_, W> {
                 self.progress.set_message(format!("{failed}{name}"));
             }
             Event::CaseFinished(case) => self.finished(case),
-            Event::Ended(_) => {}
+            Event::Generating { played, count } => {
+                self.progress.set_length(*count);
+                self.progress.set_position(*played);
+                self.progress.set_message("sequences");
+            }
+            Event::Shrinking { number, count } => {
+                self.progress.set_message(format!("shrinking failure {number} of {count}"));
+            }
+            Event::Generated(_) | Event::Ended(_) => {}
         }
         let (Some(report), Event::Ended(end)) = (report, event) else { return Ok(()) };
         self.progress.finish_and_clear();

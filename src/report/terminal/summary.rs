@@ -223,6 +223,15 @@ impl Summary<'_> {
         ];
         let notes = part(totals.notes, if totals.notes == 1 { "note" } else { "notes" }, YELLOW);
         lines.push(format!("{} in {:.1} s: {}; {notes}", count(totals.cases(), "case"), end.seconds, parts.join(", ")));
+        if let Some(generated) = self.report.generated {
+            let causes = self.report.cases.iter().filter(|case| case.name.starts_with("generated.")).count();
+            let failed = match generated.failed {
+                0 => "none failed".to_owned(),
+                failed => format!("{failed} failed, for {}", count(causes, "cause")),
+            };
+            let sequences = count(generated.sequences as usize, "generated sequence");
+            lines.push(format!("{sequences} of {} messages, seed {}: {failed}", generated.steps, generated.seed));
+        }
         let kinds = [
             (Status::Violated, "violated"),
             (Status::Noted, "noted"),

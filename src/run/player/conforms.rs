@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::case::Name;
-use crate::model::{Kind, LetGo, Released, Signals};
+use crate::model::{Instead, Kind, LetGo, Released, Signals};
 use crate::verdict::{Class, Evidence, Finding};
 
 use super::ending::Ending;
@@ -16,6 +16,8 @@ impl Player<'_> {
     pub(super) fn answer_conforms(&mut self, index: usize, line: Line<'_>, actual: &Actual) -> Result<(), Stop> {
         let kind = match actual {
             Actual::Ok | Actual::Error(_) => {
+                let kind = if *actual == Actual::Ok { Kind::Ok } else { Kind::Error };
+                self.came.push((line.step, kind));
                 let step = self.talk.sent.get(index).map_or(0, |sent| sent.origin.step);
                 let broken = |finding: &Finding| finding.step == step && finding.class == Class::Violation;
                 if self.findings.iter().any(broken) {
@@ -39,6 +41,7 @@ impl Player<'_> {
             // What else is asked of this connection is answered by its end.
             end.session.disconnected();
         }
+        self.came.push((line.step, kind));
         if rules.is_empty() {
             self.hold(line);
             return Ok(());
@@ -70,13 +73,17 @@ impl Player<'_> {
                 _ if least == most => format!("{least} signals on `{}`", name.value),
                 _ => format!("{least} to {most} signals on `{}`", name.value),
             };
-            self.by_rule(line, (requirement, Class::Violation), right, &expected, &format!("{count} came"), evidence)?;
+            let instead = Some(Instead::Signals(if count < least { least } else { most }));
+            let came = format!("{count} came");
+            let found = Found { instead, ..Found::new(expected, came, evidence) };
+            self.by_rule(line, (requirement, Class::Violation), right, &found)?;
         }
         let Some(why) = self.talk.let_go(fd).filter(|_| held.shows_closing()) else { return Ok(()) };
         drop(held);
         let closed = self.wait_until_closed(name)?;
         let expected = format!("the server's end of `{}` closed: {}", name.value, reason(why));
-        self.by_rule(line, why.held_breaks(), closed, &expected, "it is still open", Evidence::Deadline)
+        let found = Found::new(expected, "it is still open", Evidence::Deadline);
+        self.by_rule(line, why.held_breaks(), closed, &Found { instead: Some(Instead::Closing), ..found })
     }
 
     /// `< seal NAME conforms`: no writable mapping of it, where the server should have none.
@@ -90,7 +97,8 @@ impl Player<'_> {
         };
         let (sealed, evidence) = self.seal(&held, true)?;
         let expected = format!("no writable mapping of `{}` in the server: {why}", name.value);
-        self.by_rule(line, rule, sealed, &expected, "F_SEAL_WRITE gives EBUSY: it is still mapped", evidence)
+        let found = Found::new(expected, "F_SEAL_WRITE gives EBUSY: it is still mapped", evidence);
+        self.by_rule(line, rule, sealed, &found)
     }
 
     /// Ends a check that the model asks for; the line's own requirements, if it has any, stand for the model's.
@@ -99,16 +107,15 @@ impl Player<'_> {
         line: Line<'_>,
         (requirement, class): (&str, Class),
         held: bool,
-        expected: &str,
-        actual: &str,
-        evidence: Evidence,
+        found: &Found,
     ) -> Result<(), Stop> {
         let own = [requirement];
         let line = if line.requirements.is_empty() { Line { requirements: &own, ..line } } else { line };
-        if held || class == Class::Violation {
-            return self.conclude(line, held, expected, || actual.to_owned(), evidence);
+        if held {
+            return self.conclude(line, true, "", String::new, found.evidence);
         }
-        self.break_line(line, Some(class), &Found::new(expected, actual, evidence))
+        self.after_crash(line, &found.expected)?;
+        self.break_line(line, Some(class), found)
     }
 }
 

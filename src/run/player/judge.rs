@@ -160,6 +160,15 @@ impl Player<'_> {
         }
     }
 
+    /// A server that died meanwhile explains everything else.
+    pub(super) fn after_crash(&mut self, line: Line<'_>, expected: &str) -> Result<(), Stop> {
+        self.talk.pump(0, Deadline::after(Duration::ZERO), &|_| false)?;
+        let crash = (0..self.talk.ends.len()).find_map(|end| self.ending(end).filter(Ending::is_crash));
+        let Some(crash) = crash else { return Ok(()) };
+        let found = Found::new(expected, crash.to_string(), Evidence::Exited);
+        self.break_line(line.or_crash(), Some(Class::Violation), &found)
+    }
+
     /// Ends a check that is not about an answer: held, a finding for each requirement, or a skip for a set-up line.
     pub(super) fn conclude(
         &mut self,
@@ -176,13 +185,7 @@ impl Player<'_> {
             self.hold(line);
             return Ok(());
         }
-        // A server that died meanwhile explains everything else.
-        self.talk.pump(0, Deadline::after(Duration::ZERO), &|_| false)?;
-        let crash = (0..self.talk.ends.len()).find_map(|end| self.ending(end).filter(Ending::is_crash));
-        if let Some(crash) = crash {
-            let found = Found::new(expected, crash.to_string(), Evidence::Exited);
-            return self.break_line(line.or_crash(), Some(Class::Violation), &found);
-        }
+        self.after_crash(line, expected)?;
         if line.requirements.is_empty() {
             return Err(Stop::Skip(format!("set-up: expected {expected}, but {}", actual())));
         }

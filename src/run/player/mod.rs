@@ -26,6 +26,7 @@ pub use self::rehearsal::{Rehearsal, rehearse};
 use self::send::{Outbox, QEMU_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
+use crate::model::Kind;
 use crate::requirement::Register;
 use crate::session::{Connection, Conversation, Deadline, Effect, Interrupt, Origin, Passed, Transcript, Waited, wait};
 use crate::target::{DeviceFile, Discovered, Instance, Launcher, StartError};
@@ -65,6 +66,8 @@ pub struct Play {
     pub outcome: Outcome,
     /// How the server ended, if it did by itself.
     pub exit: Option<Exit>,
+    /// What came at each line that leaves the answer to the model: its step, and what.
+    pub came: Vec<(usize, Kind)>,
     /// The messages.
     pub transcript: Transcript,
     /// What the server printed.
@@ -142,6 +145,8 @@ struct Player<'a> {
     signalled: bool,
     /// What the last `device` step asked for.
     asked: Option<device::Asked>,
+    /// What came at each line that leaves the answer to the model.
+    came: Vec<(usize, Kind)>,
 }
 
 /// Plays `case` against a server of its own.
@@ -164,6 +169,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         baseline_pid: None,
         signalled: false,
         asked: None,
+        came: Vec::new(),
     };
     let stop = player.run().err();
     player.finish(stop, started)
@@ -458,6 +464,7 @@ impl Player<'_> {
             findings: self.findings,
             outcome: self.outcome,
             exit: self.exit,
+            came: self.came,
             transcript,
             stderr,
             seconds: started.elapsed().as_secs_f64(),

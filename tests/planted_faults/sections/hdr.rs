@@ -71,11 +71,7 @@ fn headers() -> Vec<Fault> {
                     effects.extend(effects.first().cloned());
                 }
             })
-        })
-        .also(
-            "HDR-02",
-            "of several commands of one kind, the next one gets the surplus reply, with the id of the one before",
-        ),
+        }),
         fault("HDR-14", "a-refusal-without-a-reply", || {
             effects(|command, effects| {
                 if is(command, "DEVICE_GET_REGION_INFO") {

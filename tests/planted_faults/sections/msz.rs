@@ -35,8 +35,7 @@ pub(crate) fn faults() -> Vec<Fault> {
                 let room = get(command, "argsz").min(64 << 10) as usize;
                 reply.payload.resize(room.max(reply.payload.len()), 0);
             })
-        })
-        .also("REGINFO-02", "which wants argsz to be the length of what is there, padding included"),
+        }),
         fault("MSZ-04", "too-little-room-is-an-error", || {
             effects(|_, effects| {
                 for effect in effects {

@@ -1,0 +1,97 @@
+//! A shrunk sequence as a person would have written it: each line says what came, and the last what would have been
+//! right.
+
+use vfio_user_wire::message::DEVICE_GET_INFO;
+
+use super::message::{Message, integer, spanned, step, word};
+use super::pairs::pairs;
+use crate::case::{
+    Case, Expect, FdExpectation, Outcome, Outcomes, SealExpectation, Spanned, Step, StepKind, errno_name,
+};
+use crate::model::{Instead, Kind};
+use crate::verdict::Finding;
+
+/// The case with its `conforms` lines in plain words; `came` is what came at each, by step.
+pub(super) fn plain(case: &Case, finding: &Finding, came: &[(usize, Kind)]) -> Case {
+    let mut case = case.clone();
+    let mut named = false;
+    let numbers = numbers(&case.steps);
+    let asked = pairs(&case.steps);
+    let quiet: Vec<usize> =
+        case.steps.iter().enumerate().filter(|(_, step)| wants_no_reply(step)).map(|(at, _)| at).collect();
+    let step_of = |at: usize| numbers.get(at).copied().unwrap_or_default();
+    for at in 0..case.steps.len() {
+        let line = step_of(at);
+        let sent = asked.get(&at).map(|sent| step_of(*sent));
+        let here = finding.step == line || sent == Some(finding.step);
+        let Some(Step { kind: StepKind::Expect(expect), requirements, .. }) = case.steps.get_mut(at) else { continue };
+        let quiet = asked.get(&at).is_some_and(|sent| quiet.contains(sent));
+        let came = came.iter().find(|(step, _)| *step == line).map(|(_, kind)| *kind);
+        named |= here;
+        if here {
+            *requirements = vec![word(&finding.requirement)];
+        }
+        match expect {
+            // To a command that wants no reply, silence is right: only the model can say so.
+            Expect::Answer { .. } if quiet => {}
+            Expect::Answer { outcomes, .. } => {
+                *outcomes = answer(outcomes, came, here.then_some(finding.instead).flatten(), here)
+            }
+            Expect::Fd(_, what) if here => match finding.instead {
+                Some(Instead::Closing) => *what = FdExpectation::Closed,
+                Some(Instead::Signals(0)) => *what = FdExpectation::Quiet,
+                Some(Instead::Signals(count)) => *what = FdExpectation::Signalled(Some(integer(count))),
+                _ => {}
+            },
+            Expect::Seal(_, what) if here => *what = SealExpectation::Ok,
+            _ => {}
+        }
+    }
+    if !named {
+        // What answers nothing shows behind the last answer.
+        case.steps.push(Message::command("info", DEVICE_GET_INFO.name).step(None, None, false));
+        let outcomes = Outcomes { conforms: vec![spanned(Outcome::Ok(Vec::new()))], note: Vec::new() };
+        let mut line = step(StepKind::Expect(Expect::Answer { end: None, label: None, outcomes }));
+        line.requirements = vec![word(&finding.requirement)];
+        case.steps.push(line);
+    }
+    case
+}
+
+fn wants_no_reply(step: &Step) -> bool {
+    match &step.kind {
+        StepKind::Send(send) => send.arguments.iter().any(|argument| argument.key.as_str() == "no_reply"),
+        _ => false,
+    }
+}
+
+fn answer(outcomes: &Outcomes, came: Option<Kind>, instead: Option<Instead>, here: bool) -> Outcomes {
+    let ok = || Outcome::Ok(Vec::new());
+    let conforms = match (instead, came) {
+        (Some(Instead::Success), _) => vec![ok()],
+        (Some(Instead::Refusal(errno)), _) => vec![Outcome::Error(errno.and_then(errno_name).map(word))],
+        // No answer was right that came, and one was due.
+        (_, None | Some(Kind::Closed | Kind::Silent)) if here => vec![ok(), Outcome::Error(None)],
+        (_, Some(Kind::Ok)) => vec![ok()],
+        (_, Some(Kind::Error)) => vec![Outcome::Error(None)],
+        (_, Some(Kind::Closed)) => vec![Outcome::Closed],
+        (_, None | Some(Kind::Silent)) => return outcomes.clone(),
+    };
+    Outcomes { conforms: conforms.into_iter().map(spanned).collect::<Vec<Spanned<Outcome>>>(), note: Vec::new() }
+}
+
+/// The number of each step, as a play counts them: what is in a block counts, too.
+fn numbers(steps: &[Step]) -> Vec<usize> {
+    let mut number = 0;
+    steps
+        .iter()
+        .map(|step| {
+            number += 1;
+            let own = number;
+            if let StepKind::If(_, then) = &step.kind {
+                number += then.len();
+            }
+            own
+        })
+        .collect()
+}

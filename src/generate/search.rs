@@ -1,0 +1,332 @@
+//! Sequences drawn, played, and what fails among them shrunk into case files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::plain::plain;
+use super::shrink::{Trial, shrink};
+use super::{Offer, draw};
+use crate::case::{Case, StepKind, print};
+use crate::run::{Event, Planned, Play, Runner, Timeouts, play};
+use crate::verdict::{CaseRecord, CaseResult, Class, Evidence, Finding};
+
+/// So many sequences are drawn and played before the next ones are drawn.
+const BATCH: u64 = 256;
+/// So many plays shrink one failure, at the most.
+const TRIALS: usize = 400;
+/// So many where each waits for a deadline.
+const SLOW_TRIALS: usize = 40;
+/// So many characters of a crash tell it from others: the place stands at their start.
+const CRASH_TOLD: usize = 200;
+/// How often a failure is played before it is shrunk.
+const REPLAYS: usize = 3;
+
+/// What to draw, and where to keep what fails.
+#[derive(Debug)]
+pub struct Search<'a> {
+    /// Plays them.
+    pub runner: &'a Runner<'a>,
+    /// What the target offers.
+    pub offer: &'a Offer,
+    /// Which sequences: the same seed draws the same ones.
+    pub seed: u64,
+    /// How many.
+    pub count: u64,
+    /// `(index, count)`, from 1: only every so manieth of them.
+    pub shard: Option<(usize, usize)>,
+    /// The folder for the case files; it is made where something fails.
+    pub folder: &'a Path,
+    /// The words that run a case file again; its path, quoted for a shell, goes where `{file}` stands.
+    pub replay: &'a str,
+}
+
+/// What a search came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// How many sequences were played.
+    pub sequences: u64,
+    /// How many messages they sent.
+    pub steps: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// All that were asked for were played, and what failed was shrunk.
+    pub complete: bool,
+    /// The server was lost: the sentence for it.
+    pub lost: Option<String>,
+    /// What was found, each cause once, by the file that was written for it.
+    pub records: Vec<CaseRecord>,
+}
+
+/// What a search tells while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// So many sequences were played.
+    Played(u64),
+    /// A failure is being shrunk: which one, of how many.
+    Shrinking(usize, usize),
+}
+
+/// What cannot be done for faults of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// A case file cannot be written.
+    #[error("could not write {}: {error}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// Failures that look alike: what they break, and how.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cause {
+    requirement: String,
+    /// What was due and what came, without their numbers.
+    words: String,
+}
+
+impl Cause {
+    fn of(finding: &Finding) -> Cause {
+        let requirement = finding.requirement.clone();
+        if finding.evidence == Evidence::Exited {
+            // Where it crashed says it all, whatever was sent.
+            let words = finding.actual.lines().next().unwrap_or_default().chars().take(CRASH_TOLD).collect();
+            return Cause { requirement, words };
+        }
+        let words: String = [finding.expected.as_str(), finding.actual.lines().next().unwrap_or_default()]
+            .join("; ")
+            .split(|c: char| !c.is_alphabetic())
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
+        Cause { requirement, words }
+    }
+}
+
+/// One sequence that shows a cause, and how many do.
+#[derive(Debug)]
+struct Failure {
+    number: u64,
+    sends: usize,
+    count: u64,
+    evidence: Evidence,
+}
+
+fn violation<'f>(mut findings: impl Iterator<Item = &'f Finding>) -> Option<&'f Finding> {
+    findings.find(|finding| finding.class == Class::Violation)
+}
+
+impl Search<'_> {
+    /// Plays all sequences; what fails is shrunk, written to a file, and that file is played.
+    ///
+    /// # Errors
+    /// Faults of ours.
+    pub fn run(&self, mut progress: impl FnMut(Progress)) -> Result<Found, SearchError> {
+        let mut found = Found { complete: true, ..Found::default() };
+        let mut failures: BTreeMap<Cause, Failure> = BTreeMap::new();
+        let mut next = 0;
+        while next < self.count && found.complete {
+            let end = self.count.min(next + BATCH);
+            self.batch(next..end, &mut found, &mut failures)?;
+            next = end;
+            progress(Progress::Played(found.sequences));
+        }
+        let count = failures.len();
+        for (at, (cause, failure)) in failures.into_iter().enumerate() {
+            progress(Progress::Shrinking(at + 1, count));
+            self.keep(&cause, &failure, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn batch(
+        &self,
+        numbers: std::ops::Range<u64>,
+        found: &mut Found,
+        failures: &mut BTreeMap<Cause, Failure>,
+    ) -> Result<(), SearchError> {
+        let mut planned = Vec::new();
+        let mine = |number: &u64| match self.shard {
+            Some((index, count)) => number % count as u64 == index as u64 - 1,
+            None => true,
+        };
+        let numbers: Vec<u64> = numbers.filter(mine).collect();
+        for &number in &numbers {
+            planned.push(Planned::of(&draw(self.offer, self.seed, number)).map_err(SearchError::Fault)?);
+        }
+        let number_of = |name: &str| planned.iter().position(|case| case.name == name);
+        let mut faults = Vec::new();
+        let ended = self.runner.run(&planned, |event| {
+            let Event::CaseFinished(record) = event else { return };
+            let Some(at) = number_of(&record.name) else { return };
+            let sends = planned.get(at).map_or(0, |case| sends(&case.case));
+            found.sequences += 1;
+            found.steps += sends as u64;
+            if record.result == CaseResult::Error {
+                faults.push(format!("{}: {}", record.name, record.reason.unwrap_or_default()));
+                return;
+            }
+            let Some(finding) = violation(record.findings.iter()) else { return };
+            found.failed += 1;
+            let (number, evidence) = (numbers.get(at).copied().unwrap_or_default(), finding.evidence);
+            let failure = Failure { number, sends, count: 1, evidence };
+            failures
+                .entry(Cause::of(finding))
+                .and_modify(|known| {
+                    known.count += 1;
+                    if (sends, number) < (known.sends, known.number) {
+                        *known = Failure { count: known.count, ..failure };
+                    }
+                })
+                .or_insert(Failure { number, sends, count: 1, evidence });
+        });
+        let ended = ended.map_err(|error| SearchError::Fault(error.to_string()))?;
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(SearchError::Fault(fault));
+        }
+        found.complete &= ended.complete;
+        found.lost = found.lost.take().or(ended.lost);
+        Ok(())
+    }
+
+    /// Shrinks a failure and keeps it, unless another one came to the same.
+    fn keep(&self, cause: &Cause, failure: &Failure, found: &mut Found) -> Result<(), SearchError> {
+        let case = draw(self.offer, self.seed, failure.number);
+        let slow = failure.evidence == Evidence::Deadline;
+        let trials = if slow { SLOW_TRIALS } else { TRIALS };
+        let mut attempt = Attempt { search: self, cause, slow, wording: true, left: trials, last: None };
+        let seen = (0..REPLAYS).filter(|_| attempt.plays_so(&case)).count();
+        let small = if seen > 0 && !self.runner.context.interrupt.raised() {
+            attempt.left = trials;
+            shrink(&case, &mut attempt)
+        } else {
+            case
+        };
+        let mut written = Case { name: super::message::word(&self.name(cause, found)), ..small.clone() };
+        written.comments = self.comments(cause, failure, attempt.last.as_ref());
+        if let Some((finding, play)) = &attempt.last {
+            let plainer = plain(&written, finding, &play.came);
+            attempt.wording = false;
+            if attempt.plays_so(&plainer) {
+                written = plainer;
+            }
+        }
+        let alike = |record: &CaseRecord| same_steps(record, &written);
+        if found.records.iter().any(alike) {
+            return Ok(());
+        }
+        let path = self.write(&written)?;
+        let mut planned = Planned::of(&written).map_err(SearchError::Fault)?;
+        planned.source = std::sync::Arc::new(crate::case::Source {
+            name: path.display().to_string(),
+            text: planned.source.text.clone(),
+        });
+        let file =
+            shlex::try_quote(&path.display().to_string()).map_or_else(|_| path.display().to_string(), Into::into);
+        match self.runner.judge(&planned) {
+            Ok(record) => {
+                let replay = self.replay.replace("{file}", &file);
+                let reason = record
+                    .reason
+                    .clone()
+                    .or_else(|| (failure.count > 1).then(|| format!("{} sequences fail so", failure.count)));
+                found.records.push(CaseRecord { replay, reason, ..record });
+            }
+            Err(why) => {
+                found.complete = false;
+                found.lost.get_or_insert(why);
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, cause: &Cause, found: &Found) -> String {
+        let base = format!("generated.{}", cause.requirement.to_lowercase());
+        let taken = found
+            .records
+            .iter()
+            .filter(|record| record.name == base || record.name.starts_with(&format!("{base}-")))
+            .count();
+        if taken == 0 { base } else { format!("{base}-{}", taken + 1) }
+    }
+
+    fn comments(&self, cause: &Cause, failure: &Failure, last: Option<&(Finding, Play)>) -> Vec<String> {
+        let mut comments = Vec::new();
+        if let Some((finding, _)) = last {
+            let line = |text: &str| text.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
+            comments.push(format!("{}: expected {},", cause.requirement, line(&finding.expected)));
+            comments.push(format!("got {}.", line(&finding.actual)));
+        }
+        comments.push(format!("Shrunk from sequence {} of seed {}.", failure.number, self.seed));
+        comments
+    }
+
+    fn write(&self, case: &Case) -> Result<PathBuf, SearchError> {
+        let path = self.folder.join(format!("{}.case", case.name.value));
+        let text = print(std::slice::from_ref(case));
+        let written = std::fs::create_dir_all(self.folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|error| SearchError::Write { path: path.clone(), error })?;
+        Ok(path)
+    }
+}
+
+/// Plays smaller cases, and says whether they fail for the same cause.
+struct Attempt<'a> {
+    search: &'a Search<'a>,
+    cause: &'a Cause,
+    /// What shows it is that nothing comes.
+    slow: bool,
+    /// The words of the finding must be the same, too.
+    wording: bool,
+    left: usize,
+    /// The finding of the last case that did, and its play.
+    last: Option<(Finding, Play)>,
+}
+
+impl Attempt<'_> {
+    fn plays_so(&mut self, case: &Case) -> bool {
+        self.left = self.left.saturating_sub(1);
+        let mut context = self.search.runner.context;
+        if self.slow {
+            // A deadline that passes too soon is found out when the file is played with the true one.
+            context.timeouts = Timeouts::from_reply(context.timeouts.settle);
+        }
+        let Ok(planned) = Planned::of(case) else { return false };
+        let Ok(instance) = context.launcher.start() else { return false };
+        let played = play(context, &planned, instance);
+        let same = |finding: &&Finding| {
+            let cause = Cause::of(finding);
+            let words = !self.wording || cause.words == self.cause.words;
+            finding.class == Class::Violation && cause.requirement == self.cause.requirement && words
+        };
+        let Some(finding) = played.findings.iter().find(same).cloned() else { return false };
+        self.last = Some((finding, played));
+        true
+    }
+}
+
+impl Trial for Attempt<'_> {
+    fn fails(&mut self, case: &Case) -> bool {
+        !self.is_over() && self.plays_so(case)
+    }
+
+    fn is_over(&self) -> bool {
+        self.left == 0 || self.search.runner.context.interrupt.raised()
+    }
+}
+
+fn sends(case: &Case) -> usize {
+    case.steps.iter().filter(|step| matches!(step.kind, StepKind::Send(_))).count()
+}
+
+/// A case that was kept sends and asks for the same.
+fn same_steps(record: &CaseRecord, case: &Case) -> bool {
+    let lines =
+        |text: &str| text.lines().filter(|line| line.starts_with(['>', '<'])).map(str::to_owned).collect::<Vec<_>>();
+    std::fs::read_to_string(&record.file).is_ok_and(|text| lines(&text) == lines(&print(std::slice::from_ref(case))))
+}

@@ -1,0 +1,249 @@
+//! From a sequence that fails to the steps that matter, with the smallest values that still fail.
+
+use std::collections::BTreeSet;
+
+use super::labels;
+use super::message::hexadecimal;
+use super::pairs::{memory, message, pairs, whole};
+use vfio_user_wire::message::REGION_WRITE;
+
+use crate::case::{Case, Expect, Expression, Send, Step, StepKind, Subject, Value};
+
+/// What says whether a smaller case fails in the same way.
+pub(super) trait Trial {
+    /// It does; `false`, too, where nothing more is to be tried.
+    fn fails(&mut self, case: &Case) -> bool;
+    /// Nothing more is to be tried.
+    fn is_over(&self) -> bool;
+}
+
+/// The smallest case that could be found to fail in the same way.
+pub(super) fn shrink(case: &Case, trial: &mut dyn Trial) -> Case {
+    let mut shrinking = Shrinking { best: case.clone(), trial };
+    loop {
+        let before = shrinking.best.clone();
+        shrinking.fewer_steps();
+        shrinking.one_by_one();
+        shrinking.plainer_messages();
+        shrinking.lower_addresses();
+        shrinking.smaller_numbers();
+        shrinking.smaller_memory();
+        if shrinking.best == before || shrinking.trial.is_over() {
+            break;
+        }
+    }
+    shrinking.best
+}
+
+struct Shrinking<'a> {
+    best: Case,
+    trial: &'a mut dyn Trial,
+}
+
+impl Shrinking<'_> {
+    /// Takes these steps, where they still fail.
+    fn take(&mut self, mut steps: Vec<Step>) -> bool {
+        whole(&mut steps);
+        let unneeded = unneeded_labels(&steps);
+        labels::tidy(&mut steps, &unneeded);
+        if steps == self.best.steps || self.trial.is_over() {
+            return false;
+        }
+        let smaller = Case { steps, ..self.best.clone() };
+        let fails = self.trial.fails(&smaller);
+        if fails {
+            self.best = smaller;
+        }
+        fails
+    }
+
+    /// Leaves out as many steps as it can, large parts first.
+    fn fewer_steps(&mut self) {
+        let mut size = self.best.steps.len().div_ceil(2);
+        while size > 0 && !self.trial.is_over() {
+            let mut at = self.best.steps.len();
+            while at > 0 {
+                let from = at.saturating_sub(size);
+                let mut gone: BTreeSet<usize> = (from..at).collect();
+                // A message goes with the line that asks for its answer.
+                for (line, asked) in pairs(&self.best.steps) {
+                    if gone.contains(&line) || gone.contains(&asked) {
+                        gone.extend([line, asked]);
+                    }
+                }
+                let kept = self.best.steps.iter().enumerate().filter(|(place, _)| !gone.contains(place));
+                let kept = kept.map(|(_, step)| step.clone()).collect();
+                self.take(kept);
+                at = from.min(self.best.steps.len());
+            }
+            size /= 2;
+        }
+    }
+
+    /// Asks for each answer before the next message is sent.
+    fn one_by_one(&mut self) {
+        let mut at = 0;
+        while at < self.best.steps.len() {
+            let asked = pairs(&self.best.steps).get(&at).copied();
+            if let Some(asked) = asked.filter(|asked| asked + 1 < at) {
+                let mut steps = self.best.steps.clone();
+                let line = steps.remove(at);
+                steps.insert(asked + 1, line);
+                self.take(steps);
+            }
+            at += 1;
+        }
+    }
+
+    /// Leaves out what is said of a message, one thing after the other.
+    fn plainer_messages(&mut self) {
+        for at in 0..self.best.steps.len() {
+            self.change(at, |send| send.joined = false);
+            for argument in self.changeable(at).into_iter().rev() {
+                self.change(at, |send| {
+                    if argument < send.arguments.len() {
+                        send.arguments.remove(argument);
+                    }
+                });
+            }
+            // Fewer descriptors, and a file that is there already.
+            self.change(at, |send| {
+                for argument in &mut send.arguments {
+                    if let Value::Names(names) = &mut argument.value.value {
+                        names.truncate(1);
+                        names.iter_mut().for_each(|(_, times)| *times = None);
+                    }
+                }
+            });
+        }
+    }
+
+    fn send(&self, at: usize) -> Option<&Send> {
+        match &self.best.steps.get(at)?.kind {
+            StepKind::Send(send) => Some(send),
+            _ => None,
+        }
+    }
+
+    /// The arguments of a message that may be changed: what a write writes, and where, was weighed when it was drawn.
+    fn changeable(&self, at: usize) -> Vec<usize> {
+        let Some(send) = self.send(at) else { return Vec::new() };
+        let writes = matches!(&send.subject, Subject::Message(name) if name.as_str() == REGION_WRITE.name);
+        let fixed = |key: &str| writes && matches!(key, "region" | "offset" | "count" | "data" | "payload");
+        let arguments = send.arguments.iter().enumerate();
+        arguments.filter(|(_, argument)| !fixed(&argument.key)).map(|(at, _)| at).collect()
+    }
+
+    /// Tries a change to one message.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Send)) -> bool {
+        let mut steps = self.best.steps.clone();
+        let Some(send) = steps.get_mut(at).and_then(message) else { return false };
+        change(send);
+        self.take(steps)
+    }
+
+    /// Moves all addresses down together.
+    fn lower_addresses(&mut self) {
+        const FIRST: u64 = 0x10000;
+        let addresses = |steps: &mut Vec<Step>, act: &mut dyn FnMut(&mut u64)| {
+            for argument in steps.iter_mut().filter_map(message).flat_map(|send| &mut send.arguments) {
+                if let ("address", Value::Integer(Expression::Number { value, .. })) =
+                    (argument.key.as_str(), &mut argument.value.value)
+                {
+                    act(value);
+                }
+            }
+        };
+        let mut steps = self.best.steps.clone();
+        let mut lowest = u64::MAX;
+        addresses(&mut steps, &mut |value| lowest = lowest.min(*value));
+        let Some(by) = lowest.checked_sub(FIRST).map(|by| by & !0xfff).filter(|by| *by > 0) else { return };
+        addresses(&mut steps, &mut |value| *value = value.wrapping_sub(by));
+        self.take(steps);
+    }
+
+    /// Tries smaller numbers in the messages, the smallest first.
+    fn smaller_numbers(&mut self) {
+        for at in 0..self.best.steps.len() {
+            for argument in self.changeable(at) {
+                let number = |send: &Send| match send.arguments.get(argument).map(|found| &found.value.value) {
+                    Some(Value::Integer(Expression::Number { value, hex })) => Some((*value, *hex)),
+                    _ => None,
+                };
+                let Some((now, hex)) = self.send(at).and_then(number) else { continue };
+                for smaller in smaller(now) {
+                    let taken = self.change(at, |send| {
+                        if let Some(found) = send.arguments.get_mut(argument) {
+                            found.value.value = Value::Integer(Expression::Number { value: smaller, hex });
+                        }
+                    });
+                    if taken {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries smaller files.
+    fn smaller_memory(&mut self) {
+        for at in 0..self.best.steps.len() {
+            let mut steps = self.best.steps.clone();
+            let Some(Expression::Number { value: now, .. }) = steps.get_mut(at).and_then(memory).cloned() else {
+                continue;
+            };
+            for smaller in smaller(now).into_iter().filter(|size| *size > 0) {
+                let mut steps = self.best.steps.clone();
+                if let Some(size) = steps.get_mut(at).and_then(memory) {
+                    *size = hexadecimal(smaller);
+                }
+                if self.take(steps) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Numbers that are plainer than this one, the plainest first.
+fn smaller(now: u64) -> Vec<u64> {
+    let mut numbers = vec![
+        0,
+        1,
+        0x1000,
+        0x2000,
+        now / 2 & !0xfff,
+        now & !0xfff,
+        now / 2,
+        now.saturating_sub(0x1000),
+        now - now.min(1),
+    ];
+    let mut seen = BTreeSet::new();
+    numbers.retain(|number| *number < now && seen.insert(*number));
+    numbers
+}
+
+/// Labels without which every `<` line would still ask for the same message.
+fn unneeded_labels(steps: &[Step]) -> BTreeSet<String> {
+    let labelled = pairs(steps);
+    let bare: Vec<Step> = steps
+        .iter()
+        .cloned()
+        .map(|mut step| {
+            match &mut step.kind {
+                StepKind::Expect(Expect::Answer { label, .. }) => *label = None,
+                StepKind::Send(send) => send.label = None,
+                _ => {}
+            }
+            step
+        })
+        .collect();
+    if pairs(&bare) != labelled {
+        return BTreeSet::new();
+    }
+    let labels = steps.iter().filter_map(|step| match &step.kind {
+        StepKind::Send(send) => send.label.as_ref().map(|label| label.value.clone()),
+        _ => None,
+    });
+    labels.collect()
+}
