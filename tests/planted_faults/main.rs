@@ -16,6 +16,7 @@
 #![allow(dead_code, reason = "helpers that only sections still to be written use")]
 
 mod coverage;
+mod dma;
 mod fault;
 mod loops;
 mod sections;

@@ -51,9 +51,8 @@ const SECTIONS: &[Section] = &[
 pub(crate) const PENDING: &[&str] = &[
     "BACKEND",
     "DISC",
-    "DMAP",
-    "DMARW",
     "DUNMAP",
+    "DMARW",
     "INFO",
     "IRQINFO",
     "REGINFO",
