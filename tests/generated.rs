@@ -1,19 +1,25 @@
-//! Sequences that nobody wrote, played against the bundled reference server by process: no fault of ours, no crash, no
-//! garbage, and nothing that the reference server is accused of.
+//! Sequences that nobody wrote, played against the bundled reference server: no fault of ours, no crash, no garbage, and
+//! nothing that the reference server is accused of.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
+
+#[path = "support/direct.rs"]
+mod direct;
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use vfio_user_conformance::case::print;
-use vfio_user_conformance::generate::{Offer, draw};
+use vfio_user_conformance::generate::{Offer, Search, draw};
 use vfio_user_conformance::report::case_text;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Context, Event, Planned, Runner, Timeouts};
 use vfio_user_conformance::session::Interrupt;
 use vfio_user_conformance::target::{DeviceFile, Launcher, Target, probe};
-use vfio_user_conformance::verdict::{CaseResult, Class};
+use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Class};
+use vfio_user_reference_server::Server;
 use vfio_user_wire::V0_9_2;
+
+use direct::DirectMachine;
 
 const DEVICE: &str = include_str!("../fixtures/devices/conformance.toml");
 
@@ -72,4 +78,54 @@ fn the_reference_server_passes_what_is_drawn_for_its_device() {
 #[test]
 fn the_reference_server_passes_what_is_drawn_without_a_device_file() {
     play(2, 100, None);
+}
+
+/// The state machine is called: no socket, no process, no clock. `cargo test --test generated -- --nocapture million` tells
+/// how long it takes.
+#[test]
+fn a_million_steps_by_calls_find_nothing() {
+    let started = std::time::Instant::now();
+    let device = DeviceFile::parse("conformance.toml", DEVICE).unwrap();
+    let register = Register::bundled().unwrap();
+    let timeouts = Timeouts::from_reply(Duration::from_secs(2));
+    let interrupt = Interrupt::new().unwrap();
+    let target = DirectMachine::target("the reference server", || Box::new(Server::new()));
+    let launcher = Launcher::new(target, timeouts.start, false).unwrap();
+    let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
+    let offer = Offer::new(&discovered, Some(&device));
+    let context = Context {
+        dialect: &V0_9_2,
+        register: &register,
+        launcher: &launcher,
+        discovered: &discovered,
+        device: Some(&device),
+        timeouts,
+        interrupt: &interrupt,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let runner = Runner { context, jobs: 2, fail_fast: false, replay: "{case}".to_owned() };
+    let mut steps = 0;
+    for seed in 100.. {
+        let search = Search {
+            runner: &runner,
+            offer: &offer,
+            seed,
+            count: 4096,
+            shard: None,
+            folder: folder.path(),
+            replay: "{file}",
+        };
+        let found = search.run(|_| ()).unwrap();
+        let told = |record: &CaseRecord| {
+            let text = std::fs::read_to_string(&record.file).unwrap_or_default();
+            format!("{text}\n{}", case_text(record, Class::Violation, &register))
+        };
+        let said: Vec<String> = found.records.iter().map(told).collect();
+        assert!(found.complete && said.is_empty(), "seed {seed}: {}", said.join("\n"));
+        steps += found.steps;
+        if steps >= 1_000_000 {
+            break;
+        }
+    }
+    eprintln!("{steps} steps in {:.1} s", started.elapsed().as_secs_f64());
 }

@@ -74,6 +74,8 @@ pub(super) struct Irqs {
     slots: BTreeMap<Vector, Vec<Option<u64>>>,
     /// Sub-indexes that may be masked.
     masked: BTreeSet<Vector>,
+    /// Sub-indexes that fired while they may have been masked: the signal may come later, to whoever is bound then.
+    pended: BTreeSet<Vector>,
     let_go: HashMap<u64, LetGo>,
     tallies: HashMap<u64, Tally>,
     /// Descriptors that the server may hold for something that is not followed here.
@@ -166,20 +168,34 @@ impl Irqs {
             tally.least += u64::from(certain);
             tally.by = Some(requirement);
         }
+        if self.masked.contains(&vector) {
+            self.pended.insert(vector);
+        }
         if automasked {
             self.masked.insert(vector);
         }
     }
 
     /// A range was masked.
-    pub(super) fn mask(&mut self, index: u32, vectors: impl Iterator<Item = u32>) {
-        self.masked.extend(vectors.map(|sub| (index, sub)));
+    pub(super) fn mask(&mut self, index: u32, vectors: &[u32]) {
+        self.masked.extend(vectors.iter().map(|sub| (index, *sub)));
     }
 
-    /// A range was unmasked: what fired meanwhile may be signalled now, and was counted as possible when it fired.
-    pub(super) fn unmask(&mut self, index: u32, vectors: impl Iterator<Item = u32>) {
-        for sub in vectors {
+    /// A range was unmasked: what fired meanwhile may be signalled now.
+    pub(super) fn unmask(&mut self, index: u32, vectors: &[u32]) {
+        for sub in vectors.iter().copied() {
             self.masked.remove(&(index, sub));
+            self.deliver((index, sub));
+        }
+    }
+
+    /// What pends may be signalled now.
+    fn deliver(&mut self, vector: Vector) {
+        if !self.pended.remove(&vector) {
+            return;
+        }
+        for fd in self.slots.get(&vector).into_iter().flatten().flatten() {
+            self.tallies.entry(*fd).or_default().most += 1;
         }
     }
 
@@ -271,14 +287,16 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_interrupt_may_fire_or_not() {
+    fn a_masked_interrupt_may_fire_or_not_and_later_for_whoever_is_bound_then() {
         let mut irqs = Irqs::default();
         irqs.assign(0, 0, &[7], true);
         irqs.fire(0, 0, true, true, BY);
         irqs.fire(0, 0, true, true, BY);
         assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
-        irqs.unmask(0, 0..1);
+        irqs.assign(0, 0, &[8], true);
+        irqs.unmask(0, &[0]);
         irqs.fire(0, 0, true, true, BY);
-        assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((2, 3)));
+        assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
+        assert_eq!(irqs.signals(8).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
     }
 }

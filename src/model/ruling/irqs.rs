@@ -210,10 +210,11 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
                 .filter(|(at, _)| set.flags & DATA_BOOL == 0 || data.get(*at).is_some_and(|byte| *byte != 0))
                 .map(|(_, sub)| sub)
                 .collect();
-            if unmask && sure {
-                state.irqs.unmask(index, chosen.into_iter());
-            } else {
-                state.irqs.mask(index, chosen.into_iter());
+            if unmask {
+                state.irqs.unmask(index, &chosen);
+            }
+            if !unmask || !sure {
+                state.irqs.mask(index, &chosen);
             }
         }
         Ask::WatchMask => state.irqs.lose(&fds),

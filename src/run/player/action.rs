@@ -156,12 +156,13 @@ impl Player<'_> {
             held.let_go();
         }
         let held = Arc::clone(self.environment.descriptor(&name.value)?);
-        let mut closed = held.signals(now(), interrupt)?.closed;
-        while !closed && !deadline.passed() {
+        // Signals that nobody has looked at stand before the end.
+        let mut seen = held.signals(now(), interrupt)?;
+        while !seen.closed && (seen.count > 0 || !deadline.passed()) {
             self.pass_time(deadline)?;
-            closed = held.signals(now(), interrupt)?.closed;
+            seen = held.signals(now(), interrupt)?;
         }
-        Ok(closed)
+        Ok(seen.closed)
     }
 
     fn expect_memory(&mut self, line: Line<'_>, memory: &Memory, wanted: &[u8]) -> Result<(), Stop> {
