@@ -32,7 +32,20 @@ pub(super) fn shrink(case: &Case, trial: &mut dyn Trial) -> Case {
             break;
         }
     }
-    shrinking.best
+    let mut best = shrinking.best;
+    if !best.steps.iter().any(acts) {
+        best.needs.retain(|need| !need.value.starts_with("device-"));
+    }
+    best
+}
+
+/// The device is made to act.
+fn acts(step: &Step) -> bool {
+    match &step.kind {
+        StepKind::Device(..) => true,
+        StepKind::If(_, then) => then.iter().any(acts),
+        _ => false,
+    }
 }
 
 struct Shrinking<'a> {

@@ -1,0 +1,180 @@
+//! Faults that take several steps to show, found by generated sequences alone: nothing here knows what to look for.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::Failed;
+use vfio_user_conformance::generate::{Found, Offer, Search};
+use vfio_user_conformance::requirement::Register;
+use vfio_user_conformance::run::{Context, Runner, Timeouts};
+use vfio_user_conformance::session::Interrupt;
+use vfio_user_conformance::target::{DeviceFile, Launcher, probe};
+use vfio_user_conformance::verdict::{CaseResult, Class};
+use vfio_user_wire::V0_9_2;
+
+use crate::direct::DirectMachine;
+use crate::fault::{Fault, Kind};
+
+/// One command, whatever it is, shows none of these.
+const FAULTS: &[&str] = &[
+    "CONC-01/reads-overtake-writes",
+    "CONC-02/posted-writes-are-late",
+    "CONC-11/unmaps-are-late",
+    "DMAP-05/overlap-by-the-start-only",
+    "DMAP-05/overlap-by-the-end-only",
+    "DMAP-05/one-inside-of-the-other-is-forgotten",
+    "DMAP-05/the-identical-range-is-forgotten",
+    "DMAP-05/a-table-by-address",
+    "DMAP-05/the-last-page-is-forgotten",
+    "DMAP-05/the-first-page-is-forgotten",
+    "DMAP-05/overlap-with-the-one-below-only",
+    "DMAP-05/overlap-with-the-latest-only",
+    "DMAP-05/overlap-with-the-first-only",
+    "DMAP-06/replaced-and-refused",
+    "DMAP-06/the-first-goes-with-the-refused",
+    "DMAP-07/touching-is-overlapping",
+    "DMAP-07/touching-from-below-is-overlapping",
+    "DMAP-07/a-gap-cannot-be-filled",
+    "DMAP-14/refused-and-entered",
+    "DUNMAP-02/by-the-address-only",
+    "DUNMAP-02/by-any-address-inside",
+    "DUNMAP-02/whatever-it-touches",
+    "DUNMAP-02/maps-that-touch-are-one",
+    "DUNMAP-03/the-entry-goes-and-the-mapping-stays",
+    "DUNMAP-03/let-go-with-the-next-map",
+    "DUNMAP-08/the-range-stays-taken",
+    "DUNMAP-08/the-range-stays-taken-until-the-next-unmap",
+    "DUNMAP-13/the-latest-only",
+    "DUNMAP-13/swapped-and-lost",
+    "DUNMAP-14/out-of-reach-after-a-refusal",
+    "HDR-07/error-bit-sticks",
+    "VER-29/version-begins-anew",
+];
+/// So many sequences are drawn for each.
+const SEQUENCES: u64 = 2000;
+const SEED: u64 = 1;
+/// Negotiation not counted.
+const MOST_EXCHANGES: usize = 4;
+/// How many must be found.
+const WANTED: usize = 20;
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/found-by-generation.md");
+const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
+
+/// What became of one fault.
+struct Row {
+    title: &'static str,
+    found_as: String,
+    sequences: u64,
+    exchanges: usize,
+    text: String,
+}
+
+/// Most faults are found, each shrinks to a few exchanges, and the table in docs/ says so.
+pub(crate) fn are_found(faults: &[Arc<Fault>]) -> Result<(), Failed> {
+    let queue = Mutex::new(FAULTS.iter().enumerate());
+    let rows = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let Some((at, title)) = queue.lock().unwrap().next() else { return };
+                    let fault = faults.iter().find(|fault| fault.title() == *title);
+                    let row = fault.ok_or(format!("no fault {title}")).and_then(|fault| row(title, fault));
+                    rows.lock().unwrap().push((at, row));
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort_by_key(|(at, _)| *at);
+    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect::<Result<_, _>>().map_err(Failed::from)?;
+    let found = rows.iter().filter(|row| row.exchanges > 0).count();
+    if let Some(long) = rows.iter().find(|row| row.exchanges > MOST_EXCHANGES) {
+        return Err(format!("{} shrinks to {} exchanges:\n{}", long.title, long.exchanges, long.text).into());
+    }
+    if found < WANTED {
+        return Err(format!("{found} of {} are found\n{}", rows.len(), table(&rows)).into());
+    }
+    let table = table(&rows);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(TABLE, &table)?;
+    }
+    if std::fs::read_to_string(TABLE).is_ok_and(|known| known == table) {
+        Ok(())
+    } else {
+        Err(format!("docs/found-by-generation.md differs; UPDATE_DOCS=1 writes it anew:\n{table}").into())
+    }
+}
+
+fn row(title: &'static str, fault: &Arc<Fault>) -> Result<Row, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let found = search(fault, folder.path())?;
+    let Some(record) = found.records.first() else {
+        return Ok(Row {
+            title,
+            found_as: "not found".to_owned(),
+            sequences: found.sequences,
+            exchanges: 0,
+            text: String::new(),
+        });
+    };
+    let text = std::fs::read_to_string(&record.file).map_err(|error| error.to_string())?;
+    if record.result != CaseResult::Fail {
+        return Err(format!("{title}: the file that was written does not fail:\n{text}"));
+    }
+    let finding = record.findings.iter().find(|finding| finding.class == Class::Violation);
+    let exchanges = text.lines().filter(|line| line.starts_with('>')).count();
+    let found_as = finding.map(|finding| finding.requirement.clone()).unwrap_or_default();
+    Ok(Row { title, found_as, sequences: found.sequences, exchanges, text })
+}
+
+/// The first sequence that fails, shrunk.
+fn search(fault: &Arc<Fault>, folder: &Path) -> Result<Found, String> {
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let fault = Arc::clone(fault);
+    let target = DirectMachine::target(fault.name, move || match &fault.kind {
+        Kind::Machine(machine) => machine(),
+        Kind::Loop(_) | Kind::Program(_) => panic!("only a state machine can be called"),
+    });
+    let register = Register::bundled().map_err(|error| text(&error))?;
+    let device = DeviceFile::parse("conformance.toml", DEVICE).map_err(|error| text(&error))?;
+    let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().map_err(|error| text(&error))?);
+    let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| text(&error))?;
+    let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).map_err(|error| text(&error))?;
+    let context = Context {
+        dialect: &V0_9_2,
+        register: &register,
+        launcher: &launcher,
+        discovered: &discovered,
+        device: Some(&device),
+        timeouts,
+        interrupt: &interrupt,
+    };
+    let runner = Runner { context, jobs: 1, fail_fast: true, replay: "{case}".to_owned() };
+    let offer = Offer::new(&discovered, Some(&device));
+    let (runner, offer, replay) = (&runner, &offer, "{file}");
+    let search = Search { runner, offer, seed: SEED, count: SEQUENCES, shard: None, folder, replay };
+    search.run(|_| ()).map_err(|error| text(&error))
+}
+
+fn table(rows: &[Row]) -> String {
+    let found = rows.iter().filter(|row| row.exchanges > 0).count();
+    let mut table = format!(
+        "# Faults found by generation alone\n\n\
+         Planted faults that no single command shows, and what `--generate {SEQUENCES} --seed {SEED}` made of each: after how\n\
+         many sequences it was found, by which requirement, and how many exchanges the case has that it was shrunk to,\n\
+         negotiation not counted. {found} of {} are found.\n\n\
+         | Fault | Found as | Sequences | Exchanges |\n|---|---|---:|---:|\n",
+        rows.len()
+    );
+    for row in rows {
+        let exchanges = if row.exchanges == 0 { "-".to_owned() } else { row.exchanges.to_string() };
+        writeln!(table, "| `{}` | {} | {} | {exchanges} |", row.title, row.found_as, row.sequences).unwrap();
+    }
+    table.push_str("\nAs the search writes it, for one of them:\n\n");
+    if let Some(shown) = rows.iter().find(|row| row.title == "DMAP-05/overlap-by-the-start-only") {
+        writeln!(table, "```text\n{}```", shown.text).unwrap();
+    }
+    table
+}
