@@ -1,4 +1,4 @@
-//! What a conforming server may answer, as pure functions without I/O: the one judge of replies.
+//! What a conforming server may answer, as a state machine without I/O: the one judge of replies.
 //!
 //! [`judge_reply`] says what holds for every reply: its header, its size, what its fixed fields must say, the limits that
 //! were negotiated, and nothing extra. A [`Session`] follows one connection: from what was sent and what was answered it
