@@ -123,3 +123,16 @@ fn a_server_that_ran_already_goes_on() {
     is_interrupted(&running.end());
     assert!(standing.runs());
 }
+
+#[test]
+fn a_search_writes_what_it_has() {
+    let bench = Bench::new(&[]);
+    let keep = bench.word("kept");
+    let arguments = ["generated", "--generate", "100000", "--seed", "1", "--keep", &keep, "--jobs", "1"];
+    let ended = interrupted(&bench, "silent", Signal::SIGINT, &arguments);
+    is_interrupted(&ended);
+    let report = ended.report();
+    assert!(report["generated"]["sequences"].as_u64().unwrap() < 100_000);
+    let written = std::fs::read_dir(bench.path("kept")).map_or(0, Iterator::count);
+    assert_eq!(written, report["cases"].as_array().unwrap().len());
+}

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::plain::plain;
 use super::shrink::{Trial, shrink};
 use super::{Offer, draw};
-use crate::case::{Case, StepKind, print};
+use crate::case::{Case, Source, StepKind, print};
 use crate::run::{Event, Planned, Play, Runner, Timeouts, play};
 use crate::verdict::{CaseRecord, CaseResult, Class, Evidence, Finding};
 
@@ -100,8 +101,8 @@ impl Cause {
         }
         let words: String = [finding.expected.as_str(), finding.actual.lines().next().unwrap_or_default()]
             .join("; ")
-            .split(|c: char| !c.is_alphabetic())
-            .filter(|word| !word.is_empty())
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty() && !word.contains(|c: char| c.is_ascii_digit()))
             .collect::<Vec<_>>()
             .join(" ");
         Cause { requirement, words }
@@ -115,6 +116,8 @@ struct Failure {
     sends: usize,
     count: u64,
     evidence: Evidence,
+    /// What it came to when it was played.
+    record: Box<CaseRecord>,
 }
 
 fn violation<'f>(mut findings: impl Iterator<Item = &'f Finding>) -> Option<&'f Finding> {
@@ -174,16 +177,18 @@ impl Search<'_> {
             let Some(finding) = violation(record.findings.iter()) else { return };
             found.failed += 1;
             let (number, evidence) = (numbers.get(at).copied().unwrap_or_default(), finding.evidence);
-            let failure = Failure { number, sends, count: 1, evidence };
-            failures
-                .entry(Cause::of(finding))
-                .and_modify(|known| {
-                    known.count += 1;
+            let cause = Cause::of(finding);
+            let failure = Failure { number, sends, count: 1, evidence, record };
+            match failures.get_mut(&cause) {
+                None => drop(failures.insert(cause, failure)),
+                Some(known) => {
+                    let count = known.count + 1;
                     if (sends, number) < (known.sends, known.number) {
-                        *known = Failure { count: known.count, ..failure };
+                        *known = failure;
                     }
-                })
-                .or_insert(Failure { number, sends, count: 1, evidence });
+                    known.count = count;
+                }
+            }
         });
         let ended = ended.map_err(|error| SearchError::Fault(error.to_string()))?;
         if let Some(fault) = faults.into_iter().next() {
@@ -221,20 +226,22 @@ impl Search<'_> {
             return Ok(());
         }
         let path = self.write(&written)?;
+        let shown = path.display().to_string();
+        let file = shlex::try_quote(&shown).map_or_else(|_| shown.clone(), Into::into);
+        let replay = self.replay.replace("{file}", &file);
+        let many = (failure.count > 1).then(|| format!("{} sequences fail so", failure.count));
+        if self.runner.context.interrupt.raised() {
+            // It is told as it was seen when it was drawn.
+            found.complete = false;
+            let (name, record) = (written.name.value, CaseRecord::clone(&failure.record));
+            found.records.push(CaseRecord { name, file: shown, replay, reason: many, ..record });
+            return Ok(());
+        }
         let mut planned = Planned::of(&written).map_err(SearchError::Fault)?;
-        planned.source = std::sync::Arc::new(crate::case::Source {
-            name: path.display().to_string(),
-            text: planned.source.text.clone(),
-        });
-        let file =
-            shlex::try_quote(&path.display().to_string()).map_or_else(|_| path.display().to_string(), Into::into);
+        planned.source = Arc::new(Source { name: shown, text: planned.source.text.clone() });
         match self.runner.judge(&planned) {
             Ok(record) => {
-                let replay = self.replay.replace("{file}", &file);
-                let reason = record
-                    .reason
-                    .clone()
-                    .or_else(|| (failure.count > 1).then(|| format!("{} sequences fail so", failure.count)));
+                let reason = record.reason.clone().or(many);
                 found.records.push(CaseRecord { replay, reason, ..record });
             }
             Err(why) => {
@@ -257,12 +264,14 @@ impl Search<'_> {
 
     fn comments(&self, cause: &Cause, failure: &Failure, last: Option<&(Finding, Play)>) -> Vec<String> {
         let mut comments = Vec::new();
-        if let Some((finding, _)) = last {
+        let first = violation(failure.record.findings.iter());
+        if let Some(finding) = last.map(|(finding, _)| finding).or(first) {
             let line = |text: &str| text.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
             comments.push(format!("{}: expected {},", cause.requirement, line(&finding.expected)));
             comments.push(format!("got {}.", line(&finding.actual)));
         }
-        comments.push(format!("Shrunk from sequence {} of seed {}.", failure.number, self.seed));
+        let from = if last.is_some() { "Shrunk from sequence" } else { "Sequence" };
+        comments.push(format!("{from} {} of seed {}.", failure.number, self.seed));
         comments
     }
 
@@ -299,6 +308,9 @@ impl Attempt<'_> {
         let Ok(planned) = Planned::of(case) else { return false };
         let Ok(instance) = context.launcher.start() else { return false };
         let played = play(context, &planned, instance);
+        if played.interrupted {
+            return false;
+        }
         let same = |finding: &&Finding| {
             let cause = Cause::of(finding);
             let words = !self.wording || cause.words == self.cause.words;
