@@ -51,7 +51,6 @@ const SECTIONS: &[Section] = &[
 pub(crate) const PENDING: &[&str] = &[
     "BACKEND",
     "DISC",
-    "DMARW",
     "INFO",
     "IRQINFO",
     "REGINFO",
