@@ -55,7 +55,6 @@ pub(crate) const PENDING: &[&str] = &[
     "IRQINFO",
     "REGINFO",
     "RESET",
-    "RWRITE",
     "SEC",
     "SETIRQS",
     "SOCK",
