@@ -1,4 +1,4 @@
-//! DMA_READ and DMA_WRITE.
+//! DMA_READ and DMA_WRITE issued by the server.
 
 use std::os::fd::OwnedFd;
 
