@@ -23,6 +23,7 @@ pub(super) fn shrink(case: &Case, trial: &mut dyn Trial) -> Case {
     loop {
         let before = shrinking.best.clone();
         shrinking.fewer_steps();
+        shrinking.one_client();
         shrinking.one_by_one();
         shrinking.plainer_messages();
         shrinking.lower_addresses();
@@ -33,6 +34,9 @@ pub(super) fn shrink(case: &Case, trial: &mut dyn Trial) -> Case {
         }
     }
     let mut best = shrinking.best;
+    if !best.steps.iter().any(|step| matches!(step.kind, StepKind::Client(..))) {
+        best.needs.retain(|need| need.value != "reconnect");
+    }
     if !best.steps.iter().any(acts) {
         best.needs.retain(|need| !need.value.starts_with("device-"));
     }
@@ -91,6 +95,19 @@ impl Shrinking<'_> {
             }
             size /= 2;
         }
+    }
+
+    /// Lets the first client do what others did.
+    fn one_client(&mut self) {
+        let mut steps = self.best.steps.clone();
+        steps.retain(|step| !matches!(step.kind, StepKind::Client(..) | StepKind::Close(_)));
+        for step in &mut steps {
+            match &mut step.kind {
+                StepKind::Send(Send { end, .. }) | StepKind::Expect(Expect::Answer { end, .. }) => *end = None,
+                _ => {}
+            }
+        }
+        self.take(steps);
     }
 
     /// Asks for each answer before the next message is sent.
