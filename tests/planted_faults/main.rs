@@ -16,11 +16,8 @@
 #![allow(dead_code, reason = "helpers that only sections still to be written use")]
 
 mod coverage;
-#[path = "../support/direct.rs"]
-mod direct;
 mod dma;
 mod fault;
-mod generated;
 mod loops;
 mod sections;
 mod server;
@@ -54,9 +51,6 @@ fn main() -> ExitCode {
         })
         .collect();
     trials.push(Trial::test("the server without a fault", without_a_fault));
-    let planted = faults.clone();
-    trials
-        .push(Trial::test("generated sequences find what takes several steps", move || generated::are_found(&planted)));
     trials.push(Trial::test("every requirement has a fault or a reason", move || {
         coverage::check(&faults).map(|count| eprintln!("{count}")).map_err(Failed::from)
     }));
