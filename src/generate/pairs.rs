@@ -109,7 +109,7 @@ fn needs(step: &Step) -> Vec<String> {
         StepKind::Close(end) | StepKind::Shutdown(end) => client(end),
         StepKind::Send(send) => {
             let mut needs = client(&send.end);
-            needs.extend(send.arguments.iter().flat_map(|argument| names(argument)));
+            needs.extend(send.arguments.iter().flat_map(names));
             needs
         }
         StepKind::Expect(Expect::Answer { end, .. }) => client(end),

@@ -242,7 +242,7 @@ fn smaller(now: u64) -> Vec<u64> {
         1,
         0x1000,
         0x2000,
-        now / 2 & !0xfff,
+        (now / 2) & !0xfff,
         now & !0xfff,
         now / 2,
         now.saturating_sub(0x1000),
