@@ -132,6 +132,17 @@ fn what_a_server_printed_stands_on_lines_of_its_own() {
 }
 
 #[test]
+fn a_server_that_prints_without_end_is_told_shortly() {
+    let prints = "sh -c 'head -c 500000 /dev/zero | tr \\\\0 x; echo; seq 1 500; exit 3' {socket}";
+    let ended = bench().run(&["--spawn", prints]);
+    is_unreachable(&ended, &["ended with exit status 3", ".. 491 lines before", "500"]);
+    let panics = "sh -c 'echo one; echo thread panicked at x.rs; head -c 500000 /dev/zero | tr \\\\0 x; echo; seq 1 500; exit 3' {socket}";
+    let ended = bench().run(&["--spawn", panics]);
+    is_unreachable(&ended, &[".. 1 line before thread panicked at x.rs xxx", "xxx..", ".. 492 lines after"]);
+    assert!(ended.stdout.len() < 3000, "{}", ended.stdout);
+}
+
+#[test]
 fn a_command_that_does_not_exist() {
     let ended = bench().run(&["--spawn", "/nonexistent/server"]);
     is_unreachable(&ended, &["could not start `/nonexistent/server`: No such file or directory", "is it installed"]);

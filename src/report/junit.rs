@@ -12,10 +12,11 @@ use super::terminal::case_text;
 use super::text::harmless;
 use super::{Context, Report, Reporter, file};
 use crate::run::Event;
+use crate::target::excerpt;
 use crate::verdict::{CaseRecord, CaseResult, Class};
 
-/// How many bytes of a server's stderr are kept, from the end.
-const STDERR: usize = 16 * 1024;
+/// How many lines of a server's stderr are kept.
+const STDERR: usize = 100;
 
 /// Writes the report as JUnit XML when the run has ended, be it early: one test suite per section, one test per case.
 #[derive(Debug)]
@@ -82,10 +83,7 @@ fn test(case: &CaseRecord, section: &str, context: &Context<'_>) -> TestCase {
         test.set_system_out(notes);
     }
     if case.result != CaseResult::Pass && !case.stderr.is_empty() {
-        let start = (case.stderr.len().saturating_sub(STDERR)..)
-            .find(|at| case.stderr.is_char_boundary(*at))
-            .unwrap_or_default();
-        test.set_system_err(case.stderr.get(start..).unwrap_or_default());
+        test.set_system_err(excerpt(&case.stderr, STDERR).join("\n"));
     }
     test
 }

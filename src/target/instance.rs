@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::output::printed;
 use super::thread::{Serve, ServerThread};
 use super::{DirectServer, DirectTarget, Process, Reaper};
 use crate::session::{Connection, Deadline, Interrupt, wait};
@@ -84,16 +85,6 @@ pub enum StartError {
     /// The user wants to stop.
     #[error("interrupted")]
     Interrupted,
-}
-
-/// The last lines that a server printed, for the end of a sentence.
-pub(super) fn printed(output: &str) -> String {
-    let tail: Vec<&str> = output.lines().rev().take(10).collect();
-    if tail.is_empty() {
-        String::new()
-    } else {
-        format!("; it printed:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
-    }
 }
 
 /// Starts servers for cases, and ends them.

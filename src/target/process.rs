@@ -245,22 +245,3 @@ fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 pub fn open_descriptors(pid: i32) -> io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
-
-/// The line of a panic or a sanitizer's report in what a server printed.
-pub fn crash_report(output: &str) -> Option<String> {
-    const MARKS: [&str; 6] = [
-        "panicked at",
-        "ERROR: AddressSanitizer",
-        "WARNING: ThreadSanitizer",
-        ": runtime error: ",
-        "Assertion `",
-        "stack smashing detected",
-    ];
-    let lines: Vec<&str> = output.lines().collect();
-    let at = lines.iter().position(|line| MARKS.iter().any(|mark| line.contains(mark)))?;
-    // A panic's message stands on the line behind its place; the thread's number before it differs from run to run.
-    let text = lines.get(at..lines.len().min(at + 2)).unwrap_or_default().join(" ");
-    let text = text.find("panicked at").and_then(|start| text.get(start..)).unwrap_or(&text);
-    const MOST: usize = 300;
-    Some(text.trim().chars().take(MOST).collect())
-}

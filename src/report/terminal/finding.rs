@@ -4,6 +4,7 @@ use super::exchange;
 use super::paint::{BOLD, DIM, RED, paint};
 use crate::report::text::{cut, harmless, wrap};
 use crate::requirement::Register;
+use crate::target::excerpt;
 use crate::verdict::{Attempt, CaseRecord, Class, Evidence, Exit, Finding};
 
 /// How many names of cases are listed.
@@ -113,7 +114,7 @@ pub(in crate::report) fn names(names: &[&str], verbose: bool) -> String {
     if names.len() > most { format!("{shown}, ..") } else { shown }
 }
 
-/// How the server ended, where it did, and the last that it wrote.
+/// How the server ended, where it did, and what it wrote of that.
 fn server(finding: &Finding, case: &CaseRecord) -> Vec<String> {
     let exit = case.attempts.iter().rev().find_map(|attempt: &Attempt| attempt.exit);
     let crashed = finding.evidence == Evidence::Exited && finding.class == Class::Violation;
@@ -127,14 +128,10 @@ fn server(finding: &Finding, case: &CaseRecord) -> Vec<String> {
     if !bad {
         return lines;
     }
-    let said: Vec<&str> = case.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let said = excerpt(&case.stderr, STDERR);
     if said.is_empty() {
         lines.push(format!("{:10}it wrote nothing to stderr", ""));
     }
-    let before = said.len().saturating_sub(STDERR);
-    if before > 0 {
-        lines.push(format!("{:10}| .. {before} lines before", ""));
-    }
-    lines.extend(said.iter().skip(before).map(|line| format!("{:10}| {}", "", cut(&harmless(line), WIDTH))));
+    lines.extend(said.iter().map(|line| format!("{:10}| {}", "", cut(&harmless(line), WIDTH))));
     lines
 }

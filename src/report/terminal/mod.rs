@@ -14,10 +14,15 @@ use paint::{BOLD, DIM, RED, YELLOW, paint};
 use summary::Summary;
 
 use super::collector::Collector;
-use super::text::{cut, harmless};
+use super::text::{cut, harmless, wrap};
 use super::{Context, Reporter};
 use crate::run::{Event, Start};
 use crate::verdict::{CaseRecord, CaseResult};
+
+/// How wide text may be.
+const WIDTH: usize = 108;
+/// How many lines of one trouble of the probe's are shown.
+const TROUBLE: usize = 5;
 
 /// Tells a run to people. It writes colours; [`Terminal::stdout`] takes them out where nobody would see them.
 #[derive(Debug)]
@@ -63,7 +68,11 @@ impl<'a, W: Write> Terminal<'a, W> {
             writeln!(self.out, "{}{}", paint(DIM, format!("{word:10}")), harmless(&text))?;
         }
         for trouble in &start.discovered.troubles {
-            writeln!(self.out, "{}{}", paint(YELLOW, format!("{:10}", "probe")), cut(&harmless(trouble), 108))?;
+            let lines = trouble.lines().flat_map(|line| wrap(&cut(&harmless(line), 2 * WIDTH), WIDTH));
+            for (n, line) in lines.take(TROUBLE).enumerate() {
+                let word = if n == 0 { "probe" } else { "" };
+                writeln!(self.out, "{}{line}", paint(YELLOW, format!("{word:10}")))?;
+            }
         }
         writeln!(self.out)?;
         self.out.flush()?;

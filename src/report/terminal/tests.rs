@@ -69,6 +69,32 @@ fn a_target_that_could_not_be_started_is_told_with_its_sentence() {
 }
 
 #[test]
+fn a_trouble_of_the_probe_is_told_in_a_few_lines() {
+    let register = sample::register();
+    let Event::Started(mut start) = sample::start() else { panic!() };
+    let trouble =
+        format!("DMA_MAP: the server ended; it printed:\npanicked at x.rs\n{}\n1\n2\n3\n4", "x".repeat(70_000));
+    start.discovered.troubles = vec![trouble];
+    let mut out = Vec::new();
+    Terminal::new(&mut out, sample::context(&register), false).event(&Event::Started(start)).unwrap();
+    let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
+    assert!(text.contains("probe     DMA_MAP: the server ended; it printed:\n          panicked at x.rs\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert!(text.lines().count() <= 10, "{text}");
+}
+
+#[test]
+fn a_panic_is_shown_before_its_backtrace() {
+    let mut case = sample::crash("header.surplus/DMA_MAP");
+    let trace: String = (0..30).map(|n| format!("  {n}: frame\n")).collect();
+    case.stderr.push_str(&format!("{}\nstack backtrace:\n{trace}", "x".repeat(70_000)));
+    let text = told(vec![case], sample::ended(), false, |_| ());
+    let start = "| .. 1 line before\n              | thread 'main' panicked at src/lib.rs:41:9:\n              | range end index 36";
+    assert!(text.contains(start), "{text}");
+    assert!(text.contains("| .. 26 lines after"), "{text}");
+}
+
+#[test]
 fn findings_that_are_many_are_told_shortly_after_the_first_three() {
     let cases: Vec<CaseRecord> = (0..5)
         .map(|n| {

@@ -13,7 +13,7 @@ use crate::case::error_text;
 use crate::model::{FdKind, PassedFd};
 use crate::run::Timeouts;
 use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Passed, Waited};
-use crate::target::instance::printed;
+use crate::target::output::printed;
 use crate::target::{Discovered, Instance, Launcher, StartError};
 
 /// Starts sessions for questions.
