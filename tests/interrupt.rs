@@ -61,6 +61,22 @@ fn with_a_server_that_ignores_sigterm_and_has_a_child() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once_and_leaves_nothing_either() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    let moment = Moment::at(&bench.word("announce.sock"));
+    // It ignores SIGTERM, so that an orderly end would take a second.
+    let command = support::server(&format!("silent-stubborn --announce {}", bench.word("announce.sock")));
+    let running = bench.start_run(&[&["--spawn", &command], &LONG[..]].concat());
+    moment.wait();
+    // Two signals of one kind could be seen as one.
+    running.signal(Signal::SIGINT);
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    ended.has_code(130);
+    assert!(ended.report.is_none(), "it did not end at once");
+}
+
+#[test]
 fn while_the_server_is_asked_what_it_offers() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     let ended = interrupted(&bench, "never-answers", Signal::SIGINT, &[]);

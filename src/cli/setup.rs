@@ -61,6 +61,7 @@ pub(super) fn interrupt() -> Result<Interrupt, Failure> {
             .spawn(move || {
                 for (times, _) in signals.forever().enumerate() {
                     if times > 0 {
+                        crate::target::abandon();
                         std::process::exit(i32::from(ExitCode::Interrupted.number()));
                     }
                     raised.raise();

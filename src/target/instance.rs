@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::leftover::{Known, Leftover};
 use super::output::printed;
 use super::thread::{Serve, ServerThread};
 use super::{DirectServer, DirectTarget, Process, Reaper};
@@ -92,6 +93,7 @@ pub enum StartError {
 pub struct Launcher {
     target: Target,
     directory: tempfile::TempDir,
+    _folder: Known,
     next: AtomicUsize,
     reaper: Reaper,
     start_deadline: Duration,
@@ -145,6 +147,7 @@ impl Launcher {
         }
         Ok(Launcher {
             target,
+            _folder: Leftover::Folder(directory.path().to_owned()).known(),
             directory,
             next: AtomicUsize::new(0),
             reaper: Reaper::new()?,

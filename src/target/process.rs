@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::leftover::{Known, Leftover};
 use crate::session::{Deadline, Interrupt, wait};
 use crate::verdict::Exit;
 
@@ -49,6 +50,7 @@ pub struct Process {
     exit: Option<Exit>,
     /// Until when it may end by itself.
     grace: Option<Deadline>,
+    _group: Option<Known>,
 }
 
 impl Process {
@@ -86,6 +88,7 @@ impl Process {
             let _ = child.kill();
             let _ = child.wait();
         })?;
+        let group = i32::try_from(child.id()).ok().map(|group| Leftover::Group(group).known());
         let output = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
@@ -94,7 +97,7 @@ impl Process {
             // Nobody listens where the process was dropped.
             let _ = finish.send(());
         })?;
-        Ok(Process { child, pidfd, output, finished, exit: None, grace: None })
+        Ok(Process { child, pidfd, output, finished, exit: None, grace: None, _group: group })
     }
 
     /// Its process id.
