@@ -132,7 +132,9 @@ fn nothing_selected_is_5_and_never_0() {
     bench.against("good", &["nothing.*"]).has_code(5).says("no case is selected by nothing.*");
     bench.against("good", &["RESET-01"]).has_code(5).says("no case is selected by RESET-01");
     bench.against("good", &["--shard", "2/2"]).has_code(5);
-    bench.program(&["list", "--cases", &bench.word("cases"), "nothing.*"]).has_code(5);
+    let listed = bench.program(&["list", "--cases", &bench.word("cases"), "nothing.*"]);
+    listed.has_code(5).says("no case is selected by nothing.*");
+    assert_eq!(listed.stdout, "");
     let empty = Bench::new(&[]);
     empty.against("good", &PATIENT).has_code(5);
     empty.against("good", &["--expect", &empty.write("pins.toml", "")]).has_code(5);
@@ -149,6 +151,25 @@ fn nothing_selected_without_a_filter_says_why() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     let ended = bench.against("good", &["--shard", "2/2"]);
     ended.has_code(5).says("part 2 of 2");
+}
+
+#[test]
+fn nothing_selected_is_reported_and_does_not_read_as_a_run_without_failures() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    let junit = format!("junit={}", bench.word("junit.xml"));
+    let ended = bench.against("good", &["--report", &junit, "nothing.*"]);
+    ended.has_code(5);
+    let report = ended.report();
+    assert_eq!(report["complete"], false);
+    assert_eq!(report["cases"], json!([]));
+    assert!(report["faults"][0].as_str().unwrap().starts_with("no case is selected by nothing.*"), "{report:#?}");
+    let text = std::fs::read_to_string(bench.path("junit.xml")).unwrap();
+    assert!(text.contains("errors=\"1\"") && text.contains("no case is selected by nothing.*"), "{text}");
+}
+
+#[test]
+fn requirements_are_listed_without_a_filter_only() {
+    Bench::new(&[]).program(&["list", "--requirements", "INFO-01"]).has_code(1).says("cannot be used with");
 }
 
 #[test]

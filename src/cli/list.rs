@@ -18,7 +18,7 @@ pub(super) struct List {
     #[arg(long, value_name = "DIR", env = "VFIO_USER_CONFORMANCE_CASES")]
     cases: Option<PathBuf>,
     /// List requirements instead, with the cases that check each.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "filters")]
     requirements: bool,
 }
 
@@ -42,9 +42,13 @@ impl List {
         }
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
         let chosen: Vec<_> = plan.cases.iter().filter(|case| selection.admits(case)).collect();
+        if chosen.is_empty() {
+            let sentence = setup::nothing_selected(&self.filters, self.cases.as_deref());
+            return Err(Failure { code: ExitCode::NothingRan, sentence });
+        }
         for case in &chosen {
             anstream::println!("{}", case.name);
         }
-        Ok(if chosen.is_empty() { ExitCode::NothingRan } else { ExitCode::Conforming })
+        Ok(ExitCode::Conforming)
     }
 }

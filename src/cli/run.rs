@@ -7,7 +7,7 @@ use clap::Args;
 use super::options::{TargetOptions, quoted};
 use super::{Failure, setup};
 use crate::generate::{Found, Offer, Progress, Search};
-use crate::report::{self, ExitCode, Json, Junit, Report, Reporter, Terminal};
+use crate::report::{self, Collector, ExitCode, Json, Junit, Reporter, Terminal};
 use crate::requirement::Register;
 use crate::run::{Context, End, Event, Generated, Planned, Runner, Selection, Start};
 use crate::session::Interrupt;
@@ -148,17 +148,6 @@ impl Run {
         let selected: Vec<Planned> = self.part(plan.cases.into_iter().filter(|case| selection.admits(case)).collect());
         let seed = self.generate.map(|_| self.seed.unwrap_or_else(any_seed));
         let only_generated = self.generate.is_some() && self.filters == ["generated"];
-        if selected.is_empty() && !only_generated {
-            let sentence = match (&self.shard, self.filters.is_empty(), &self.cases) {
-                (Some((index, count)), ..) => format!("part {index} of {count} has no case"),
-                (None, true, Some(directory)) => format!("{} has no case files (*.case)", directory.display()),
-                _ => {
-                    let filters = self.filters.join(" ");
-                    format!("no case is selected by {filters}; `vfio-user-conformance list` shows them all")
-                }
-            };
-            return Err(Failure { code: ExitCode::NothingRan, sentence });
-        }
         let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
         let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).restricted(&all, &names));
         let command: Vec<String> = std::env::args().collect();
@@ -172,17 +161,24 @@ impl Run {
             target: &name,
             profile: &self.profile,
         };
-        let mut reporters = self.reporters(context);
-        let mut kept = Kept::default();
+        if selected.is_empty() && !only_generated {
+            return Err(self.nothing_selected(context));
+        }
+        let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Terminal::stdout(context, self.verbose))];
+        reporters.extend(self.files(context));
+        let mut collector = Collector::of_findings(context);
+        let mut judged = None;
         let mut tell = |event: Event| -> Result<(), Failure> {
             // One report that cannot be written keeps no other from being written.
             let mut failed = None;
             for reporter in &mut reporters {
                 if let Err(error) = reporter.event(&event) {
-                    failed.get_or_insert(Failure::ours(format!("a report could not be written: {error}")));
+                    failed.get_or_insert(unwritten(&error));
                 }
             }
-            kept.event(event);
+            if let Some(report) = collector.event(&event) {
+                judged = Some(report);
+            }
             failed.map_or(Ok(()), Err)
         };
         let interrupt = setup::interrupt()?;
@@ -202,11 +198,11 @@ impl Run {
         tell(Event::Ended(end.clone()))?;
         // Every process has ended, and every socket and folder is gone, before the program is.
         drop(launcher);
+        let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
         if let Some(path) = &self.expect_write {
-            std::fs::write(path, draft(&kept.cases))
+            std::fs::write(path, draft(&report.cases))
                 .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
         }
-        let report = kept.report(context, &end);
         Ok(ExitCode::of(&report, &end, self.strict))
     }
 
@@ -349,16 +345,35 @@ impl Run {
             .map_err(|error| Failure::usage(error.to_string()))
     }
 
-    fn reporters<'a>(&self, context: report::Context<'a>) -> Vec<Box<dyn Reporter + 'a>> {
-        let mut reporters: Vec<Box<dyn Reporter + 'a>> = vec![Box::new(Terminal::stdout(context, self.verbose))];
-        for report in &self.reports {
-            reporters.push(match report {
+    /// The reports into files.
+    fn files<'a>(&self, context: report::Context<'a>) -> impl Iterator<Item = Box<dyn Reporter + 'a>> {
+        self.reports.iter().map(move |report| -> Box<dyn Reporter + 'a> {
+            match report {
                 ReportFile::Json(path) => Box::new(Json::new(path, context)),
                 ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
-            });
-        }
-        reporters
+            }
+        })
     }
+
+    /// Why there is nothing to run, in every report as well.
+    fn nothing_selected(&self, context: report::Context<'_>) -> Failure {
+        let sentence = match self.shard {
+            Some((index, count)) => format!("part {index} of {count} has no case"),
+            None if !self.files.is_empty() => "the files have no case".to_owned(),
+            None => setup::nothing_selected(&self.filters, self.cases.as_deref()),
+        };
+        let end = End { complete: false, interrupted: false, lost: Some(sentence.clone()), seconds: 0.0 };
+        for mut reporter in self.files(context) {
+            if let Err(error) = reporter.event(&Event::Ended(end.clone())) {
+                return unwritten(&error);
+            }
+        }
+        Failure { code: ExitCode::NothingRan, sentence }
+    }
+}
+
+fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::ours(format!("a report could not be written: {error}"))
 }
 
 /// A seed that the last run did not have.
@@ -366,27 +381,4 @@ fn any_seed() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     // Short enough to be typed.
     u64::from(since.subsec_nanos()) % 1_000_000
-}
-
-/// What the exit code and a draft of expectations are made from.
-#[derive(Debug, Default)]
-struct Kept {
-    start: Option<Box<Start>>,
-    cases: Vec<crate::verdict::CaseRecord>,
-    generated: Option<Generated>,
-}
-
-impl Kept {
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Started(start) => self.start = Some(start),
-            Event::CaseFinished(record) => self.cases.push(*record),
-            Event::Generated(generated) => self.generated = Some(generated),
-            Event::CaseStarted { .. } | Event::Generating { .. } | Event::Shrinking { .. } | Event::Ended(_) => {}
-        }
-    }
-
-    fn report(&self, context: report::Context<'_>, end: &End) -> Report {
-        Report::of(context, self.start.as_deref(), &self.cases, self.generated, end)
-    }
 }

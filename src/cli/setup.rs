@@ -46,6 +46,14 @@ pub(super) fn plan(library: &Library) -> Result<Plan, Failure> {
     Plan::new(&library.cases, &library.samples).map_err(Failure::usage)
 }
 
+/// What is said where no case is selected.
+pub(super) fn nothing_selected(filters: &[String], directory: Option<&Path>) -> String {
+    match directory {
+        Some(directory) if filters.is_empty() => format!("{} has no case files (*.case)", directory.display()),
+        _ => format!("no case is selected by {}; `vfio-user-conformance list` shows them all", filters.join(" ")),
+    }
+}
+
 /// An interrupt that Ctrl-C and SIGTERM raise; a second one ends the program at once.
 pub(super) fn interrupt() -> Result<Interrupt, Failure> {
     static HANDLED: OnceLock<()> = OnceLock::new();

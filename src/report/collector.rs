@@ -8,7 +8,7 @@ use crate::verdict::{CaseRecord, CaseResult, Drift, statuses};
 
 /// Gathers the events of a run.
 #[derive(Debug)]
-pub(super) struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     context: Context<'a>,
     start: Option<Box<Start>>,
     cases: Vec<CaseRecord>,
@@ -18,17 +18,17 @@ pub(super) struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     /// Keeps all of every case.
-    pub(super) fn of_everything(context: Context<'a>) -> Collector<'a> {
+    pub(crate) fn of_everything(context: Context<'a>) -> Collector<'a> {
         Collector { context, start: None, cases: Vec::new(), generated: None, everything: true }
     }
 
     /// Keeps transcript and stderr only where something was found: a run may have thousands of cases that pass.
-    pub(super) fn of_findings(context: Context<'a>) -> Collector<'a> {
+    pub(crate) fn of_findings(context: Context<'a>) -> Collector<'a> {
         Collector { everything: false, ..Collector::of_everything(context) }
     }
 
     /// Takes an event; the last one gives the report.
-    pub(super) fn event(&mut self, event: &Event) -> Option<Report> {
+    pub(crate) fn event(&mut self, event: &Event) -> Option<Report> {
         match event {
             Event::Started(start) => self.start = Some(start.clone()),
             Event::CaseStarted { .. } | Event::Generating { .. } | Event::Shrinking { .. } => {}
@@ -45,7 +45,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The code that the run ends with.
-    pub(super) fn exit_code(&self, report: &Report, end: &End) -> ExitCode {
+    pub(crate) fn exit_code(&self, report: &Report, end: &End) -> ExitCode {
         ExitCode::of(report, end, self.context.strict)
     }
 
@@ -118,18 +118,4 @@ fn platform() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let words = [std::env::consts::OS, release.trim(), std::env::consts::ARCH];
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-impl Report {
-    /// The report of a run from its parts, without transcripts of what passed.
-    pub fn of(
-        context: Context<'_>,
-        start: Option<&Start>,
-        cases: &[CaseRecord],
-        generated: Option<Generated>,
-        end: &End,
-    ) -> Report {
-        let start = start.map(|start| Box::new(start.clone()));
-        Collector { context, start, cases: cases.to_vec(), generated, everything: false }.report(end)
-    }
 }

@@ -40,7 +40,8 @@ pub struct Report {
     pub requirements: BTreeMap<String, RequirementStatus>,
     /// The comparison with what is pinned, if something is.
     pub expectations: Option<Comparison>,
-    /// What kept the run from its end, as sentences: a target that could not be started, or was lost.
+    /// What kept the run from its end, as sentences: no case that was selected, a target that could not be started, or was
+    /// lost.
     pub faults: Vec<String>,
     /// Every case that has a result.
     pub cases: Vec<CaseRecord>,

@@ -58,12 +58,12 @@ fn document(report: &Report, context: &Context<'_>) -> quick_junit::Report {
     }
     // A run without cases would read as a run without failures.
     if !report.faults.is_empty() {
-        let mut suite = TestSuite::new("target");
+        let mut suite = TestSuite::new("run");
         for fault in &report.faults {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-            status.set_message(harmless(fault)).set_type("target");
-            let mut test = TestCase::new("reach the target", status);
-            test.set_classname("target");
+            status.set_message(harmless(fault)).set_type("fault");
+            let mut test = TestCase::new("come to its end", status);
+            test.set_classname("run");
             suite.add_test_case(test);
         }
         document.add_test_suite(suite);
