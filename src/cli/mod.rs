@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod against;
 mod check;
 mod explain;
 mod list;

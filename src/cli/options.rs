@@ -57,6 +57,11 @@ impl TargetOptions {
         }
     }
 
+    /// How to reach another server: started with this command, with the same device file and patience.
+    pub(super) fn of_other(&self, command: &str) -> TargetOptions {
+        TargetOptions { spawn: Some(command.to_owned()), socket: None, ..self.clone() }
+    }
+
     /// What is known of the device.
     pub(super) fn device(&self) -> Result<Option<DeviceFile>, Failure> {
         let (name, text) = match &self.device {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::against::{Comparing, SEQUENCES};
 use super::options::{TargetOptions, quoted};
 use super::{Failure, setup};
 use crate::generate::{Found, Offer, Progress, Search};
@@ -50,6 +51,10 @@ pub(super) struct Run {
     /// FILTER leaves the cases out.
     #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_GENERATE")]
     generate: Option<u64>,
+    /// Play the sequences of --generate (200 where that is left out) against this server as well, started with this
+    /// command as --spawn is, and tell where the two part. No case is played. --device then speaks of both.
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["filters", "cases", "expect", "expect_write"])]
+    against: Option<String>,
     /// Which sequences: the same seed draws the same ones from the same target. Any number where it is left out.
     #[arg(long, value_name = "S", env = "VFIO_USER_CONFORMANCE_SEED")]
     seed: Option<u64>,
@@ -98,6 +103,7 @@ impl Replay {
             expect: None,
             expect_write: None,
             generate: None,
+            against: None,
             seed: None,
             keep: PathBuf::new(),
             reports,
@@ -143,11 +149,19 @@ impl Run {
         let (target, name) = self.target.target()?;
         let device = self.target.device()?;
         let expectations = self.expectations()?;
+        if let Some(command) = &self.against {
+            // What is wrong with it is told before anything is started.
+            self.target.of_other(command).target().map_err(|failure| Failure {
+                sentence: failure.sentence.replacen("--spawn", "--against", 1),
+                ..failure
+            })?;
+        }
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
         let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
-        let selected: Vec<Planned> = self.part(plan.cases.into_iter().filter(|case| selection.admits(case)).collect());
-        let seed = self.generate.map(|_| self.seed.unwrap_or_else(any_seed));
-        let only_generated = self.generate.is_some() && self.filters == ["generated"];
+        let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
+        let selected: Vec<Planned> = self.part(admitted.collect());
+        let seed = self.sequences().map(|_| self.seed.unwrap_or_else(any_seed));
+        let only_generated = self.against.is_some() || self.generate.is_some() && self.filters == ["generated"];
         let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
         let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).restricted(&all, &names));
         let command: Vec<String> = std::env::args().collect();
@@ -187,7 +201,7 @@ impl Run {
         let end = match self.probe(&launcher, device.as_ref(), &interrupt) {
             Ok(found) => {
                 tell(Event::Started(Box::new(self.start(&command, &name, &found, selected.len()))))?;
-                self.play(&register, &launcher, device.as_ref(), &found, &interrupt, &selected, seed, &mut tell)?
+                self.play(&register, &launcher, &name, device.as_ref(), &found, &interrupt, &selected, seed, &mut tell)?
             }
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
             Err(failure) => {
@@ -204,6 +218,11 @@ impl Run {
                 .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
         }
         Ok(ExitCode::of(&report, &end, self.strict))
+    }
+
+    /// How many sequences are drawn.
+    fn sequences(&self) -> Option<u64> {
+        self.generate.or(self.against.is_some().then_some(SEQUENCES))
     }
 
     /// How many servers at once.
@@ -227,6 +246,7 @@ impl Run {
         &self,
         register: &Register,
         launcher: &Launcher,
+        name: &str,
         device: Option<&crate::target::DeviceFile>,
         found: &Discovered,
         interrupt: &Interrupt,
@@ -254,6 +274,12 @@ impl Run {
             Some(directory) => format!("{replay} --cases {}", quoted(&directory.display().to_string())),
             None => replay,
         };
+        if let (Some(against), Some(count), Some(seed)) = (&self.against, self.sequences(), seed) {
+            let (target, shard, folder) = (&self.target, self.shard, self.keep.as_path());
+            let fail_fast = self.fail_fast;
+            let comparing = Comparing { context, target, name, against, jobs, fail_fast, seed, count, shard, folder };
+            return comparing.run(tell);
+        }
         let runner = Runner { context, jobs, fail_fast: self.fail_fast, replay };
         let mut failed = None;
         let end = runner
@@ -326,6 +352,7 @@ impl Run {
             profile_why: why.to_owned(),
             cases,
             shard: self.shard,
+            against: self.against.clone(),
         }
     }
 

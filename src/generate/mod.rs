@@ -3,12 +3,15 @@
 //! [`draw`] gives a [`Case`](crate::case::Case) that looks as a person would have written it, and depends on nothing but the
 //! offer, the seed and the number: no reply has a say in it. What is drawn how often stands in `weights.rs`.
 //!
-//! A [`Search`] plays them, shrinks what fails to the steps that matter, and writes it to a case file.
+//! A [`Search`] plays them, shrinks what fails to the steps that matter, and writes it to a case file. [`Against`] plays
+//! them against two servers, and does the same where those part.
 //!
 //! What a sequence may do to a device is bounded: [`Offer::is_harmless`].
 
+mod apart;
 mod device;
 mod dice;
+mod differential;
 mod dma;
 mod draw;
 mod irqs;
@@ -19,6 +22,7 @@ mod message;
 mod observe;
 mod offer;
 mod pairs;
+mod parting;
 mod plain;
 mod queries;
 mod regions;
@@ -29,6 +33,7 @@ mod shrink;
 mod tests;
 mod weights;
 
+pub use differential::{Against, Comparison};
 pub use draw::{MOST_SENDS, draw};
 pub use offer::Offer;
 pub use search::{Found, Progress, Search, SearchError};

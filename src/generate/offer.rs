@@ -37,6 +37,8 @@ pub struct Offer {
     pub dma_read: Option<u64>,
     /// The device can be made to raise an interrupt.
     pub raise_irq: bool,
+    /// What several targets offer, where it is what they have in common: what is written must be harmless to each.
+    pub(super) each: Vec<Offer>,
 }
 
 impl Offer {
@@ -71,6 +73,56 @@ impl Offer {
             dma_read: action("device-dma-read", device.and_then(|file| file.dma_read.clone()))
                 .map(|action| action.max_length),
             raise_irq: action("device-irq", device.and_then(|file| file.raise_irq.clone())).is_some(),
+            each: Vec::new(),
+        }
+    }
+
+    /// What two targets have in common: what is drawn from it is legal for both, or for neither.
+    pub fn common(a: Offer, b: Offer) -> Offer {
+        let region = |a: &Region| {
+            let b = b.regions.iter().find(|b| b.index == a.index)?;
+            let size = a.size.min(b.size);
+            let flags = if size == 0 { 0 } else { a.flags & b.flags };
+            let sparse = a.sparse.clone().filter(|areas| b.sparse.as_ref() == Some(areas));
+            let kind = a.kind.filter(|kind| b.kind == Some(*kind));
+            Some(Region {
+                index: a.index,
+                size,
+                flags,
+                argsz: a.argsz.min(b.argsz),
+                fds: a.fds.min(b.fds),
+                sparse,
+                kind,
+            })
+        };
+        let irq = |a: &Irq| {
+            let b = b.irqs.iter().find(|b| b.index == a.index)?;
+            let count = a.count.min(b.count);
+            Some(Irq { index: a.index, flags: if count == 0 { 0 } else { a.flags & b.flags }, count })
+        };
+        Offer {
+            regions: a.regions.iter().filter_map(region).collect(),
+            irqs: a.irqs.iter().filter_map(irq).collect(),
+            // The first index that neither has.
+            num_regions: a.num_regions.max(b.num_regions),
+            num_irqs: a.num_irqs.max(b.num_irqs),
+            limits: Limits {
+                max_msg_fds: a.limits.max_msg_fds.min(b.limits.max_msg_fds),
+                max_data_xfer_size: a.limits.max_data_xfer_size.min(b.limits.max_data_xfer_size),
+                max_dma_maps: a.limits.max_dma_maps.min(b.limits.max_dma_maps),
+                pgsizes: a.limits.pgsizes & b.limits.pgsizes,
+            },
+            page: a.page.max(b.page),
+            dma_table: a.dma_table && b.dma_table,
+            pci: a.pci && b.pci,
+            reconnect: a.reconnect && b.reconnect,
+            sockets: a.sockets && b.sockets,
+            scratch: a.scratch.iter().filter(|range| b.scratch.contains(range)).copied().collect(),
+            device_file: a.device_file && b.device_file,
+            dma_write: a.dma_write.zip(b.dma_write).map(|(a, b)| (a.0.min(b.0), a.1 && b.1)),
+            dma_read: a.dma_read.zip(b.dma_read).map(|(a, b)| a.min(b)),
+            raise_irq: a.raise_irq && b.raise_irq,
+            each: vec![a, b],
         }
     }
 
@@ -87,6 +139,10 @@ impl Offer {
     pub fn is_harmless(&self, index: u32, offset: u64, length: u64) -> bool {
         if length == 0 {
             return true;
+        }
+        // What lies behind the end of the smaller of two regions lies inside of the larger one.
+        if !self.each.iter().all(|one| one.is_harmless(index, offset, length)) {
+            return false;
         }
         let Some(region) = self.region(index) else { return self.is_harmless_nowhere(index, offset) };
         touched(region.size, offset, length).into_iter().all(|(start, end)| self.may_write(index, start, end))

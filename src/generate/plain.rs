@@ -81,7 +81,7 @@ fn answer(outcomes: &Outcomes, came: Option<Kind>, instead: Option<Instead>, her
 }
 
 /// The number of each step, as a play counts them: what is in a block counts, too.
-fn numbers(steps: &[Step]) -> Vec<usize> {
+pub(super) fn numbers(steps: &[Step]) -> Vec<usize> {
     let mut number = 0;
     steps
         .iter()

@@ -4,7 +4,7 @@ use super::document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 use super::{Context, ExitCode};
 use crate::run::{End, Event, Generated, Start};
 use crate::target::Discovered;
-use crate::verdict::{CaseRecord, CaseResult, Drift, statuses};
+use crate::verdict::{CaseRecord, CaseResult, Differential, Drift, statuses};
 
 /// Gathers the events of a run.
 #[derive(Debug)]
@@ -13,13 +13,14 @@ pub(crate) struct Collector<'a> {
     start: Option<Box<Start>>,
     cases: Vec<CaseRecord>,
     generated: Option<Generated>,
+    differential: Option<Box<Differential>>,
     everything: bool,
 }
 
 impl<'a> Collector<'a> {
     /// Keeps all of every case.
     pub(crate) fn of_everything(context: Context<'a>) -> Collector<'a> {
-        Collector { context, start: None, cases: Vec::new(), generated: None, everything: true }
+        Collector { context, start: None, cases: Vec::new(), generated: None, differential: None, everything: true }
     }
 
     /// Keeps transcript and stderr only where something was found: a run may have thousands of cases that pass.
@@ -33,6 +34,7 @@ impl<'a> Collector<'a> {
             Event::Started(start) => self.start = Some(start.clone()),
             Event::CaseStarted { .. } | Event::Generating { .. } | Event::Shrinking { .. } => {}
             Event::Generated(generated) => self.generated = Some(*generated),
+            Event::Compared(differential) => self.differential = Some(differential.clone()),
             Event::CaseFinished(case)
                 if self.everything || !case.findings.is_empty() || case.result != CaseResult::Pass =>
             {
@@ -88,6 +90,7 @@ impl<'a> Collector<'a> {
             complete,
             totals: Totals::of(&cases),
             generated: self.generated,
+            differential: self.differential.take(),
             requirements: statuses(context.register, &cases),
             expectations,
             faults: end.lost.iter().cloned().collect(),

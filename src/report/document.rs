@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::Generated;
 use crate::target::Discovered;
-use crate::verdict::{CaseRecord, CaseResult, Class, Comparison, Finding, RequirementStatus, Status};
+use crate::verdict::{CaseRecord, CaseResult, Class, Comparison, Differential, Finding, RequirementStatus, Status};
 
 /// The version of the document's shape. It changes where a reader of the last one would read wrongly.
 pub const SCHEMA: &str = "1";
@@ -36,6 +36,9 @@ pub struct Report {
     pub totals: Totals,
     /// What was generated, if anything was.
     pub generated: Option<Generated>,
+    /// Where the target and the server of `--against` part; left out where there was none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub differential: Option<Box<Differential>>,
     /// Every requirement of the register, by id.
     pub requirements: BTreeMap<String, RequirementStatus>,
     /// The comparison with what is pinned, if something is.

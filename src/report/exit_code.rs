@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Report;
 use super::text::count;
 use crate::run::End;
-use crate::verdict::Class;
+use crate::verdict::{Class, Divergence, Side};
 
 /// The exit codes: an interface that CI depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +45,18 @@ impl ExitCode {
         if end.lost.is_some() {
             return ExitCode::Unreachable;
         }
+        let class = report.differential.as_ref().and_then(|found| found.class());
+        let parts = class == Some(Class::Violation) || strict && class == Some(Class::Note);
         match &report.expectations {
             Some(comparison) if !comparison.drift.is_empty() => return ExitCode::Drift,
             Some(_) => {}
             None if totals.fail > 0 || strict && totals.notes > 0 => return ExitCode::Violations,
+            None if parts => return ExitCode::Violations,
             None if totals.inconclusive > 0 => return ExitCode::Inconclusive,
             None => {}
         }
-        let sequences = report.generated.map_or(0, |generated| generated.sequences);
+        let generated = report.generated.map_or(0, |generated| generated.sequences);
+        let sequences = generated + report.differential.as_ref().map_or(0, |found| found.sequences);
         if totals.played() == 0 && sequences == 0 { ExitCode::NothingRan } else { ExitCode::Conforming }
     }
 
@@ -65,6 +69,7 @@ impl ExitCode {
     pub fn sentence(self, report: &Report) -> String {
         let totals = &report.totals;
         let said = match self {
+            ExitCode::Conforming | ExitCode::Violations if report.differential.is_some() => &parted(report),
             ExitCode::Conforming if report.expectations.is_some() => "nothing differs from the pinned expectations",
             ExitCode::Conforming if totals.notes > 0 => {
                 let do_not = if totals.notes == 1 { "does not" } else { "do not" };
@@ -92,5 +97,24 @@ impl ExitCode {
             ExitCode::Interrupted => "the run was interrupted; what is told here is what was known by then",
         };
         format!("Exit code {}: {said}.", self.number())
+    }
+}
+
+/// What is said of two servers that were compared.
+fn parted(report: &Report) -> String {
+    let divergences = report.differential.iter().flat_map(|found| &found.divergences);
+    let broken = |side: fn(&Divergence) -> &Side| -> usize {
+        let findings = divergences.clone().flat_map(|divergence| &side(divergence).findings);
+        let violations = findings.filter(|finding| finding.class == Class::Violation);
+        violations.map(|finding| finding.requirement.as_str()).collect::<BTreeSet<&str>>().len()
+    };
+    match (broken(|divergence| &divergence.a), broken(|divergence| &divergence.b)) {
+        (0, 0) if divergences.clone().next().is_none() => "the servers do not part".to_owned(),
+        (0, 0) => "the servers part, and no answer at which they do is a violation".to_owned(),
+        (a, 0) => format!("the servers part, and A violates {}", count(a, "requirement")),
+        (0, b) => format!("the servers part, and B violates {}", count(b, "requirement")),
+        (a, b) => {
+            format!("the servers part; A violates {}, B violates {}", count(a, "requirement"), count(b, "requirement"))
+        }
     }
 }

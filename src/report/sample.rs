@@ -117,6 +117,7 @@ pub(super) fn start() -> Event {
         profile_why: "it answers DMA_UNMAP as 0.9.2 says".to_owned(),
         cases: 10,
         shard: None,
+        against: None,
     }))
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::target::Discovered;
-use crate::verdict::CaseRecord;
+use crate::verdict::{CaseRecord, Differential};
 
 /// What a run is about to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Start {
     pub cases: usize,
     /// `(index, count)`, from 1, of `--shard`.
     pub shard: Option<(usize, usize)>,
+    /// How the server that it is compared with is reached, for people; no case is played then.
+    pub against: Option<String>,
 }
 
 /// How a run ended.
@@ -80,6 +82,8 @@ pub enum Event {
     },
     /// All sequences that will be were played. What failed comes as cases.
     Generated(Generated),
+    /// All sequences that will be were played against both servers.
+    Compared(Box<Differential>),
     /// No more will happen.
     Ended(End),
 }

@@ -13,7 +13,7 @@ pub use event::{End, Event, Generated, Start};
 pub use library::{File, Library, LibraryError, check};
 pub use paper::{PaperError, PaperTarget};
 pub use plan::{Plan, Planned, Skip};
-pub use player::{Context, Play, Rehearsal, play, rehearse};
+pub use player::{Context, Exchange, Play, Rehearsal, play, rehearse};
 pub use runner::{Runner, RunnerError};
 pub use selection::Selection;
 pub use timeouts::Timeouts;

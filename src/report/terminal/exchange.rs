@@ -46,7 +46,8 @@ pub(super) fn lines(transcript: &[Entry], finding: &Finding) -> Vec<String> {
     lines
 }
 
-fn line(entry: &Entry, with_client: bool, marked: Option<&str>) -> String {
+/// A message in a line.
+pub(super) fn line(entry: &Entry, with_client: bool, marked: Option<&str>) -> String {
     let way = match entry.direction {
         Way::Sent => paint(BLUE, ">"),
         Way::Received => paint(BOLD, "<"),

@@ -1,6 +1,7 @@
 //! What people see: progress while the run goes on, then what was found.
 
 mod bytes;
+mod differential;
 mod exchange;
 pub(super) mod finding;
 mod paint;
@@ -58,11 +59,17 @@ impl<'a, W: Write> Terminal<'a, W> {
             .version
             .map_or(String::new(), |(major, minor)| format!(" (speaks version {major}.{minor})"));
         let shard = start.shard.map_or(String::new(), |(index, count)| format!(", part {index} of {count}"));
-        let rows = [
-            ("target", format!("{}{version}", start.target)),
-            ("profile", format!("{}: {}", start.profile, start.profile_why)),
-            ("cases", format!("{}{shard}", start.cases)),
-        ];
+        let profile = ("profile", format!("{}: {}", start.profile, start.profile_why));
+        let rows = match &start.against {
+            None => vec![
+                ("target", format!("{}{version}", start.target)),
+                profile,
+                ("cases", format!("{}{shard}", start.cases)),
+            ],
+            Some(against) => {
+                vec![("A", format!("{}{version}", start.target)), ("B", format!("{against}{shard}")), profile]
+            }
+        };
         writeln!(self.out, "{}", paint(BOLD, format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))))?;
         for (word, text) in rows {
             writeln!(self.out, "{}{}", paint(DIM, format!("{word:10}")), harmless(&text))?;
@@ -115,7 +122,7 @@ impl<W: Write> Reporter for Terminal<'_, W> {
             Event::Shrinking { number, count } => {
                 self.progress.set_message(format!("shrinking failure {number} of {count}"));
             }
-            Event::Generated(_) | Event::Ended(_) => {}
+            Event::Generated(_) | Event::Compared(_) | Event::Ended(_) => {}
         }
         let (Some(report), Event::Ended(end)) = (report, event) else { return Ok(()) };
         self.progress.finish_and_clear();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::differential;
 use super::finding::{self, Detail, Group};
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::report::text::{count, harmless, wrap};
@@ -31,6 +32,9 @@ impl Summary<'_> {
         self.skipped(&mut lines);
         self.undecided(&mut lines);
         self.drift(&mut lines);
+        if let Some(found) = &self.report.differential {
+            lines.extend(differential::lines(found, self.verbose));
+        }
         self.faults(&mut lines);
         self.totals(&mut lines, end);
         let style = match code {
@@ -209,6 +213,9 @@ impl Summary<'_> {
     }
 
     fn totals(&self, lines: &mut Vec<String>, end: &End) {
+        if let Some(found) = &self.report.differential {
+            return lines.extend(differential::totals(found, self.report.seed, end.seconds));
+        }
         let totals = &self.report.totals;
         let part = |number: usize, word: &str, style| {
             let text = format!("{number} {word}");

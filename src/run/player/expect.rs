@@ -332,7 +332,7 @@ impl Player<'_> {
     }
 
     /// What came, for people.
-    fn say(&self, index: usize, actual: &Actual) -> String {
+    pub(super) fn say(&self, index: usize, actual: &Actual) -> String {
         match actual {
             Actual::Ok => match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
                 Some(answer) if answer.payload.is_empty() => "a successful reply".to_owned(),

@@ -5,6 +5,7 @@ mod conforms;
 mod device;
 mod ending;
 mod environment;
+mod exchange;
 mod expect;
 mod judge;
 mod mapped;
@@ -20,6 +21,7 @@ use vfio_user_wire::{Dialect, Frame};
 
 use self::ending::Ending;
 use self::environment::Environment;
+pub use self::exchange::Exchange;
 use self::expect::Actual;
 use self::judge::Found;
 pub use self::rehearsal::{Rehearsal, rehearse};
@@ -68,6 +70,8 @@ pub struct Play {
     pub exit: Option<Exit>,
     /// What came at each line that leaves the answer to the model: its step, and what.
     pub came: Vec<(usize, Kind)>,
+    /// What became of each command, in the order of their sending.
+    pub exchanges: Vec<Exchange>,
     /// The messages.
     pub transcript: Transcript,
     /// What the server printed.
@@ -450,6 +454,7 @@ impl Player<'_> {
         if result == CaseResult::Fail {
             reason = None;
         }
+        let exchanges = self.exchanges();
         let transcript = self.talk.take_transcript();
         let stderr = match self.instance.process.as_mut() {
             Some(process) => process.output(Deadline::after(Duration::ZERO)),
@@ -465,6 +470,7 @@ impl Player<'_> {
             outcome: self.outcome,
             exit: self.exit,
             came: self.came,
+            exchanges,
             transcript,
             stderr,
             seconds: started.elapsed().as_secs_f64(),

@@ -1,0 +1,139 @@
+//! Two servers, and where they part.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Class, Finding};
+use crate::session::Entry;
+use crate::target::Discovered;
+
+/// Two servers that were told the same: A is the target of the run, B the one that it is compared with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Differential {
+    /// How B is reached, for people.
+    pub against: String,
+    /// What the probe found of B.
+    pub discovered: Discovered,
+    /// What they offer differently, as sentences: only what both have was compared.
+    pub offers: Vec<String>,
+    /// How many sequences were played against both.
+    pub sequences: u64,
+    /// How many messages they sent to each.
+    pub steps: u64,
+    /// In how many of them the servers part.
+    pub parted: u64,
+    /// In how many both break something, and answer alike.
+    pub alike: u64,
+    /// How many answers differ for what was offered differently, and for nothing else.
+    pub by_offer: u64,
+    /// How many divergences rest on a deadline alone, and did not come back.
+    pub unsure: u64,
+    /// Where they part, each cause once.
+    pub divergences: Vec<Divergence>,
+}
+
+/// A place at which two servers part: the first one of a sequence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// The command at which they part, or in words what was looked at.
+    pub command: String,
+    /// What differs, where it is not the kind of answer: a field, descriptors, or what the model says of the answers.
+    pub differs: Option<String>,
+    /// The step of the case file, from 1; 0 for what shows after the last one.
+    pub step: usize,
+    /// The messages before it, as A was sent and answered them.
+    pub before: Vec<Entry>,
+    /// What was sent, where it is about an answer.
+    pub sent: Option<Entry>,
+    /// What A did.
+    pub a: Side,
+    /// What B did.
+    pub b: Side,
+    /// How many sequences part here in this way.
+    pub sequences: u64,
+    /// In how many of how many plays of the case file it was seen, where not in all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seen: Option<(usize, usize)>,
+    /// The case file.
+    pub file: String,
+}
+
+/// What one of the servers did where they part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// The kind of answer; `None` where it is not about one.
+    pub answered: Option<Answered>,
+    /// What came, for people.
+    pub said: String,
+    /// The reply.
+    pub reply: Option<Entry>,
+    /// What the model says of it; nothing means that it conforms.
+    pub findings: Vec<Finding>,
+    /// The command that plays the case file against this server alone.
+    pub replay: String,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answered {
+    /// A successful reply.
+    Success,
+    /// An error reply, with its number.
+    Error(u32),
+    /// The connection was closed.
+    Closed,
+    /// No session could be had to send it in.
+    NoSession,
+    /// The server crashed.
+    Crashed,
+    /// Bytes that are no message.
+    Garbage,
+    /// Nothing came in time.
+    Silence,
+}
+
+impl Answered {
+    /// Whether two answers are of one kind: which number an error has is no difference.
+    pub fn is_like(self, other: Answered) -> bool {
+        self == other || matches!((self, other), (Answered::Error(_), Answered::Error(_)))
+    }
+
+    /// What the server does, as a verb.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Answered::Success => "succeeds",
+            Answered::Error(_) => "refuses",
+            Answered::Closed => "closes the connection",
+            Answered::NoSession => "takes no further client",
+            Answered::Crashed => "crashes",
+            Answered::Garbage => "answers with bytes that are no message",
+            Answered::Silence => "is silent",
+        }
+    }
+}
+
+impl Side {
+    /// The worst that the model says; `None` where it conforms.
+    pub fn class(&self) -> Option<Class> {
+        self.findings.iter().map(|finding| finding.class).max()
+    }
+}
+
+impl Divergence {
+    /// The worst that the model says of either side; `None` where both conform.
+    pub fn class(&self) -> Option<Class> {
+        self.a.class().max(self.b.class())
+    }
+
+    /// The model permits both.
+    pub fn is_permitted(&self) -> bool {
+        self.class() != Some(Class::Violation)
+    }
+}
+
+impl Differential {
+    /// The worst that the model says of a divergence.
+    pub fn class(&self) -> Option<Class> {
+        self.divergences.iter().filter_map(Divergence::class).max()
+    }
+}
