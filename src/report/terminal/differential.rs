@@ -2,7 +2,7 @@
 
 use super::exchange;
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use crate::report::text::{count, harmless, wrap};
+use crate::report::text::{count, cut, harmless, wrap};
 use crate::verdict::{Class, Differential, Divergence, Finding, Side};
 
 /// How wide text may be.
@@ -21,8 +21,8 @@ pub(super) fn lines(differential: &Differential, verbose: bool) -> Vec<String> {
     let mut divergences: Vec<&Divergence> = differential.divergences.iter().collect();
     divergences.sort_by_key(|divergence| std::cmp::Reverse((divergence.class(), divergence.sequences)));
     let kinds = [
-        (Some(Class::Violation), RED, "THEY PART", "and the specification permits one answer only"),
-        (Some(Class::Note), YELLOW, "THEY PART", "and one answer is worth a note"),
+        (Some(Class::Violation), RED, "THEY PART", "what one of them does is a violation"),
+        (Some(Class::Note), YELLOW, "THEY PART", "what one of them does is worth a note"),
         (None, BOLD, "THEY PART AND MAY", "the specification permits what both do"),
     ];
     for (class, style, word, meaning) in kinds {
@@ -30,7 +30,7 @@ pub(super) fn lines(differential: &Differential, verbose: bool) -> Vec<String> {
         if of_kind.is_empty() {
             continue;
         }
-        title(&mut lines, style, word, &format!("{}: {meaning}", count(of_kind.len(), "cause")));
+        title(&mut lines, style, word, &format!("{}; {meaning}", count(of_kind.len(), "cause")));
         for divergence in of_kind {
             self::divergence(&mut lines, divergence, verbose);
             lines.push(String::new());
@@ -108,7 +108,7 @@ fn frequency(divergence: &Divergence) -> String {
 fn side(lines: &mut Vec<String>, name: &str, side: &Side) {
     let came = match &side.reply {
         Some(entry) => exchange::line(entry, false, None),
-        None => harmless(&side.said),
+        None => cut(&harmless(&side.said), WIDTH),
     };
     lines.push(format!("    {}  {came}", paint(BOLD, name)));
     if side.findings.is_empty() {
@@ -123,7 +123,12 @@ fn side(lines: &mut Vec<String>, name: &str, side: &Side) {
             Class::Note => (YELLOW, "note"),
         };
         let head = format!("{word} of {}", finding.requirement);
-        let text = format!("{head}: expected {}; got {}", finding.expected, finding.actual);
+        let mut text = format!("{head}: expected {}", finding.expected);
+        // The kind of answer stands in the line above.
+        let told = side.reply.is_none() || finding.actual.contains(" reply");
+        if !told {
+            text.push_str(&format!("; got {}", finding.actual));
+        }
         for (n, line) in wrap(&harmless(&text), WIDTH).into_iter().enumerate() {
             let line = match line.strip_prefix(&head) {
                 Some(rest) if n == 0 => format!("{}{rest}", paint(style, &head)),
