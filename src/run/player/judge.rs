@@ -149,10 +149,11 @@ impl Player<'_> {
         if violated { Err(Stop::Violated) } else { Ok(()) }
     }
 
-    /// What the model says of an answer by what came before gives way to the line that finds the same answer wrong.
+    /// What the model says of an answer by what came before gives way to the line that finds the same answer wrong. What
+    /// it says of later ones goes as well: the case ends here, and whether they have come yet is a matter of chance.
     pub(super) fn give_way(&mut self, line: Line<'_>, message: Option<usize>) {
         let gives_way = |finding: &Finding| {
-            finding.by_state && finding.message == message && !line.requirements.contains(&finding.requirement.as_str())
+            finding.by_state && finding.message >= message && !line.requirements.contains(&finding.requirement.as_str())
         };
         for gone in self.findings.extract_if(.., |finding| gives_way(finding)) {
             let same = |check: &Check| check.requirement == gone.requirement && check.line == gone.line;

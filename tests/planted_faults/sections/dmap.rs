@@ -455,8 +455,7 @@ fn tables() -> Vec<Fault> {
                 accessed = (accessed || is(command, "REGION_READ")) && !is(command, "VERSION");
                 (accessed && is(command, "DMA_MAP")).then_some(Answer::Error(Errno::EBUSY))
             })
-        })
-        .also("DMAP-03", "a map without a descriptor is refused"),
+        }),
         fault("DMAP-23", "memory-stays-once-it-is-mapped", || {
             let mut mapped = 0;
             answers(move |command| {
