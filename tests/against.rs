@@ -193,6 +193,9 @@ fn the_program_tells_where_two_servers_part_and_whose_fault_it_is() {
     let crashes = |one: &&serde_json::Value| one["b"]["answered"] == "crashed" && one["command"] == "REGION_READ";
     let crash = divergences.iter().find(crashes).unwrap();
     assert_eq!(crash["sent"]["message"], "REGION_READ");
+    for one in divergences {
+        bench.program(&["check", one["file"].as_str().unwrap()]).has_code(0);
+    }
     // The file shows the same to whoever plays it again.
     let file = crash["file"].as_str().unwrap();
     bench.program(&["replay", file, "--spawn", &bad]).has_code(2).says("SEC-01");

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use super::apart::Apart;
 use super::message::word;
-use super::parting::{Cause, Compared, Parting, compare, sends};
+use super::parting::{Cause, Compared, Parting, compare, named, sends};
 use super::shrink::{Trial, shrink};
 use super::{Offer, Progress, SearchError, draw};
 use crate::case::{Case, print};
@@ -199,13 +199,14 @@ impl Against<'_> {
         let small = if self.a.interrupt.raised() { case } else { shrink(&case, &mut attempt) };
         // What is shown is what the last play shows, with the true deadlines.
         attempt.late = false;
-        attempt.last = None;
+        let parting = attempt.last.take().unwrap_or(shown.parting);
+        let small = named(&small, &parting.divergence);
         let seen = (0..REPLAYS).filter(|_| attempt.parts_so(&small)).count();
         if late && seen < REPLAYS && !self.a.interrupt.raised() {
             found.unsure += 1;
             return Ok(());
         }
-        let mut divergence = attempt.last.take().unwrap_or(shown.parting).divergence;
+        let mut divergence = attempt.last.take().unwrap_or(parting).divergence;
         let written =
             Case { name: word(&name(&divergence, found)), comments: self.comments(&divergence, shown.number), ..small };
         let path = self.write(&written)?;

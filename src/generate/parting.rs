@@ -7,6 +7,8 @@ use vfio_user_wire::message::{
 };
 
 use super::apart::Apart;
+use super::device::conforms;
+use super::message::{Message, word};
 use super::pairs::pairs;
 use super::plain::numbers;
 use crate::case::{Case, Expect, Step, StepKind};
@@ -277,6 +279,29 @@ impl Parting {
             }
         }
     }
+}
+
+/// The case with a requirement at the line that shows it: a file that checks nothing is none.
+pub(super) fn named(case: &Case, divergence: &Divergence) -> Case {
+    let mut case = case.clone();
+    let findings = divergence.a.findings.iter().chain(&divergence.b.findings);
+    // Where both may do what they do, what holds of every command.
+    let requirement = findings.max_by_key(|finding| finding.class).map_or("HDR-14", |finding| &finding.requirement);
+    let about = Lines::of(&case).about(divergence.step);
+    let numbers = numbers(&case.steps);
+    let lines: Vec<usize> = (0..case.steps.len())
+        .filter(|at| matches!(case.steps.get(*at).map(|step| &step.kind), Some(StepKind::Expect(_))))
+        .collect();
+    let shows = |at: &&usize| numbers.get(**at).is_some_and(|number| about.contains(number));
+    let at = lines.iter().find(shows).or(lines.last()).copied().unwrap_or_else(|| {
+        case.steps.push(Message::command("info", DEVICE_GET_INFO.name).step(None, None, false));
+        case.steps.push(conforms(None, None));
+        case.steps.len() - 1
+    });
+    if let Some(step) = case.steps.get_mut(at) {
+        step.requirements = vec![word(requirement)];
+    }
+    case
 }
 
 /// The messages that were sent.
