@@ -50,6 +50,11 @@ impl Command {
         })
     }
 
+    /// What a wrong answer breaks where the message was cut: in its header, or behind it.
+    pub fn cut_breaks(&self) -> Option<&'static str> {
+        self.cut.map(|cut| if cut < vfio_user_wire::HEADER_SIZE { "HDR-27" } else { "HDR-28" })
+    }
+
     /// It is whole, known and well enough formed that a reply to it is certain to be due.
     pub fn wants_reply(&self) -> bool {
         let size = vfio_user_wire::HEADER_SIZE + self.payload.len();

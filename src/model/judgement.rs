@@ -13,6 +13,13 @@ pub struct Judgement {
     pub broken: Option<Broken>,
 }
 
+impl Judgement {
+    /// It says that the requirement was violated.
+    pub fn is_violation(&self) -> bool {
+        self.broken.as_ref().is_some_and(|broken| broken.class == Class::Violation)
+    }
+}
+
 /// How a requirement was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {

@@ -138,6 +138,12 @@ impl Session {
         let overtaken = self.pending.iter().take_while(|pending| pending.ticket < ticket);
         let overtaken = overtaken.filter(|pending| pending.answer.is_none() && pending.command.wants_reply());
         said.extend(judge_order(command, overtaken.map(|pending| &pending.command).next()));
+        if let Some(requirement) = command.cut_breaks() {
+            // What is wrong with the answer to a message in pieces is that it came in pieces.
+            for judgement in said.iter_mut().filter(|said| said.is_violation()) {
+                judgement.requirement = requirement;
+            }
+        }
         let mut all: Vec<(usize, Judgement)> = said.into_iter().map(|judgement| (ticket, judgement)).collect();
         if is_version(command) && !reply.header.is_error() {
             self.negotiated = negotiated(&command.payload, reply.payload);

@@ -281,3 +281,16 @@ fn a_finding_says_which_answer_would_have_been_right() {
     let instead: Vec<_> = said.iter().filter_map(|(_, said)| said.broken.as_ref()?.instead).collect();
     assert_eq!(instead, [Instead::Refusal(Some(Errno::EEXIST as u32))]);
 }
+
+#[test]
+fn what_is_wrong_with_the_answer_to_a_message_in_pieces_is_that_it_came_in_pieces() {
+    for (cut, requirement) in [(8, "HDR-27"), (20, "HDR-28")] {
+        let mut client = Client::new();
+        client.map(0x10000, 0x1000, Ok(vec![]));
+        let frame = Frame::command(9, 3, unmap(0x10000, 0x1000));
+        let message = V0_9_2.message(3);
+        let (header, payload) = (frame.header, frame.payload);
+        let ticket = client.send_command(Command { header, payload, message, fds: vec![], cut: Some(cut) });
+        assert_eq!(client.answer(ticket, Ok(unmap(0x18, 0x1000))), [(ticket, requirement, Violation)]);
+    }
+}

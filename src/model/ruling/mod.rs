@@ -7,11 +7,11 @@ mod queries;
 mod regions;
 mod version;
 
+use vfio_user_wire::Message;
 use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
     REGION_READ, REGION_WRITE, VERSION,
 };
-use vfio_user_wire::{HEADER_SIZE, Message};
 
 pub(super) use self::irqs::automasked;
 use super::permits::Permits;
@@ -66,9 +66,9 @@ fn ruling(command: &Command) -> Option<&'static Ruling> {
 pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let permits = form::permits(state, command)
         .unwrap_or_else(|| ruling(command).map_or_else(Permits::anything, |ruling| (ruling.permits)(state, command)));
-    match command.cut {
+    match command.cut_breaks() {
         // What a whole message would have got.
-        Some(cut) => permits.refused_for(if cut < HEADER_SIZE { "HDR-27" } else { "HDR-28" }),
+        Some(requirement) => permits.refused_for(requirement),
         None => permits,
     }
 }
