@@ -3,11 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use vfio_user_wire::Frame;
-use vfio_user_wire::message::VERSION;
+use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
+use vfio_user_wire::{Frame, Header};
 
 use super::{Bench, Outcome};
 use crate::session::{Connection, Conversation, Deadline, Effect, Origin, Passed};
@@ -50,10 +51,36 @@ pub(super) fn start_with_fd(bench: &Bench<'_>, instance: &mut Instance) -> io::R
 
     let listener = OwnedFd::from(UnixListener::bind(&path)?);
     let command = with_fd(listener.as_fd());
-    let mut instance = match bench.launcher.start_words(&command, path, Some(listener)) {
+    serves(bench, &command, path, Some(listener), expected)
+}
+
+/// `--socket-path=PATH`, whatever PATH is: here it holds what separates options elsewhere.
+pub(super) fn start_with_socket_path(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+    let Some((mut words, path)) = bench.launcher.plain_command() else {
+        return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
+    };
+    instance.process = None;
+    let name = path.file_stem().map(|stem| format!("{}=a b,c.sock", stem.to_string_lossy()));
+    let path = path.with_file_name(name.unwrap_or_default());
+    words.push(format!("--socket-path={}", path.display()));
+    let expected = format!("a server that listens at {}", path.display());
+    serves(bench, &words, path, None, expected)
+}
+
+/// Starts a server with these words, and asks it for a session.
+fn serves(
+    bench: &Bench<'_>,
+    words: &[String],
+    path: PathBuf,
+    listener: Option<OwnedFd>,
+    expected: String,
+) -> io::Result<Outcome> {
+    let mut instance = match bench.launcher.start_words(words, path, listener) {
         Ok(instance) => instance,
         Err(StartError::Ours(error)) => return Err(error),
-        Err(error) => return Ok(not_started(error)),
+        Err(error) => {
+            return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited });
+        }
     };
     let answered = negotiates(bench, &mut instance)?;
     let exit = instance.process.as_mut().and_then(|process| process.ended());
@@ -98,7 +125,7 @@ pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> io:
     })
 }
 
-/// The process that was started is the one at the other end of the socket.
+/// The process that was started is the one at the other end of the socket, and stays while it serves.
 pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
     let Some(started) = instance.process.as_ref().map(|process| process.pid()) else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
@@ -112,15 +139,25 @@ pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) ->
     let Some(serving) = connection.peer_pid() else {
         return Ok(Outcome::Skip("SO_PEERCRED gives no process".to_owned()));
     };
-    let ended = instance.process.as_mut().and_then(|process| process.ended());
-    // With `{fd}` the socket is the harness's own, and so is its SO_PEERCRED.
-    let own = u32::try_from(serving).is_ok_and(|serving| serving == std::process::id());
-    if own && ended.is_none() {
-        return Ok(Outcome::Held);
-    }
+    let mut session = match negotiated(bench, connection)? {
+        Ok(session) => session,
+        Err(why) => return Ok(Outcome::Skip(why)),
+    };
+    // One that goes into the background may take its time over that.
+    let time = Deadline::after(bench.timeouts.settle);
+    let ended = instance.process.as_mut().and_then(|process| process.wait(time, bench.interrupt));
     if let Some(exit) = ended {
-        let actual = format!("it ended with {exit}, and process {serving} serves the socket");
+        let question = DeviceInfo { argsz: 16, ..DeviceInfo::default() };
+        let answered = session.ask(bench, DEVICE_GET_INFO.name, question.bytes().to_vec())?;
+        if !answered {
+            return Ok(Outcome::Skip(format!("the server ended with {exit}")));
+        }
+        let actual = format!("it ended with {exit}, and another process serves the socket");
         return Ok(Outcome::Broken { expected, actual, evidence: Evidence::Exited });
+    }
+    // With `{fd}` the socket is the harness's own, and so is its SO_PEERCRED.
+    if u32::try_from(serving).is_ok_and(|serving| serving == std::process::id()) {
+        return Ok(Outcome::Held);
     }
     // Behind a wrapper (`sh -c`, `ip netns exec`) another process of the same group may serve: that is no daemon.
     let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(serving))).map(nix::unistd::Pid::as_raw);
@@ -135,6 +172,41 @@ pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) ->
     })
 }
 
+/// Descriptors 0, 1 and 2 are in a session what they were at the start: /dev/null, and a pipe.
+pub(super) fn keeps_standard_descriptors(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+    let connection = match instance.connect(bench.interrupt) {
+        Ok(connection) => connection,
+        Err(StartError::Ours(error)) => return Err(error),
+        Err(error) => return Ok(Outcome::Skip(error.to_string())),
+    };
+    let started = instance.process.as_ref().map(|process| process.pid());
+    // A wrapper may have redirected those of the server.
+    let Some(pid) = started.filter(|started| connection.server_pid().is_none_or(|serving| serving == *started)) else {
+        return Ok(Outcome::Skip("another process than the one that was started serves the socket".to_owned()));
+    };
+    let _session = match negotiated(bench, connection)? {
+        Ok(session) => session,
+        Err(why) => return Ok(Outcome::Skip(why)),
+    };
+    let expected = "descriptors 0, 1 and 2 as they were given to the program".to_owned();
+    for number in 0..3 {
+        let actual = match std::fs::read_link(format!("/proc/{pid}/fd/{number}")) {
+            Ok(what) => what.to_string_lossy().into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let actual = format!("descriptor {number} is closed");
+                return Ok(Outcome::Noted { expected, actual, evidence: Evidence::Received });
+            }
+            Err(error) => return Ok(Outcome::Skip(format!("the server's descriptors cannot be looked at: {error}"))),
+        };
+        // A file may be what a shell in the command has put there.
+        if ["socket:", "anon_inode:", "/memfd:"].iter().any(|kind| actual.starts_with(kind)) {
+            let actual = format!("descriptor {number} is {actual}");
+            return Ok(Outcome::Broken { expected, actual, evidence: Evidence::Received });
+        }
+    }
+    Ok(Outcome::Held)
+}
+
 /// A VERSION exchange on a connection of its own.
 pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Result<(), String>> {
     let connection = match instance.connect(bench.interrupt) {
@@ -146,20 +218,47 @@ pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Resu
 }
 
 fn negotiates_on(bench: &Bench<'_>, connection: Connection) -> io::Result<Result<(), String>> {
+    Ok(negotiated(bench, connection)?.map(drop))
+}
+
+/// A session that has negotiated.
+#[derive(Debug)]
+pub(super) struct Talk<'a> {
+    talk: Conversation<'a>,
+    end: usize,
+}
+
+/// A VERSION exchange on this connection; a sentence where there is no session.
+pub(super) fn negotiated<'a>(bench: &Bench<'a>, connection: Connection) -> io::Result<Result<Talk<'a>, String>> {
     let mut talk = Conversation::new(bench.dialect, std::sync::Arc::default(), bench.timeouts.reply, bench.interrupt);
     let end = talk.add("a", Some(connection));
-    let Some((number, _)) = bench.dialect.command(VERSION.name) else {
-        return Ok(Err("no VERSION in this dialect".to_owned()));
-    };
-    let frame = Frame::command(talk.fresh_id(end), number, vec![0; 4]);
-    let index = talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
-    let deadline = Deadline::after(bench.timeouts.reply);
-    talk.send(end, &frame.bytes(), &[], &[], deadline)?;
-    talk.pump(end, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
-    Ok(match talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
-        Some(answer) if !answer.header.is_error() => Ok(()),
+    let mut session = Talk { talk, end };
+    let answer = session.answer(bench, VERSION.name, vec![0; 4])?;
+    Ok(match answer {
+        Some(header) if !header.is_error() => Ok(session),
         Some(_) => Err("VERSION was refused".to_owned()),
-        None if talk.ended(end).is_some() => Err("the connection was closed without an answer to VERSION".to_owned()),
+        None if session.talk.ended(end).is_some() => {
+            Err("the connection was closed without an answer to VERSION".to_owned())
+        }
         None => Err("no answer to VERSION".to_owned()),
     })
+}
+
+impl Talk<'_> {
+    /// Sends a command; whether it was answered.
+    pub(super) fn ask(&mut self, bench: &Bench<'_>, name: &str, payload: Vec<u8>) -> io::Result<bool> {
+        Ok(self.answer(bench, name, payload)?.is_some())
+    }
+
+    fn answer(&mut self, bench: &Bench<'_>, name: &str, payload: Vec<u8>) -> io::Result<Option<Header>> {
+        let Talk { talk, end } = self;
+        let command = bench.dialect.command(name);
+        let (number, _) = command.ok_or_else(|| io::Error::other(format!("no {name} in this dialect")))?;
+        let frame = Frame::command(talk.fresh_id(*end), number, payload);
+        let index = talk.expect(*end, Origin::default(), &frame, Passed::default(), Effect::None);
+        let deadline = Deadline::after(bench.timeouts.reply);
+        talk.send(*end, &frame.bytes(), &[], &[], deadline)?;
+        talk.pump(*end, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
+        Ok(talk.sent.get(index).and_then(|sent| sent.answer.as_ref()).map(|answer| answer.header))
+    }
 }

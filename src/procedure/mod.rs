@@ -1,5 +1,6 @@
 //! What a case can `do` and a list of lines cannot, one file each.
 
+mod announced;
 mod conventions;
 mod storm;
 
@@ -73,8 +74,11 @@ pub struct Procedure {
 /// All of them.
 pub const PROCEDURES: &[Procedure] = &[
     Procedure { name: "start-with-fd", run: conventions::start_with_fd },
+    Procedure { name: "start-with-socket-path", run: conventions::start_with_socket_path },
     Procedure { name: "start-with-both", run: conventions::start_with_both },
     Procedure { name: "stays-in-foreground", run: conventions::stays_in_foreground },
+    Procedure { name: "keeps-standard-descriptors", run: conventions::keeps_standard_descriptors },
+    Procedure { name: "announced-lengths", run: announced::announced_lengths },
     Procedure { name: "connection-storm", run: storm::connection_storm },
 ];
 
