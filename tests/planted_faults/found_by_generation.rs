@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
 #![allow(dead_code, reason = "what the faults need to be served, which nobody does here")]
 
+mod clients;
 #[path = "../support/direct.rs"]
 mod direct;
 mod dma;

@@ -1,4 +1,5 @@
-//! Loops around the reference server's state machine, for faults in how messages are cut out of the stream.
+//! Loops around the reference server's state machine, for faults in how messages are cut out of the stream, and in how
+//! clients are taken.
 
 use std::io::{IoSliceMut, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -13,11 +14,11 @@ use vfio_user_wire::{Frame, HEADER_SIZE, Header, V0_9_2};
 /// A connected client.
 pub(crate) struct Client<'a> {
     pub(crate) stream: UnixStream,
-    stop: &'a OwnedFd,
-    server: &'a mut Server,
-    memory: &'a mut HostMemory,
+    pub(crate) stop: &'a OwnedFd,
+    pub(crate) server: &'a mut Server,
+    pub(crate) memory: &'a mut HostMemory,
     /// Descriptors that came and belong to no message yet.
-    fds: Vec<OwnedFd>,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 /// Takes clients one after the other, and lets `talk` deal with each; it says whether to take another.
@@ -151,7 +152,13 @@ impl Client<'_> {
 }
 
 /// Waits until there is something to read; `false` where the server must stop first.
-fn readable(of: &impl AsFd, stop: &OwnedFd) -> bool {
+pub(crate) fn readable(of: &impl AsFd, stop: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(of.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
     poll(&mut polled, PollTimeout::NONE).is_ok() && polled[1].revents() == Some(PollFlags::empty())
+}
+
+/// Waits until the server must stop.
+pub(crate) fn until_stopped(stop: &OwnedFd) {
+    // An error ends the wait as well.
+    let _ = poll(&mut [PollFd::new(stop.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE);
 }

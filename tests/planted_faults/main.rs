@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
 #![allow(dead_code, reason = "helpers that only sections still to be written use")]
 
+mod clients;
 mod coverage;
 mod dma;
 mod fault;

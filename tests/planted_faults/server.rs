@@ -63,7 +63,10 @@ pub(crate) fn serve_if_asked(faults: &[Arc<Fault>]) -> Option<ExitCode> {
     let served = match &fault.kind {
         Kind::Program(main) => return Some(main(&arguments)),
         Kind::Machine(machine) => endpoint(&arguments).and_then(|endpoint| run(machine().as_mut(), endpoint)),
-        Kind::Loop(_) => Err("a loop is served in a thread".to_owned()),
+        Kind::Loop(serve) => listener(&arguments).and_then(|listener| {
+            serve(listener, termination()?);
+            Ok(())
+        }),
     };
     Some(match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,10 +79,22 @@ pub(crate) fn serve_if_asked(faults: &[Arc<Fault>]) -> Option<ExitCode> {
 
 /// Serves until SIGTERM, as a program of its own does.
 pub(crate) fn run(machine: &mut dyn Machine, endpoint: Endpoint) -> Result<(), String> {
-    let signals = SigSet::from(Signal::SIGTERM);
-    let stop = signals.thread_block().and_then(|()| SignalFd::new(&signals)).map_err(|error| error.to_string())?;
+    let stop = termination()?;
     let mut memory = HostMemory::new().map_err(|error| error.to_string())?;
     serve_with(machine, &mut memory, endpoint, Some(stop.as_fd())).map_err(|error| error.to_string())
+}
+
+/// Becomes readable when SIGTERM arrives.
+pub(crate) fn termination() -> Result<OwnedFd, String> {
+    let signals = SigSet::from(Signal::SIGTERM);
+    let stop = signals.thread_block().and_then(|()| SignalFd::new(&signals));
+    stop.map(OwnedFd::from).map_err(|error| error.to_string())
+}
+
+/// A socket that listens where the arguments say.
+pub(crate) fn listener(arguments: &[String]) -> Result<UnixListener, String> {
+    let path = arguments.first().and_then(|argument| argument.strip_prefix("--socket-path="));
+    UnixListener::bind(path.ok_or("--socket-path=PATH is needed")?).map_err(|error| error.to_string())
 }
 
 /// What `--socket-path=PATH` or `--fd=N` name; both are an error.

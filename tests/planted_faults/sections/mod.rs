@@ -49,15 +49,11 @@ const SECTIONS: &[Section] = &[
 /// Sections whose faults are still to be written.
 #[rustfmt::skip]
 pub(crate) const PENDING: &[&str] = &[
-    "BACKEND",
-    "DISC",
     "INFO",
     "IRQINFO",
     "REGINFO",
     "RESET",
-    "SEC",
     "SETIRQS",
-    "SOCK",
 ];
 
 /// All faults.
