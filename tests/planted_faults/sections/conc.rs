@@ -21,7 +21,6 @@ pub(crate) fn faults() -> Vec<Fault> {
         fault("CONC-01", "reads-overtake-writes", || {
             late(|frame| is(frame, "REGION_WRITE") && !frame.header.no_reply())
         })
-        .also("RWRITE-02", "a read does not see what was written before it")
         .also("RWRITE-04", "a write that is put off is answered before it can be refused"),
         fault("CONC-02", "posted-writes-are-late", || {
             late(|frame| is(frame, "REGION_WRITE") && frame.header.no_reply())
