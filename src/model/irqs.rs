@@ -74,6 +74,8 @@ pub(super) struct Irqs {
     slots: BTreeMap<Vector, Vec<Option<u64>>>,
     /// Sub-indexes that may be masked.
     masked: BTreeSet<Vector>,
+    /// Sub-indexes that are masked for sure: a MASK succeeded, and nothing came that may have undone it.
+    silenced: BTreeSet<Vector>,
     /// Sub-indexes that fired while they may have been masked: the signal may come later, to whoever is bound then.
     pended: BTreeSet<Vector>,
     let_go: HashMap<u64, LetGo>,
@@ -176,31 +178,63 @@ impl Irqs {
         }
     }
 
+    /// The device raises an interrupt; what is masked for sure waits, if anything comes of it at all.
+    pub(super) fn raise(&mut self, index: u32, sub: u32, automasked: bool) {
+        let vector = (index, sub);
+        if !self.silenced.contains(&vector) {
+            return self.fire(index, sub, true, automasked, "SETIRQS-30");
+        }
+        for fd in self.slots.get(&vector).into_iter().flatten().flatten() {
+            self.tallies.entry(*fd).or_default().by = Some("SETIRQS-17");
+        }
+        self.pended.insert(vector);
+    }
+
+    /// A range is masked for sure.
+    pub(super) fn silence(&mut self, index: u32, vectors: &[u32]) {
+        self.silenced.extend(vectors.iter().map(|sub| (index, *sub)));
+    }
+
+    /// Masks of the type may have been undone.
+    pub(super) fn doubt_masks(&mut self, index: u32) {
+        self.silenced.retain(|(other, _)| *other != index);
+    }
+
+    /// Masks of any type may have been undone.
+    pub(super) fn doubt_all_masks(&mut self) {
+        self.silenced.clear();
+    }
+
     /// A range was masked.
     pub(super) fn mask(&mut self, index: u32, vectors: &[u32]) {
         self.masked.extend(vectors.iter().map(|sub| (index, *sub)));
     }
 
-    /// A range was unmasked: what fired meanwhile may be signalled now.
-    pub(super) fn unmask(&mut self, index: u32, vectors: &[u32]) {
+    /// A range was unmasked: what fired meanwhile may be signalled now, and mask the interrupt again.
+    pub(super) fn unmask(&mut self, index: u32, vectors: &[u32], automasked: bool) {
         for sub in vectors.iter().copied() {
             self.masked.remove(&(index, sub));
-            self.deliver((index, sub));
+            self.silenced.remove(&(index, sub));
+            if self.deliver((index, sub)) && automasked {
+                self.masked.insert((index, sub));
+            }
         }
     }
 
-    /// What pends may be signalled now.
-    fn deliver(&mut self, vector: Vector) {
+    /// What pends may be signalled now; `false` where nothing does.
+    fn deliver(&mut self, vector: Vector) -> bool {
         if !self.pended.remove(&vector) {
-            return;
+            return false;
         }
         for fd in self.slots.get(&vector).into_iter().flatten().flatten() {
             self.tallies.entry(*fd).or_default().most += 1;
         }
+        true
     }
 
     /// Nothing is known any more.
     pub(super) fn doubt_all(&mut self) {
+        self.doubt_all_masks();
         for (vector, slot) in &mut self.slots {
             if !slot.contains(&None) {
                 slot.push(None);
@@ -213,6 +247,7 @@ impl Irqs {
     pub(super) fn disconnect(&mut self) {
         let held: Vec<u64> = self.slots.values().flatten().flatten().copied().collect();
         self.slots.clear();
+        self.doubt_all_masks();
         for fd in held {
             self.let_go(fd, LetGo::Disconnected);
         }
@@ -287,6 +322,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_device_raises_is_silent_while_masked_for_sure() {
+        let mut irqs = Irqs::default();
+        irqs.assign(2, 0, &[7], true);
+        irqs.mask(2, &[0]);
+        irqs.silence(2, &[0]);
+        irqs.raise(2, 0, false);
+        assert_eq!(irqs.signals(7), Some(Signals { least: (0, "SETIRQS-17"), most: (0, "SETIRQS-17") }));
+        irqs.assign(2, 0, &[8], true);
+        irqs.raise(2, 0, false);
+        assert_eq!(irqs.signals(8).map(|signals| signals.most.0), Some(0));
+        irqs.unmask(2, &[0], false);
+        irqs.raise(2, 0, false);
+        assert_eq!(irqs.signals(8).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
+        irqs.silence(2, &[0]);
+        irqs.doubt_masks(2);
+        irqs.raise(2, 0, false);
+        assert_eq!(irqs.signals(8).map(|signals| signals.most.0), Some(3));
+    }
+
+    #[test]
     fn a_masked_interrupt_may_fire_or_not_and_later_for_whoever_is_bound_then() {
         let mut irqs = Irqs::default();
         irqs.assign(0, 0, &[7], true);
@@ -294,9 +349,11 @@ mod tests {
         irqs.fire(0, 0, true, true, BY);
         assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
         irqs.assign(0, 0, &[8], true);
-        irqs.unmask(0, &[0]);
+        irqs.unmask(0, &[0], true);
+        irqs.looked_at(8);
         irqs.fire(0, 0, true, true, BY);
         assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
-        assert_eq!(irqs.signals(8).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
+        // It may have masked itself with what was delivered at the unmasking.
+        assert_eq!(irqs.signals(8).map(|signals| (signals.least.0, signals.most.0)), Some((0, 1)));
     }
 }

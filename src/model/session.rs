@@ -235,7 +235,10 @@ impl Session {
     /// The device was made to raise an interrupt.
     pub fn raised(&mut self, index: u32, sub: u32) {
         let automasked = ruling::automasked(&self.state.offer, index);
-        self.state.irqs.fire(index, sub, true, automasked, "SETIRQS-30");
+        if !self.state.alone {
+            self.state.irqs.doubt_all_masks();
+        }
+        self.state.irqs.raise(index, sub, automasked);
     }
 
     /// Something other than a message has changed the device's bytes.

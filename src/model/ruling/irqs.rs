@@ -161,6 +161,10 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         .offer
         .irq(u64::from(index))
         .is_some_and(|irq| u64::from(start) + u64::from(count) <= u64::from(irq.count));
+    // Of what is not certain to have left the masks alone, anything may have come.
+    if !sure || !matches!(ask, Ask::Assign | Ask::Trigger { .. } | Ask::Mask { .. }) {
+        state.irqs.doubt_masks(index);
+    }
     let by = |bools| if bools { "SETIRQS-04" } else { "SETIRQS-03" };
     if matches!(given, Given::Error) {
         // What is refused binds nothing; a trigger that is refused may have fired in part.
@@ -205,16 +209,23 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             }
         }
         Ask::Mask { unmask } => {
-            let chosen: Vec<u32> = range
-                .enumerate()
-                .filter(|(at, _)| set.flags & DATA_BOOL == 0 || data.get(*at).is_some_and(|byte| *byte != 0))
-                .map(|(_, sub)| sub)
-                .collect();
+            let chosen = |holds: fn(u8) -> bool| -> Vec<u32> {
+                let range = range.clone().enumerate();
+                let chosen =
+                    range.filter(|(at, _)| set.flags & DATA_BOOL == 0 || data.get(*at).copied().is_some_and(holds));
+                chosen.map(|(_, sub)| sub).collect()
+            };
+            let certain = chosen(|byte| byte == 1);
+            let chosen = chosen(|byte| byte != 0);
             if unmask {
-                state.irqs.unmask(index, &chosen);
+                state.irqs.unmask(index, &chosen, automasked(&state.offer, index));
             }
             if !unmask || !sure {
                 state.irqs.mask(index, &chosen);
+            }
+            let maskable = state.offer.irq(u64::from(index)).is_some_and(|irq| irq.flags & MASKABLE != 0);
+            if !unmask && sure && maskable {
+                state.irqs.silence(index, &certain);
             }
         }
         Ask::WatchMask => state.irqs.lose(&fds),
