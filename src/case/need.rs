@@ -125,6 +125,12 @@ pub const NEEDS: &[Need] = &[
     need("device-status", "status register of the device's DMA", "device file", &[]),
     need("device-irq", "way to make the device raise an interrupt", "device file", &[]),
     need(
+        "device-irq-any",
+        "way to make the device raise any of its interrupts",
+        "device file, whose steps take `index` and `vector`",
+        &[],
+    ),
+    need(
         "counter",
         "register of 4 bytes that clears when it is read, and a write of 4 bytes that raises it by one",
         "device file",

@@ -41,7 +41,7 @@ impl Draft<'_> {
         }
         let Some(irq) = self.irq() else { return };
         let (index, vector) = self.vector(&irq);
-        self.needs.insert("device-irq");
+        self.needs.insert("device-irq-any");
         self.edges.push(Edge::Act(Act::Raise));
         let arguments =
             vec![argument("index", integer(u64::from(index))), argument("vector", integer(u64::from(vector)))];

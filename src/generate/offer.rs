@@ -35,7 +35,7 @@ pub struct Offer {
     pub dma_write: Option<(u64, bool)>,
     /// The device can be made to read client memory: most bytes in one go.
     pub dma_read: Option<u64>,
-    /// The device can be made to raise an interrupt.
+    /// The device can be made to raise any interrupt.
     pub raise_irq: bool,
     /// What several targets offer, where it is what they have in common: what is written must be harmless to each.
     pub(super) each: Vec<Offer>,
@@ -72,7 +72,7 @@ impl Offer {
                 .map(|action| (action.max_length, action.fill == Some(Fill::Pattern))),
             dma_read: action("device-dma-read", device.and_then(|file| file.dma_read.clone()))
                 .map(|action| action.max_length),
-            raise_irq: action("device-irq", device.and_then(|file| file.raise_irq.clone())).is_some(),
+            raise_irq: action("device-irq-any", device.and_then(|file| file.raise_irq.clone())).is_some(),
             each: Vec::new(),
         }
     }

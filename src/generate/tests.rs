@@ -42,7 +42,9 @@ fn discovered() -> Discovered {
         irqs: vec![irq(0, 1, 7), irq(1, 4, 9), irq(2, 8, 3), irq(3, 1, 1), irq(4, 0, 0)],
         ..Discovered::default()
     };
-    for need in ["pci", "dma", "dma-table", "device-dma", "device-dma-read", "device-irq", "reconnect", "irq-socket"] {
+    for need in
+        ["pci", "dma", "dma-table", "device-dma", "device-dma-read", "device-irq-any", "reconnect", "irq-socket"]
+    {
         found.yes(need, &[]);
     }
     found
@@ -309,7 +311,7 @@ fn any_offer() -> impl Strategy<Value = Discovered> {
     let has = prop::collection::vec(any::<bool>(), 8);
     (lists, [number(), number(), number()], any::<[u32; 2]>(), has).prop_map(|(lists, numbers, counts, has)| {
         let names =
-            ["pci", "dma", "dma-table", "device-dma", "device-dma-read", "device-irq", "reconnect", "irq-socket"];
+            ["pci", "dma", "dma-table", "device-dma", "device-dma-read", "device-irq-any", "reconnect", "irq-socket"];
         let mut found = Discovered {
             regions: lists.0,
             irqs: lists.1,

@@ -58,6 +58,16 @@ pub struct Action {
     pub result: Option<Location>,
 }
 
+impl Action {
+    /// It depends on the parameter.
+    pub fn takes(&self, parameter: Parameter) -> bool {
+        self.steps.iter().any(|step| {
+            let (Step::Write { value, .. } | Step::Place { value, .. }) = step;
+            matches!(value, Operand::Parameter { name, .. } if *name == parameter)
+        })
+    }
+}
+
 /// One step of an [`Action`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

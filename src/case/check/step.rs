@@ -111,7 +111,7 @@ impl<'a> Checker<'a> {
         let (keys, needs): (&[&str], &[&str]) = match action {
             DeviceAction::DmaWrite => (&["iova", "length", "pattern"], &["device-dma"]),
             DeviceAction::DmaRead => (&["iova", "length"], &["device-dma-read"]),
-            DeviceAction::RaiseIrq => (&["index", "vector"], &["device-irq"]),
+            DeviceAction::RaiseIrq => (&["index", "vector"], &["device-irq", "device-irq-any"]),
         };
         self.need(needs, span);
         self.once_each(arguments);

@@ -3,7 +3,7 @@
 use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
 use vfio_user_wire::{irq, irq_info_flags, region};
 
-use crate::target::{Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Region};
+use crate::target::{Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Parameter, Region};
 
 /// Bytes that a scratch range must have to be of use.
 const SCRATCH: u64 = 64;
@@ -27,6 +27,7 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
             "device-dma-read",
             "device-status",
             "device-irq",
+            "device-irq-any",
             "counter",
             "mirror",
         ] {
@@ -209,10 +210,21 @@ fn actions(device: &DeviceFile, found: &mut Discovered) {
             found.no("device-dma-read", "the device file does not say how to make the device read memory and show it")
         }
     }
-    if device.raise_irq.is_some() {
-        found.yes("device-irq", &[]);
-    } else {
-        found.no("device-irq", "the device file does not say how to raise an interrupt");
+    match &device.raise_irq {
+        Some(action) => {
+            found.yes("device-irq", &[]);
+            if [Parameter::Index, Parameter::Vector].into_iter().all(|name| action.takes(name)) {
+                found.yes("device-irq-any", &[]);
+            } else {
+                found
+                    .no("device-irq-any", "the device file does not say how to raise an interrupt by index and vector");
+            }
+        }
+        None => {
+            for need in ["device-irq", "device-irq-any"] {
+                found.no(need, "the device file does not say how to raise an interrupt");
+            }
+        }
     }
 }
 
