@@ -40,7 +40,7 @@ impl Draft<'_> {
             return;
         }
         let Some(irq) = self.irq() else { return };
-        let (index, vector) = self.vector(&irq);
+        let (index, vector) = self.masked().unwrap_or_else(|| self.vector(&irq));
         self.needs.insert("device-irq-any");
         self.edges.push(Edge::Act(Act::Raise));
         let arguments =

@@ -53,6 +53,8 @@ pub(super) enum Irqs {
     FewFds,
     /// More.
     ManyFds,
+    /// A descriptor with what takes none.
+    StrayFd,
     /// Fewer bytes than vectors.
     BoolShort,
     /// More.
@@ -144,14 +146,8 @@ impl Draft<'_> {
                 set(index, start, count).words("flags", "none|trigger")
             }
             Irqs::TriggerBool => self.bools(&irq, "bool|trigger"),
-            Irqs::Mask => {
-                let (index, vector) = self.vector(&irq);
-                set(index, vector, 1).words("flags", "none|mask")
-            }
-            Irqs::Unmask => {
-                let (index, vector) = self.vector(&irq);
-                set(index, vector, 1).words("flags", "none|unmask")
-            }
+            Irqs::Mask => self.masking(&irq, false),
+            Irqs::Unmask => self.masking(&irq, true),
             Irqs::MaskBool => self.bools(&irq, "bool|mask"),
             Irqs::UnmaskBool => self.bools(&irq, "bool|unmask"),
             Irqs::UnmaskEventfd => {
@@ -190,6 +186,13 @@ impl Draft<'_> {
                 let number = self.dice.range(1, u64::from(count.min(3))) as u32;
                 let names: Vec<String> = (0..=number).map(|_| self.event()).collect();
                 set(index, 0, number).words("flags", "eventfd|trigger").fds(&names)
+            }
+            Irqs::StrayFd => {
+                let (index, vector) = self.vector(&irq);
+                let name = self.event();
+                let flags = self.dice.one(["none|trigger", "bool|trigger", "none|mask", "none|unmask"]);
+                let message = set(index, vector, 1).words("flags", flags).fds(&[name]);
+                if flags.starts_with("bool") { message.data(ones(1)) } else { message }
             }
             Irqs::BoolShort => {
                 let number = count.min(4);
@@ -250,10 +253,28 @@ impl Draft<'_> {
         self.dice.pick(&assigned)
     }
 
-    /// Mostly a vector that has a descriptor; else any, its type's first and last before others.
+    /// Mostly the one before, or a vector that has a descriptor, or had one; else any, its type's first and last before
+    /// others.
     pub(super) fn vector(&mut self, irq: &Irq) -> (u32, u32) {
+        let vector = self.a_vector(irq);
+        self.shadow.latest = Some(vector);
+        vector
+    }
+
+    fn a_vector(&mut self, irq: &Irq) -> (u32, u32) {
+        if self.dice.chance(40)
+            && let Some(vector) = self.shadow.latest
+        {
+            return vector;
+        }
         if self.dice.chance(75)
             && let Some(vector) = self.assigned()
+        {
+            return vector;
+        }
+        let once: Vec<(u32, u32)> = self.shadow.once.iter().copied().collect();
+        if self.dice.chance(50)
+            && let Some(vector) = self.dice.pick(&once)
         {
             return vector;
         }
@@ -267,6 +288,39 @@ impl Draft<'_> {
         let start = self.dice.range(0, last);
         let count = self.dice.range(1, (last - start + 1).min(8));
         if self.dice.chance(40) { (0, irq.count) } else { (start as u32, count as u32) }
+    }
+
+    /// Mostly of one vector; what is unmasked was mostly masked.
+    fn masking(&mut self, irq: &Irq, unmask: bool) -> Message {
+        let (index, start, count) = match self.masked().filter(|_| unmask) {
+            Some((index, vector)) => {
+                self.shadow.latest = Some((index, vector));
+                (index, vector, 1)
+            }
+            None if self.dice.chance(30) => {
+                let (start, count) = self.vectors(irq);
+                (irq.index, start, count)
+            }
+            None => {
+                let (index, vector) = self.vector(irq);
+                (index, vector, 1)
+            }
+        };
+        // A type may have 2^32 of them.
+        for vector in (start..start.saturating_add(count.min(16))).map(|vector| (index, vector)) {
+            if unmask {
+                self.shadow.masked.remove(&vector);
+            } else {
+                self.shadow.masked.insert(vector);
+            }
+        }
+        set(index, start, count).words("flags", if unmask { "none|unmask" } else { "none|mask" })
+    }
+
+    /// Mostly, where there is one, a vector that is probably masked.
+    pub(super) fn masked(&mut self) -> Option<(u32, u32)> {
+        let masked: Vec<(u32, u32)> = self.shadow.masked.iter().copied().collect();
+        if masked.is_empty() || self.dice.chance(40) { None } else { self.dice.pick(&masked) }
     }
 
     fn bools(&mut self, irq: &Irq, flags: &str) -> Message {
@@ -298,6 +352,7 @@ impl Draft<'_> {
     fn given(&mut self, index: u32, start: u32, names: &[String]) -> Message {
         for (vector, name) in (0..).zip(names) {
             self.shadow.vectors.insert((index, start.saturating_add(vector)), name.clone());
+            self.shadow.once.insert((index, start.saturating_add(vector)));
         }
         set(index, start, names.len() as u32).words("flags", "eventfd|trigger").fds(names)
     }

@@ -77,6 +77,12 @@ pub(super) struct Shadow {
     pub(super) watched: Vec<Watched>,
     /// Vectors that probably have a descriptor: index and sub-index.
     pub(super) vectors: BTreeMap<(u32, u32), String>,
+    /// Vectors that are probably masked.
+    pub(super) masked: BTreeSet<(u32, u32)>,
+    /// The vector that was drawn last.
+    pub(super) latest: Option<(u32, u32)>,
+    /// Vectors that were ever given one.
+    pub(super) once: BTreeSet<(u32, u32)>,
     /// Where bytes were written: region, offset, length.
     pub(super) written: Vec<(u32, u64, u64)>,
     /// Message IDs that were given by name.
@@ -129,6 +135,9 @@ impl Shadow {
         self.gone.clear();
         self.attempted.clear();
         self.vectors.clear();
+        self.masked.clear();
+        self.latest = None;
+        self.once.clear();
         self.ids.clear();
         self.left = true;
         self.muted = false;

@@ -64,7 +64,7 @@ pub(super) const TURN: &[Row<Turn>] = &[
 
 /// What the device does, where it can.
 pub(super) const ACT: &[Row<Act>] =
-    &[(5, Plain, Act::WriteSurely), (1, Plain, Act::Write), (1, Plain, Act::Read), (3, Plain, Act::Raise)];
+    &[(5, Plain, Act::WriteSurely), (1, Plain, Act::Write), (1, Plain, Act::Read), (5, Plain, Act::Raise)];
 
 /// How many messages a pipeline has: the least and the most.
 pub(super) const PIPELINE: &[Row<(u64, u64)>] = &[(6, Plain, (2, 3)), (3, Plain, (4, 6)), (1, Plain, (7, 12))];
@@ -165,8 +165,8 @@ pub(super) const IRQS: &[Row<Irqs>] = &[
     (16, Plain, Irqs::Trigger),
     (6, Plain, Irqs::TriggerRange),
     (5, Plain, Irqs::TriggerBool),
-    (5, Plain, Irqs::Mask),
-    (6, Plain, Irqs::Unmask),
+    (7, Plain, Irqs::Mask),
+    (7, Plain, Irqs::Unmask),
     (2, Plain, Irqs::MaskBool),
     (2, Plain, Irqs::UnmaskBool),
     (2, Plain, Irqs::UnmaskEventfd),
@@ -178,6 +178,7 @@ pub(super) const IRQS: &[Row<Irqs>] = &[
     (2, Odd, Irqs::CountZero),
     (3, Odd, Irqs::FewFds),
     (3, Odd, Irqs::ManyFds),
+    (2, Odd, Irqs::StrayFd),
     (3, Odd, Irqs::BoolShort),
     (2, Odd, Irqs::BoolLong),
     (2, Odd, Irqs::SeveralData),
