@@ -156,6 +156,11 @@ impl Launcher {
         })
     }
 
+    /// The harness calls the server, which has no time of its own.
+    pub fn calls(&self) -> bool {
+        matches!(self.target, Target::Direct(_))
+    }
+
     /// The harness starts the server itself.
     pub fn spawns(&self) -> bool {
         matches!(self.target, Target::Spawn { .. })
