@@ -8,6 +8,7 @@ mod clients;
 mod direct;
 mod dma;
 mod fault;
+mod irqs;
 mod loops;
 mod sections;
 mod server;
@@ -62,11 +63,55 @@ const FAULTS: &[&str] = &[
     "HDR-07/error-bit-sticks",
     "RWRITE-02/bit-12-is-not-decoded",
     "RWRITE-09/without-a-reply-nothing-is-done",
+    "SETIRQS-02/from-the-last-to-the-first",
+    "SETIRQS-02/start-is-not-looked-at",
+    "SETIRQS-02/the-array-begins-at-vector-0",
+    "SETIRQS-02/two-vectors-share-a-descriptor",
+    "SETIRQS-02/the-one-above-hears-it-too",
+    "SETIRQS-03/count-is-the-end",
+    "SETIRQS-04/the-array-begins-at-vector-0",
+    "SETIRQS-04/up-to-the-first-false-one",
+    "SETIRQS-09/nothing-is-done",
+    "SETIRQS-09/the-first-only",
+    "SETIRQS-09/all-but-the-first",
+    "SETIRQS-09/all-but-the-last",
+    "SETIRQS-09/enabled-again-with-the-next",
+    "SETIRQS-10/all-of-the-type",
+    "SETIRQS-10/from-vector-0",
+    "SETIRQS-10/one-too-many",
+    "SETIRQS-10/nothing-is-done",
+    "SETIRQS-11/the-first-stays",
+    "SETIRQS-11/the-first-goes-and-the-second-is-lost",
+    "SETIRQS-11/both-hear-it",
+    "SETIRQS-11/the-old-one-hears-the-next",
+    "SETIRQS-11/the-old-one-stays-open",
+    "SETIRQS-11/a-range-fills-the-gaps",
+    // A trigger that is refused may have fired in part: the model asks for less than the cases.
+    "SETIRQS-12/triggered-before-it-is-checked",
+    "SETIRQS-12/disabled-for-it",
+    "SETIRQS-14/assigned-until-they-run-out",
+    "SETIRQS-14/taken-back-before-they-are-counted",
+    "SETIRQS-15/bound-by-a-trigger",
+    "SETIRQS-17/a-mask-is-nothing",
+    "SETIRQS-17/an-unmask-is-nothing",
+    "SETIRQS-17/all-of-the-type-are-masked",
+    "SETIRQS-17/the-first-of-the-range-is-unmasked",
+    "SETIRQS-17/until-the-next-descriptor",
+    "SETIRQS-20/disabled-for-it",
+    "SETIRQS-21/the-device-knows-of-no-disabling",
+    "SETIRQS-21/the-device-knows-of-no-taking-back",
+    "SETIRQS-23/the-other-type-is-forgotten",
+    "SETIRQS-23/all-types-are-disabled",
+    "SETIRQS-30/once-and-never-again",
+    "SETIRQS-33/each-message-begins-anew",
+    "SETIRQS-33/those-above-are-forgotten",
+    "SETIRQS-33/those-below-are-forgotten",
+    "SETIRQS-33/the-one-below-gets-it-too",
     "VER-29/version-begins-anew",
 ];
 /// So many sequences are drawn for each.
 const SEQUENCES: u64 = 2000;
-const SEED: u64 = 1;
+const SEED: u64 = 2;
 /// Negotiation not counted.
 const MOST_EXCHANGES: usize = 4;
 /// How many must be found.

@@ -19,6 +19,7 @@ mod clients;
 mod coverage;
 mod dma;
 mod fault;
+mod irqs;
 mod loops;
 mod sections;
 mod server;

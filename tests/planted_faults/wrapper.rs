@@ -41,10 +41,11 @@ impl Step<'_> {
         self.effects.append(&mut effects);
     }
 
-    /// Answers in its place.
+    /// Answers in its place, where an answer is wanted.
     pub(crate) fn answer(self, answer: Answer) {
         let header = self.frame.header;
         match answer {
+            Answer::Ok(_) | Answer::Error(_) if header.no_reply() => {}
             Answer::Ok(payload) => self.effects.push(send(Frame::reply(&header, payload))),
             Answer::Error(errno) => self.effects.push(send(Frame::error(&header, errno as u32))),
             Answer::Close => self.effects.push(Effect::Close),

@@ -185,10 +185,10 @@ fn overlaps() -> Vec<Fault> {
         fault("DMAP-05", "the-identical-range-is-forgotten", || notices(|new, old| !new.is(old))),
         fault("DMAP-05", "a-table-by-address", || notices(|new, old| new.address == old.address)),
         fault("DMAP-05", "the-last-page-is-forgotten", || {
-            notices(|new, old| new.address <= old.last() - PAGE && old.address <= new.last())
+            notices(|new, old| new.address <= old.last().saturating_sub(PAGE) && old.address <= new.last())
         }),
         fault("DMAP-05", "the-first-page-is-forgotten", || {
-            notices(|new, old| new.address <= old.last() && old.address + PAGE <= new.last())
+            notices(|new, old| new.address <= old.last() && old.address.saturating_add(PAGE) <= new.last())
         }),
         // A sorted table, of which the neighbour below is looked at.
         fault("DMAP-05", "overlap-with-the-one-below-only", || notices(|new, old| old.address <= new.address)),

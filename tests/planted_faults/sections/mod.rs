@@ -53,7 +53,6 @@ pub(crate) const PENDING: &[&str] = &[
     "IRQINFO",
     "REGINFO",
     "RESET",
-    "SETIRQS",
 ];
 
 /// All faults.
