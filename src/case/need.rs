@@ -46,7 +46,7 @@ pub const NEEDS: &[Need] = &[
         "mmap-sparse",
         "region with a sparse mmap capability",
         "its capability",
-        &["sparse.region", "sparse.offset", "sparse.length", "sparse.areas"],
+        &["sparse.region", "sparse.offset", "sparse.length", "sparse.areas", "last.offset", "last.length"],
     ),
     need(
         "mmap-scratch",

@@ -1,17 +1,26 @@
 //! What holds for the capability chain of a complete region info reply.
 
 use vfio_user_wire::message::RegionInfo;
-use vfio_user_wire::{CapabilityBody, SparseArea, capabilities};
+use vfio_user_wire::{Capability, CapabilityBody, CapabilityError, SparseArea, capabilities};
 
 use super::Judgements;
 use super::judgement::bytes_mark;
 
 const PAGE: u64 = 4096;
+/// Bytes of a sparse mmap capability before its areas.
+const SPARSE: u64 = 16;
 
 pub(super) fn judge(info: &RegionInfo, payload: &[u8], out: &mut Judgements) {
     let chain = match capabilities(payload, info.cap_offset) {
         Ok(chain) => chain,
         Err(error) => {
+            if let CapabilityError::Outside { offset, needed, .. } = error
+                && needed > SPARSE
+            {
+                let actual = || format!("areas that take {} bytes", needed - SPARSE);
+                let mark = bytes_mark("nr_areas", offset + 8, 4);
+                out.must("REGINFO-09", false, "as many areas as the payload holds", actual, mark);
+            }
             let mark = bytes_mark("capabilities", 32, payload.len().saturating_sub(32));
             out.must(
                 "REGINFO-08",
@@ -51,11 +60,26 @@ pub(super) fn judge(info: &RegionInfo, payload: &[u8], out: &mut Judgements) {
                     || format!("reserved {reserved:#x}"),
                     bytes_mark("reserved", offset + 12, 4),
                 );
+                let surplus = behind(&chain, offset, areas.len(), payload);
+                out.must(
+                    "REGINFO-09",
+                    surplus.iter().all(|byte| *byte == 0),
+                    &format!("nothing behind the {} areas of nr_areas", areas.len()),
+                    || format!("{} bytes more", surplus.len()),
+                    bytes_mark("nr_areas", offset + 8, 4),
+                );
                 areas_inside(info.size, areas, offset, out);
             }
             CapabilityBody::Type { .. } | CapabilityBody::Unknown => {}
         }
     }
+}
+
+/// The bytes between a sparse mmap capability with so many areas and what comes next.
+fn behind<'a>(chain: &[Capability], offset: usize, areas: usize, payload: &'a [u8]) -> &'a [u8] {
+    let end = offset + SPARSE as usize + 16 * areas;
+    let next = chain.iter().map(|other| other.offset).filter(|other| *other > offset).min().unwrap_or(payload.len());
+    payload.get(end..next).unwrap_or_default()
 }
 
 fn areas_inside(size: u64, areas: &[SparseArea], capability: usize, out: &mut Judgements) {

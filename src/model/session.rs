@@ -1,6 +1,6 @@
 //! One connection as a state machine: what was sent, what it did, and what may be answered now.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vfio_user_wire::message::VERSION;
@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) maps: Maps,
     pub(super) irqs: Irqs,
     pub(super) scratch: Scratch,
+    /// The full DEVICE_GET_REGION_INFO replies that came, by index.
+    pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
     /// What other clients of this server have mapped: address and size.
     pub(super) elsewhere: Vec<(u64, u64)>,
     /// No other client was ever connected.
@@ -83,7 +85,16 @@ impl Session {
     /// A new connection to a server that offers this.
     pub fn new(offer: Arc<Offer>) -> Session {
         let (maps, irqs, scratch) = (Maps::default(), Irqs::default(), Scratch::default());
-        let state = State { offer, phase: Phase::Connected, maps, irqs, scratch, elsewhere: Vec::new(), alone: true };
+        let state = State {
+            offer,
+            phase: Phase::Connected,
+            maps,
+            irqs,
+            scratch,
+            region_infos: BTreeMap::new(),
+            elsewhere: Vec::new(),
+            alone: true,
+        };
         Session { state, negotiated: Negotiated::default(), pending: VecDeque::new() }
     }
 

@@ -185,6 +185,16 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     assert_eq!(judge(4096, &full(&area(0x1000, 0x800))), [("REGINFO-10", N)]);
     // A chain that comes back to itself.
     assert_eq!(judge(4096, &full(&sparse_mmap_bytes(&[], 32))), [("REGINFO-08", V)]);
+    // nr_areas is what decides: of two areas it leaves one out, or counts one that is not there.
+    let counted = |nr_areas| {
+        let mut chain = sparse_mmap_bytes(&[SparseArea { offset: 0x1000, size: 0x1000 }; 2], 0);
+        chain[32..40].copy_from_slice(&0x2000u64.to_ne_bytes());
+        chain[8] = nr_areas;
+        full(&chain)
+    };
+    assert_eq!(judge(4096, &counted(2)), []);
+    assert_eq!(judge(4096, &counted(1)), [("REGINFO-09", V)]);
+    assert_eq!(judge(4096, &counted(3)), [("REGINFO-09", V), ("REGINFO-08", V)]);
     // Truncated, and yet with a capability offset (policy A-06).
     let cut = RegionInfo { argsz: 64, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
     assert_eq!(judge(32, cut.bytes()), [("REGINFO-07", N)]);

@@ -10,6 +10,7 @@ mod dma;
 mod fault;
 mod irqs;
 mod loops;
+mod queries;
 mod sections;
 mod server;
 mod wrapper;

@@ -38,7 +38,7 @@ const RULINGS: &[Ruling] = &[
         message: &DEVICE_GET_REGION_INFO,
         permits: queries::permits_region_info,
         judge: queries::judge_region_info,
-        apply: no_effect,
+        apply: queries::apply_region_info,
     },
     Ruling {
         message: &DEVICE_GET_IRQ_INFO,

@@ -3,7 +3,7 @@
 use vfio_user_wire::message::{DeviceInfo, IrqInfo, RegionInfo};
 use vfio_user_wire::{irq, region};
 
-use super::super::judgement::payload_mark;
+use super::super::judgement::{bytes_mark, payload_mark};
 use super::super::permits::Permits;
 use super::super::session::{Given, State};
 use super::super::{Command, Judgements, LetGo};
@@ -74,6 +74,29 @@ pub(super) fn judge_region_info(state: &State, command: &Command, payload: &[u8]
     } else if let Some(known) = state.offer.region(index) {
         let expected = format!("size {:#x}, as when it was first asked", known.size);
         out.should("REGINFO-04", size == known.size, &expected, || format!("size {size:#x}"), mark());
+    }
+    if let Some(full) = state.region_infos.get(&index).filter(|full| payload.len() < full.len()) {
+        let behind = |payload: &[u8]| payload.get(RegionInfo::LAYOUT.size..).unwrap_or_default().to_vec();
+        let (cut, whole) = (behind(payload), behind(full));
+        out.must(
+            "REGINFO-16",
+            whole.starts_with(&cut),
+            "behind the fixed part what the full reply has there",
+            || format!("{} other bytes", cut.len()),
+            bytes_mark("capabilities", RegionInfo::LAYOUT.size, cut.len()),
+        );
+    }
+}
+
+/// Keeps the full reply, for what is cut later.
+pub(super) fn apply_region_info(state: &mut State, command: &Command, given: Given<'_>) {
+    state.refuse_fds(command, LetGo::Stray);
+    if let Given::Ok(payload) = given
+        && let Some((info, _)) = RegionInfo::parse(payload)
+        && let Some(index) = command.request().get("index")
+        && u64::from(info.argsz) == payload.len() as u64
+    {
+        state.region_infos.insert(index, payload.to_vec());
     }
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::{SFlag, fstat};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use vfio_user_wire::message::RegionInfo;
 use vfio_user_wire::region_info_flags;
@@ -65,6 +66,9 @@ impl Player<'_> {
                 return self.conclude(line, false, &expected, || format!("it fails with {error}"), Evidence::Received);
             }
         };
+        if let Some(end) = file_end(fd.as_fd()).filter(|end| start.saturating_add(length) > *end) {
+            return self.conclude(line, false, &expected, || format!("its file ends at {end:#x}"), Evidence::Received);
+        }
         if let Some(store) = &store
             && let Err(error) = mapping.write(skip, store)
         {
@@ -93,6 +97,13 @@ impl Player<'_> {
         let expected = format!("{} at {offset:#x} of the mapped region", brief(&wanted));
         self.conclude(line, got == wanted, &expected, || format!("{} is there", brief(&got)), Evidence::Received)
     }
+}
+
+/// Where the last page of a file ends, behind which a mapping of it faults; `None` for what is no file.
+fn file_end(fd: std::os::fd::BorrowedFd<'_>) -> Option<u64> {
+    let stat = fstat(fd).ok()?;
+    let regular = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    u64::try_from(stat.st_size).ok().filter(|_| regular).map(|size| size.next_multiple_of(0x1000))
 }
 
 /// A shared mapping, read and written through the kernel: a file that the server truncates under it gives an error

@@ -85,13 +85,15 @@ fn regions(found: &mut Discovered) {
         Some((region, region.sparse.as_ref()?)).filter(|(region, areas)| is(region, MMAP) && !areas.is_empty())
     });
     if let Some((region, areas)) = sparse
-        && let Some((offset, length)) = areas.first()
+        && let (Some((offset, length)), Some((last, last_length))) = (areas.first(), areas.last())
     {
         let names = [
             ("sparse.region", u64::from(region.index)),
             ("sparse.offset", *offset),
             ("sparse.length", *length),
             ("sparse.areas", areas.len() as u64),
+            ("last.offset", *last),
+            ("last.length", *last_length),
         ];
         found.yes("mmap-sparse", &names);
     }

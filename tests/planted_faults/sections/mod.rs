@@ -49,7 +49,6 @@ const SECTIONS: &[Section] = &[
 /// Sections whose faults are still to be written.
 #[rustfmt::skip]
 pub(crate) const PENDING: &[&str] = &[
-    "REGINFO",
     "RESET",
 ];
 
