@@ -48,9 +48,7 @@ const SECTIONS: &[Section] = &[
 
 /// Sections whose faults are still to be written.
 #[rustfmt::skip]
-pub(crate) const PENDING: &[&str] = &[
-    "RESET",
-];
+pub(crate) const PENDING: &[&str] = &[];
 
 /// All faults.
 pub(crate) fn faults() -> impl Iterator<Item = Fault> {
