@@ -5,9 +5,20 @@ use std::sync::Arc;
 
 use vfio_user_conformance::case::{Source, parse};
 use vfio_user_conformance::requirement::Register;
-use vfio_user_conformance::run::{Library, PaperTarget, Plan, Timeouts};
+use vfio_user_conformance::run::{Library, PaperTarget, Plan, Rehearsal, Timeouts, rehearse as rehearse_one};
 use vfio_user_conformance::session::Interrupt;
 use vfio_user_conformance::target::{Launcher, Target, probe};
+use vfio_user_wire::{Body, Dialect, Direction, Message, message};
+
+const SQUEAK: Message = Message {
+    name: "SQUEAK",
+    direction: Direction::ToServer,
+    request: Body::EMPTY,
+    reply: Body::EMPTY,
+    clause: "The toy's manual, 1-2",
+};
+/// A dialect with a message that the model has never heard of.
+const TOY: Dialect = Dialect { name: "toy", commands: &[(1, &message::VERSION), (30, &SQUEAK)] };
 
 fn rehearse(plan: &Plan) -> Vec<String> {
     let target = PaperTarget::bundled().unwrap();
@@ -83,4 +94,21 @@ fn set_up_that_no_server_may_meet_is_an_error() {
 fn a_line_narrower_than_the_model_is_none() {
     let errors = errors_of("case narrow.map\n> DMA_MAP address=0x10000 size=0x1000 flags=0\n< error [DMAP-26]\n");
     assert_eq!(errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_message_that_the_model_does_not_know_is_an_error() {
+    let source =
+        Arc::new(Source { name: "toy.case".to_owned(), text: "case toy.squeak\n> SQUEAK\n< ok [HDR-14]\n".to_owned() });
+    let cases = parse(&source).unwrap();
+    let plan = Plan::new(&[(source, cases)], &[]).unwrap();
+    let (paper, interrupt) = (PaperTarget::bundled().unwrap(), Interrupt::new().unwrap());
+    let rehearsal =
+        Rehearsal { dialect: &TOY, discovered: &paper.discovered, device: Some(&paper.device), interrupt: &interrupt };
+    let errors = rehearse_one(rehearsal, &plan.cases[0]).unwrap();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].message.contains("no ruling for SQUEAK"), "{errors:?}");
+    for (_, message) in vfio_user_wire::V0_9_2.commands {
+        assert!(vfio_user_conformance::model::is_known(message), "{}", message.name);
+    }
 }

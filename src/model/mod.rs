@@ -31,6 +31,7 @@ pub use offer::{Offer, OfferedIrq, OfferedRegion, ScratchRange};
 pub use permits::{Kind, Permits, Rule};
 pub use reply::{judge_order, judge_reply};
 pub use request::judge_request;
+pub use ruling::is_known;
 pub use session::Session;
 pub use version::negotiated;
 

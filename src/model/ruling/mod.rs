@@ -7,11 +7,11 @@ mod queries;
 mod regions;
 mod version;
 
-use vfio_user_wire::Message;
 use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
     REGION_READ, REGION_WRITE, VERSION,
 };
+use vfio_user_wire::{Direction, Message};
 
 pub(super) use self::irqs::automasked;
 use super::permits::Permits;
@@ -60,6 +60,12 @@ const RULINGS: &[Ruling] = &[
 fn ruling(command: &Command) -> Option<&'static Ruling> {
     let name = command.message?.name;
     RULINGS.iter().find(|ruling| ruling.message.name == name)
+}
+
+/// Whether the model can judge the answer to a message: it has a ruling, or what is due does not depend on what it asks
+/// for.
+pub fn is_known(message: &Message) -> bool {
+    message.direction != Direction::ToServer || RULINGS.iter().any(|ruling| ruling.message.name == message.name)
 }
 
 /// What may be answered to a command in this state.

@@ -16,7 +16,7 @@ use crate::case::{
     ConditionValue, Diagnostic, Expect, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step, StepKind,
     Subject, errno,
 };
-use crate::model::{Command, Kind, Offer, Permits, Rule};
+use crate::model::{Command, Kind, Offer, Permits, Rule, is_known};
 use crate::run::Planned;
 use crate::session::{Conversation, Effect, Interrupt, Origin, Passed};
 use crate::target::{DeviceFile, Discovered};
@@ -159,9 +159,18 @@ impl Actor<'_> {
             self.environment.integers.insert("i".to_owned(), i128::from(i));
             let built = Built::new(&self.environment, &mut self.talk, end, send)?;
             let (fds, cut) = built.passed();
+            self.must_be_known(built.frame.header.command, send);
             index = self.talk.expect(end, origin.clone(), &built.frame, Passed { fds: &fds, cut }, Effect::None);
         }
         Ok(index)
+    }
+
+    /// A message of the dialect whose answers the model has no ruling for would be taken for right whatever comes.
+    fn must_be_known(&mut self, number: u16, send: &Send) {
+        let Some(message) = self.talk.dialect.message(number).filter(|message| !is_known(message)) else { return };
+        let Subject::Message(name) = &send.subject else { return };
+        let said = format!("the model has no ruling for {} ({})", message.name, message.clause);
+        self.errors.push(Diagnostic::new(name.span, said, "whatever comes would be taken for right"));
     }
 
     fn expect(
