@@ -16,6 +16,7 @@ use super::leave::Leave;
 use super::malformed::{Lie, Shape};
 use super::message::{Message, step, word};
 use super::observe::Look;
+use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
 use super::shadow::Shadow;
@@ -46,6 +47,7 @@ pub(super) enum Edge {
     Leave(Leave),
     Act(Act),
     Look(Look),
+    Opening(Opening),
     ReadOnly,
     NoReply,
     Joined,
@@ -117,6 +119,10 @@ impl<'a> Draft<'a> {
 
     /// The sequence, and what was drawn for it.
     pub(super) fn finished(mut self) -> (Case, Vec<Edge>) {
+        let opens = self.dice.chance(weights::OPENS);
+        if opens {
+            self.open();
+        }
         // A turn that finds nothing to do sends nothing.
         for _ in 0..4 * MOST_SENDS {
             if self.sent >= self.goal || self.shadow.left {
@@ -136,7 +142,7 @@ impl<'a> Draft<'a> {
             comments: Vec::new(),
             name: word(&self.name),
             needs: self.needs.iter().map(|need| word(need)).collect(),
-            given: Given::Negotiated,
+            given: if opens { Given::Connected } else { Given::Negotiated },
             with: Vec::new(),
             every_command: false,
             steps: self.steps,

@@ -129,7 +129,8 @@ impl Draft<'_> {
                 self.given(index, start, &[name.clone(), name])
             }
             Irqs::Deassign => {
-                let (index, vector) = self.assigned()?;
+                let anywhere = self.dice.chance(20);
+                let (index, vector) = self.assigned().filter(|_| !anywhere).unwrap_or_else(|| self.vector(&irq));
                 self.shadow.vectors.remove(&(index, vector));
                 set(index, vector, 1).words("flags", "eventfd|trigger")
             }
@@ -189,7 +190,8 @@ impl Draft<'_> {
             }
             Irqs::StrayFd => {
                 let (index, vector) = self.vector(&irq);
-                let name = self.event();
+                // What becomes of an eventfd nobody sees.
+                let name = if self.dice.chance(50) { self.new_event(true) } else { self.event() };
                 let flags = self.dice.one(["none|trigger", "bool|trigger", "none|mask", "none|unmask"]);
                 let message = set(index, vector, 1).words("flags", flags).fds(&[name]);
                 if flags.starts_with("bool") { message.data(ones(1)) } else { message }
@@ -369,6 +371,10 @@ impl Draft<'_> {
             return name;
         }
         let socket = self.dice.chance(if self.offer.sockets { 30 } else { 3 });
+        self.new_event(socket)
+    }
+
+    fn new_event(&mut self, socket: bool) -> String {
         let name = self.shadow.name("irq", 0);
         self.make(&name, if socket { Descriptor::Socketpair } else { Descriptor::Eventfd(None) });
         self.shadow.watched.push(Watched { name: name.clone(), socket, given: true, spent: false });

@@ -26,8 +26,12 @@ pub(super) enum Shape {
     StrayFd,
     /// As many descriptors as the server takes in one message.
     MostFds,
-    /// One more.
+    /// One more, or many more.
     TooManyFds,
+    /// A reply.
+    TypeReply,
+    /// A type that is neither.
+    TypeUnknown,
 }
 
 /// The last message of a client: nobody can say where it ends, or its header is none of a command's.
@@ -41,10 +45,6 @@ pub(super) enum Lie {
     SizeAbovePayload,
     /// A size near 2^32.
     SizeHuge,
-    /// A reply.
-    TypeReply,
-    /// A type that is neither.
-    TypeUnknown,
     /// Bits without a meaning.
     Flags,
     /// An errno in a command.
@@ -94,13 +94,19 @@ impl Draft<'_> {
                 Some(message.clone().integer("payload", 0)).filter(|message| message_takes(message, 1))
             }
             Shape::Short | Shape::Long | Shape::Empty => None,
+            Shape::TypeReply | Shape::TypeUnknown if writes || message.has_fds() => None,
+            Shape::TypeReply | Shape::TypeUnknown => {
+                self.unsettle(&message);
+                let kind = if shape == Shape::TypeReply { 1 } else { self.dice.one([2, 15]) };
+                Some(message.clone().integer("header.type", kind))
+            }
             Shape::StrayFd | Shape::MostFds | Shape::TooManyFds if message.has_fds() || message.is("DMA_MAP") => None,
             Shape::StrayFd | Shape::MostFds | Shape::TooManyFds => {
                 let most = self.offer.limits.max_msg_fds;
                 let count = match shape {
                     Shape::StrayFd => 1,
                     Shape::MostFds => most,
-                    _ => most.saturating_add(1),
+                    _ => self.dice.one([most.saturating_add(1), 64, 253]).max(most.saturating_add(1)),
                 };
                 // The kernel takes 253 descriptors in one message.
                 (1..=253).contains(&count).then(|| {
@@ -137,8 +143,6 @@ impl Draft<'_> {
             Lie::SizeBelowPayload => message.integer("header.size", self.dice.one([16, 20, 31])),
             Lie::SizeAbovePayload => message.integer("header.size", self.dice.one([64, 100, 4096])),
             Lie::SizeHuge => message.hex("header.size", self.dice.one([0x7fff_ffff, 0x8000_0000, 0xffff_ffff])),
-            Lie::TypeReply => message.integer("header.type", 1),
-            Lie::TypeUnknown => message.integer("header.type", self.dice.one([2, 15])),
             Lie::Flags => message.hex("header.flags", self.dice.one([0x40, 0x8000_0000, 0xffff_ffc0])),
             Lie::Error => message.hex("header.flags", 0x20).integer("header.error", self.dice.one([1, 22])),
             Lie::Noise => {

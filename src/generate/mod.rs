@@ -21,6 +21,7 @@ mod malformed;
 mod message;
 mod observe;
 mod offer;
+mod opening;
 mod pairs;
 mod parting;
 mod plain;

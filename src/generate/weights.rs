@@ -5,6 +5,7 @@ use super::dma::{Map, Unmap};
 use super::irqs::Irqs;
 use super::leave::Leave;
 use super::malformed::{Lie, Shape};
+use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
 
@@ -24,13 +25,32 @@ pub(super) type Row<T> = (u32, Kind, T);
 
 /// How long a sequence is, in `>` lines: the least and the most.
 pub(super) const LENGTH: &[Row<(u64, u64)>] =
-    &[(15, Plain, (3, 5)), (35, Plain, (5, 12)), (35, Plain, (12, 25)), (15, Plain, (25, 50))];
+    &[(15, Plain, (1, 2)), (15, Plain, (3, 5)), (35, Plain, (5, 12)), (35, Plain, (12, 25)), (15, Plain, (25, 50))];
 
 /// How adventurous a sequence is.
 pub(super) const MOOD: &[Row<super::dice::Mood>] = &[
     (30, Plain, super::dice::Mood::Calm),
     (50, Plain, super::dice::Mood::Mixed),
     (20, Plain, super::dice::Mood::Wild),
+];
+
+/// Of a hundred sequences, so many begin with a VERSION of their own.
+pub(super) const OPENS: u64 = 12;
+
+pub(super) const OPENING: &[Row<Opening>] = &[
+    (3, Plain, Opening::Usual),
+    (3, Plain, Opening::Minor),
+    (3, Plain, Opening::NoData),
+    (3, Plain, Opening::NoCapabilities),
+    (3, Plain, Opening::Unknown),
+    (3, Odd, Opening::Major),
+    (3, Odd, Opening::WrongType),
+    (3, Odd, Opening::Malformed),
+    (3, Odd, Opening::Bytes),
+    (2, Odd, Opening::Long),
+    (3, Odd, Opening::Short),
+    (1, Odd, Opening::Quiet),
+    (2, Odd, Opening::Late),
 ];
 
 /// What comes next.
@@ -59,7 +79,7 @@ pub(super) const TURN: &[Row<Turn>] = &[
     (9, Plain, Turn::Device),
     (9, Plain, Turn::Look),
     (3, Plain, Turn::Seal),
-    (2, Plain, Turn::Leave),
+    (3, Plain, Turn::Leave),
 ];
 
 /// What the device does, where it can.
@@ -187,7 +207,7 @@ pub(super) const IRQS: &[Row<Irqs>] = &[
     (2, Odd, Irqs::NoAction),
     (1, Odd, Irqs::UnknownFlags),
     (3, Odd, Irqs::WrongIndex),
-    (1, Odd, Irqs::AbsentIndex),
+    (2, Odd, Irqs::AbsentIndex),
     (2, Odd, Irqs::WrongFd),
     (2, Odd, Irqs::Argsz),
 ];
@@ -253,7 +273,9 @@ pub(super) const SHAPE: &[Row<Shape>] = &[
     (4, Plain, Shape::GivenId),
     (5, Odd, Shape::Short),
     (4, Odd, Shape::Long),
-    (1, Odd, Shape::Empty),
+    (2, Odd, Shape::Empty),
+    (1, Odd, Shape::TypeReply),
+    (1, Odd, Shape::TypeUnknown),
     (2, Odd, Shape::StrayFd),
     (1, Odd, Shape::MostFds),
     (1, Odd, Shape::TooManyFds),
@@ -276,12 +298,10 @@ pub(super) const LEAVE: &[Row<Leave>] =
 
 /// Messages of which nobody can say where they end, or whose header is none of a command's.
 pub(super) const LIE: &[Row<Lie>] = &[
-    (2, Plain, Lie::SizeSmall),
+    (4, Plain, Lie::SizeSmall),
     (2, Plain, Lie::SizeBelowPayload),
     (2, Plain, Lie::SizeAbovePayload),
     (1, Plain, Lie::SizeHuge),
-    (2, Plain, Lie::TypeReply),
-    (1, Plain, Lie::TypeUnknown),
     (1, Plain, Lie::Flags),
     (1, Plain, Lie::Error),
     (2, Plain, Lie::Noise),

@@ -1,6 +1,7 @@
 //! What the model knows of a command, of its reply, and of the session.
 
-use vfio_user_wire::{Decoded, Header, Limits, Message, VersionData};
+use vfio_user_wire::message::VERSION;
+use vfio_user_wire::{Decoded, Direction, HEADER_SIZE, Header, Limits, Message, VersionData};
 
 /// What kind of descriptor was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,16 @@ impl Command {
     /// What a wrong answer breaks where the message was cut: in its header, or behind it.
     pub fn cut_breaks(&self) -> Option<&'static str> {
         self.cut.map(|cut| if cut < vfio_user_wire::HEADER_SIZE { "HDR-27" } else { "HDR-28" })
+    }
+
+    /// It is in one piece, and is what its structure takes and no more: no server can be out of step after it.
+    pub fn is_plain(&self) -> bool {
+        let Some(message) = self.message.filter(|message| message.direction == Direction::ToServer) else {
+            return false;
+        };
+        let whole = self.header.size as usize == HEADER_SIZE + self.payload.len();
+        let exact = self.payload.len() == message.request.fixed_size() || message.name == VERSION.name;
+        whole && exact && self.header.flags == 0 && self.cut.is_none()
     }
 
     /// It is whole, known and well enough formed that a reply to it is certain to be due.

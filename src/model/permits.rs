@@ -27,6 +27,9 @@ pub struct Permits {
     pub closed: Vec<Rule>,
     /// No reply, though later commands were answered.
     pub silent: Vec<Rule>,
+    /// The requirement that this command puts to the test: what a server breaks that crashes of it, or falls silent where
+    /// it should refuse.
+    pub tests: Option<&'static str>,
 }
 
 /// Which answer it is about.
@@ -56,18 +59,24 @@ impl Permits {
     /// Success is due: a refusal breaks `requirement`.
     pub fn success(requirement: &'static str, class: Class, expected: impl Into<String>) -> Permits {
         let refused = Rule { requirement, class, expected: expected.into() };
-        Permits { error: vec![refused], closed: vec![answer_due()], silent: vec![answer_due()], ..Permits::default() }
+        let (closed, silent) = (vec![answer_due()], vec![answer_due()]);
+        Permits { error: vec![refused], closed, silent, tests: Some(requirement), ..Permits::default() }
     }
 
     /// A refusal is due: success breaks `requirement`.
     pub fn refusal(requirement: &'static str, class: Class, expected: impl Into<String>) -> Permits {
-        Permits::either().unless(requirement, class, expected)
+        Permits::either().unless(requirement, class, expected).testing(requirement)
     }
 
     /// Success breaks `requirement`, too.
     pub fn unless(mut self, requirement: &'static str, class: Class, expected: impl Into<String>) -> Permits {
         self.ok.push(Rule { requirement, class, expected: expected.into() });
         self
+    }
+
+    /// It puts `requirement` to the test, whatever is answered.
+    pub fn testing(self, requirement: &'static str) -> Permits {
+        Permits { tests: Some(requirement), ..self }
     }
 
     /// A close breaks `requirement`, too.
@@ -82,13 +91,16 @@ impl Permits {
         self
     }
 
-    /// Where success is due, a refusal breaks `requirement` instead.
+    /// What a whole message would have got: a refusal, a close or silence breaks `requirement` instead.
     pub fn refused_for(mut self, requirement: &'static str) -> Permits {
         for rule in self.error.iter_mut().chain(&mut self.closed) {
             let expected = "success, as for the same message in one piece".to_owned();
             *rule = Rule { requirement, class: Class::Violation, expected };
         }
-        self
+        for rule in &mut self.silent {
+            rule.requirement = requirement;
+        }
+        self.testing(requirement)
     }
 
     /// What that kind of answer breaks.

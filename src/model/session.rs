@@ -21,6 +21,8 @@ use super::{
 pub(super) enum Phase {
     /// Nothing was negotiated.
     Connected,
+    /// What was sent so far was refused: the server may wait for another VERSION, or go.
+    Refused,
     /// A VERSION went out that needs no answer.
     Perhaps,
     /// VERSION was answered with success.
@@ -67,6 +69,8 @@ struct Pending {
     ticket: usize,
     command: Command,
     answer: Option<Answer>,
+    /// Nothing that was sent before it can have put the server out of step.
+    in_step: bool,
 }
 
 /// One connection as a state machine.
@@ -79,6 +83,8 @@ pub struct Session {
     negotiated: Negotiated,
     /// What is not worked out yet, oldest first.
     pending: VecDeque<Pending>,
+    /// Nothing that was sent so far can have put the server out of step.
+    in_step: bool,
 }
 
 impl Session {
@@ -95,7 +101,7 @@ impl Session {
             elsewhere: Vec::new(),
             alone: true,
         };
-        Session { state, negotiated: Negotiated::default(), pending: VecDeque::new() }
+        Session { state, negotiated: Negotiated::default(), pending: VecDeque::new(), in_step: true }
     }
 
     /// What both sides said in VERSION.
@@ -120,15 +126,19 @@ impl Session {
             // The client's limits hold from its proposal on: the reply itself must keep to them.
             self.negotiated = negotiated(&command.payload, &[]);
         }
-        if whole {
-            self.pending.push_back(Pending { ticket, command, answer: None });
-        } else {
+        let in_step = self.in_step;
+        self.in_step &= command.is_plain();
+        if !whole {
             self.lost();
+        }
+        if whole || (command.header.size as usize) < HEADER_SIZE {
+            self.pending.push_back(Pending { ticket, command, answer: None, in_step });
         }
     }
 
     /// Bytes are sent that are no message.
     pub fn lost(&mut self) {
+        self.in_step = false;
         self.state.phase = Phase::Lost;
         self.state.doubt_all();
     }
@@ -174,7 +184,7 @@ impl Session {
     /// needs no reply gets none: what those did is open.
     fn work_out(&mut self, ticket: usize, said: &mut Vec<(usize, Judgement)>) {
         while self.pending.front().is_some_and(|pending| pending.ticket <= ticket || pending.answer.is_some()) {
-            let Some(Pending { ticket, command, answer }) = self.pending.pop_front() else { return };
+            let Some(Pending { ticket, command, answer, .. }) = self.pending.pop_front() else { return };
             let given = match &answer {
                 Some(Answer::Ok(payload)) => Given::Ok(payload),
                 Some(Answer::Error(_)) => Given::Error,
@@ -209,6 +219,13 @@ impl Session {
             ruling::apply(&mut state, &pending.command, Given::Unknown);
         }
         Permits::anything()
+    }
+
+    /// The requirement that a command puts to the test, where it is the oldest one without an answer and nothing before
+    /// it can have confused the server: then what becomes of it is to be told by that.
+    pub fn tests(&self, ticket: usize) -> Option<&'static str> {
+        let oldest = self.pending.iter().find(|pending| pending.answer.is_none())?;
+        (oldest.ticket == ticket && oldest.in_step).then(|| self.permits(ticket).tests).flatten()
     }
 
     /// How often a descriptor should have been signalled since it was last looked at; `None` where that is open.

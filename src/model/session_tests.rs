@@ -283,6 +283,26 @@ fn a_finding_says_which_answer_would_have_been_right() {
 }
 
 #[test]
+fn a_server_that_refused_version_may_leave() {
+    let mut client = Client { session: Session::new(Arc::new(offer())), sent: Vec::new() };
+    let refused = client.send("VERSION", vec![0; 2], &[]);
+    assert_eq!(client.answer(refused, Error(Errno::EINVAL)), []);
+    let again = client.send("VERSION", vec![0; 4], &[]);
+    let permits = client.session.permits(again);
+    assert!(permits.error.is_empty() && permits.closed == super::Permits::either().closed);
+}
+
+#[test]
+fn what_becomes_of_a_command_is_told_by_what_it_tests_until_one_may_have_confused_the_server() {
+    let mut client = Client::new();
+    let short = client.send("DMA_MAP", vec![0; 8], &[]);
+    assert_eq!(client.session.tests(short), Some("DMAP-01"));
+    client.answer(short, Error(Errno::EINVAL));
+    let next = client.send("DMA_MAP", vec![0; 8], &[]);
+    assert_eq!(client.session.tests(next), None);
+}
+
+#[test]
 fn what_is_wrong_with_the_answer_to_a_message_in_pieces_is_that_it_came_in_pieces() {
     for (cut, requirement) in [(8, "HDR-27"), (20, "HDR-28")] {
         let mut client = Client::new();

@@ -490,6 +490,12 @@ impl<'a> Conversation<'a> {
         end.map_or_else(Permits::anything, |end| end.session.permits(index))
     }
 
+    /// The requirement that a command puts to the test, where nothing but it can have decided what became of it.
+    pub fn tests(&self, index: usize) -> Option<&'static str> {
+        let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end))?;
+        end.session.tests(index)
+    }
+
     fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
         let negotiated = self.ends.get(end).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
         let mapped = |address, count| self.memory.access(address, count);

@@ -4,7 +4,7 @@ use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ,
     VERSION,
 };
-use vfio_user_wire::{Direction, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
+use vfio_user_wire::{Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
 
 use super::super::Command;
 use super::super::permits::{Permits, Rule};
@@ -18,6 +18,11 @@ const DIRTY_PAGES: u16 = 14;
 
 /// `None` where the message is a well-formed command that can be expected to be carried out.
 pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
+    if (command.header.size as usize) < HEADER_SIZE && command.header.flags & TYPE_MASK == TYPE_COMMAND {
+        let refused = "a refusal: the size counts the 16 bytes of the header";
+        let dropped = Rule { requirement: "HDR-17", class: Note, expected: refused.to_owned() };
+        return Some(Permits { silent: vec![dropped], ..Permits::refusal("HDR-17", Violation, refused) });
+    }
     if state.phase == Phase::Lost {
         return Some(Permits::anything());
     }
@@ -45,22 +50,24 @@ pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
     }
     let is_version = message.name == VERSION.name;
     match state.phase {
-        Phase::Connected if !is_version => {
+        Phase::Connected | Phase::Refused if !is_version => {
             return Some(Permits::refusal("VER-28", Note, "a refusal: nothing was negotiated yet"));
         }
         Phase::Perhaps => return Some(Permits::either()),
         _ => {}
     }
     if let Some((requirement, class)) = too_short(state, message, command.payload.len()) {
+        let bare = command.payload.is_empty() && message.name != VERSION.name;
+        let tested = if bare { "HDR-26" } else { requirement };
         let expected = format!(
             "a refusal: {} bytes of payload are less than the {} of the structure",
             command.payload.len(),
             message.request.fixed_size()
         );
-        return Some(Permits::refusal(requirement, class, expected));
+        return Some(Permits::refusal(requirement, class, expected).testing(tested));
     }
     if command.fds.len() as u64 > state.offer.limits.max_msg_fds {
-        return Some(Permits::either());
+        return Some(Permits::either().testing("SEC-05"));
     }
     None
 }

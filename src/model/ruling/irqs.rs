@@ -113,6 +113,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             let requirement = if bools { "SETIRQS-04" } else { "SETIRQS-03" };
             Permits::success(requirement, Note, "success: every sub-index of the range is assigned")
         }
+        Ask::Trigger { .. } if !state.irqs.any_bound(index) => Permits::either().testing("SETIRQS-22"),
         Ask::Mask { .. } if irq.flags & MASKABLE == 0 => {
             Permits::refusal("SETIRQS-20", Note, "a refusal: the type is not maskable")
         }

@@ -92,6 +92,9 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
 
 /// Does to the state what the command did.
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
+    if state.phase == Phase::Connected && !matches!(given, Given::Ok(_)) {
+        state.phase = Phase::Refused;
+    }
     let Some(ruling) = ruling(command) else {
         return state.refuse_fds(command, super::LetGo::Stray);
     };

@@ -59,12 +59,13 @@ pub(super) fn permits_read(state: &State, command: &Command) -> Permits {
             Permits::refusal("RREAD-06", Note, "a refusal: offset and count go past 2^64")
         }
         Place::Outside { size, .. } => {
-            Permits::refusal("RREAD-05", Note, format!("a refusal: the region ends at {size:#x}"))
+            let refusal = Permits::refusal("RREAD-05", Note, format!("a refusal: the region ends at {size:#x}"));
+            if count > state.offer.limits.max_data_xfer_size { refusal.testing("RREAD-11") } else { refusal }
         }
         Place::Inside { flags } if flags & READ == 0 => {
             Permits::refusal("RREAD-09", Note, "a refusal: the region has no READ flag")
         }
-        Place::Inside { .. } if count > state.offer.limits.max_data_xfer_size => Permits::either(),
+        Place::Inside { .. } if count > state.offer.limits.max_data_xfer_size => Permits::either().testing("RREAD-11"),
         Place::Inside { .. } if region == CONFIG && offset == 0 && count == 256 => {
             Permits::success("RREAD-16", Note, "success: the first 256 bytes of the configuration space")
         }
@@ -74,6 +75,7 @@ pub(super) fn permits_read(state: &State, command: &Command) -> Permits {
         Place::Inside { .. } if natural(&access) && region == CONFIG && count <= 4 => {
             Permits::success("RREAD-01", Violation, "success: a read of the configuration space")
         }
+        Place::Inside { .. } if matches!(count, 3 | 5 | 6 | 7) => Permits::either().testing("RREAD-13"),
         Place::Inside { .. } => Permits::either(),
     }
 }

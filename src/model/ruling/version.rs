@@ -28,9 +28,14 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if data.is_empty() {
         return Permits::success("VER-09", Violation, "success: the version data is optional");
     }
-    let Ok(proposed) = VersionData::parse(data) else { return Permits::either() };
-    if !text_ends_at_nul(data) || data.len() > LONG {
-        return Permits::either();
+    let Ok(proposed) = VersionData::parse(data) else {
+        return Permits::either().testing(if data.len() > LONG { "VER-26" } else { "VER-24" });
+    };
+    if data.len() > LONG {
+        return Permits::either().testing("VER-26");
+    }
+    if !text_ends_at_nul(data) {
+        return Permits::either().testing("VER-24");
     }
     if proposed.members().keys().any(|name| name != "capabilities") {
         return Permits::success("VER-22", Note, "success: an unknown member means nothing");
@@ -54,7 +59,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             }
         };
         if !usual {
-            return Permits::either();
+            return Permits::either().testing("VER-25");
         }
     }
     match (unknown, version.minor) {
@@ -72,8 +77,8 @@ fn text_ends_at_nul(data: &[u8]) -> bool {
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     state.phase = match (given, state.phase) {
-        (Given::Ok(_), Phase::Connected | Phase::Perhaps) => Phase::Negotiated,
-        (Given::Unknown, Phase::Connected) => Phase::Perhaps,
+        (Given::Ok(_), Phase::Connected | Phase::Refused | Phase::Perhaps) => Phase::Negotiated,
+        (Given::Unknown, Phase::Refused) => Phase::Perhaps,
         (_, phase) => phase,
     };
 }

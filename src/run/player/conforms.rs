@@ -7,7 +7,7 @@ use crate::model::{Instead, Kind, LetGo, Released, Signals};
 use crate::verdict::{Class, Evidence, Finding};
 
 use super::ending::Ending;
-use super::expect::Actual;
+use super::expect::{Actual, Miss};
 use super::judge::{Found, Line};
 use super::{Player, Stop};
 
@@ -26,13 +26,19 @@ impl Player<'_> {
                 self.hold(line);
                 return Ok(());
             }
-            Actual::Ended(Ending::Crashed(..) | Ending::Garbage(_) | Ending::Unserved(_)) => {
+            Actual::Ended(Ending::Crashed(..)) => return self.not_survived(index, line, actual),
+            Actual::Ended(Ending::Garbage(_) | Ending::Unserved(_)) => {
                 return self.set_up_failed(index, line.step, line.number);
             }
             Actual::Ended(Ending::Closed(_) | Ending::Refused(_)) => Kind::Closed,
             Actual::Silent => Kind::Silent,
         };
         let permits = self.talk.permits(index);
+        // A refusal that never comes is told by what asks for the refusal.
+        let due = permits.silent.iter().any(|rule| rule.class == Class::Violation);
+        if kind == Kind::Silent && due && !permits.ok.is_empty() && self.talk.tests(index).is_some() {
+            return self.not_survived(index, line, actual);
+        }
         let rules = permits.breaks(kind);
         if kind == Kind::Closed
             && let Some(end) = self.talk.sent.get(index).map(|sent| sent.end)
@@ -55,6 +61,20 @@ impl Player<'_> {
             self.find(rule.requirement, rule.class, (line.step, line.number), found);
         }
         if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    /// A crash, or silence: told by the requirement that the command puts to the test, where nothing before it can be the
+    /// reason.
+    fn not_survived(&mut self, index: usize, line: Line<'_>, actual: &Actual) -> Result<(), Stop> {
+        let Some(requirement) = self.talk.tests(index) else {
+            return self.set_up_failed(index, line.step, line.number);
+        };
+        let permits = self.talk.permits(index);
+        let right = permits.ok.iter().chain(&permits.error).find(|rule| rule.requirement == requirement);
+        let expected = right.map_or_else(|| "an answer".to_owned(), |rule| rule.expected.clone());
+        let said = self.say(index, actual);
+        let line = Line { requirements: &[requirement], ..line };
+        self.report(index, line, None, Miss { expected, actual: said, field: None }, actual)
     }
 
     /// `< fd NAME conforms`: as many signals as the interrupts that fired, and closed where the server should have let

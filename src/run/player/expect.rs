@@ -23,10 +23,10 @@ pub(super) enum Actual {
 }
 
 /// Why what came is not what a line wants.
-struct Miss {
-    expected: String,
-    actual: String,
-    field: Option<FieldMark>,
+pub(super) struct Miss {
+    pub(super) expected: String,
+    pub(super) actual: String,
+    pub(super) field: Option<FieldMark>,
 }
 
 impl Player<'_> {
@@ -238,7 +238,7 @@ impl Player<'_> {
         }))
     }
 
-    fn report(
+    pub(super) fn report(
         &mut self,
         index: usize,
         line: Line<'_>,
