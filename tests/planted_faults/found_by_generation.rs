@@ -112,7 +112,7 @@ const FAULTS: &[&str] = &[
 ];
 /// So many sequences are drawn for each.
 const SEQUENCES: u64 = 2000;
-const SEED: u64 = 2;
+const SEED: u64 = 4;
 /// Negotiation not counted.
 const MOST_EXCHANGES: usize = 4;
 /// How many must be found.

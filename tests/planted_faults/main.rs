@@ -13,7 +13,6 @@
 //!
 //! `cargo test --test planted_faults -- HDR-02` runs those of one requirement.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
-#![allow(dead_code, reason = "helpers that only sections still to be written use")]
 
 mod clients;
 mod coverage;

@@ -46,10 +46,6 @@ const SECTIONS: &[Section] = &[
     (ver::faults, ver::NO_FAULT),
 ];
 
-/// Sections whose faults are still to be written.
-#[rustfmt::skip]
-pub(crate) const PENDING: &[&str] = &[];
-
 /// All faults.
 pub(crate) fn faults() -> impl Iterator<Item = Fault> {
     SECTIONS.iter().flat_map(|(faults, _)| faults())
