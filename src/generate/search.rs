@@ -1,6 +1,6 @@
 //! Sequences drawn, played, and what fails among them shrunk into case files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -139,10 +139,11 @@ impl Search<'_> {
             next = end;
             progress(Progress::Played(found.sequences));
         }
+        let causes: BTreeSet<Cause> = failures.keys().cloned().collect();
         let count = failures.len();
         for (at, (cause, failure)) in failures.into_iter().enumerate() {
             progress(Progress::Shrinking(at + 1, count));
-            self.keep(&cause, &failure, &mut found)?;
+            self.keep(&cause, &failure, &causes, &mut found)?;
         }
         Ok(found)
     }
@@ -208,7 +209,13 @@ impl Search<'_> {
     }
 
     /// Shrinks a failure and keeps it, unless another one came to the same.
-    fn keep(&self, cause: &Cause, failure: &Failure, found: &mut Found) -> Result<(), SearchError> {
+    fn keep(
+        &self,
+        cause: &Cause,
+        failure: &Failure,
+        causes: &BTreeSet<Cause>,
+        found: &mut Found,
+    ) -> Result<(), SearchError> {
         let case = draw(self.offer, self.seed, failure.number);
         // A server that is called has no time in which to be late.
         let slow = failure.evidence == Evidence::Deadline && !self.runner.context.launcher.calls();
@@ -221,6 +228,10 @@ impl Search<'_> {
         } else {
             case
         };
+        // What goes wrong in one piece as well is no matter of the pieces, and is told as what it is.
+        if self.in_one_piece(&small).is_some_and(|other| causes.contains(&other)) {
+            return Ok(());
+        }
         let mut written = Case { name: super::message::word(&self.name(cause, found)), ..small.clone() };
         written.comments = self.comments(cause, failure, attempt.last.as_ref());
         if let Some((finding, play)) = &attempt.last {
@@ -263,6 +274,26 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Why a case with messages in pieces fails with the same messages in one piece, if it does.
+    fn in_one_piece(&self, case: &Case) -> Option<Cause> {
+        let mut whole = case.clone();
+        let mut cut = false;
+        for step in &mut whole.steps {
+            if let StepKind::Send(send) = &mut step.kind {
+                let before = send.arguments.len();
+                send.arguments.retain(|argument| *argument.key != "cut");
+                cut |= send.arguments.len() < before;
+            }
+        }
+        if !cut {
+            return None;
+        }
+        let context = self.runner.context;
+        let planned = Planned::of(&whole).ok()?;
+        let played = play(context, &planned, context.launcher.start().ok()?);
+        violation(played.findings.iter()).map(Cause::of)
     }
 
     fn name(&self, cause: &Cause, found: &Found) -> String {
