@@ -83,6 +83,8 @@ pub enum Tail {
     Capabilities,
     /// One boolean byte per sub-index (DEVICE_SET_IRQS with DATA_BOOL).
     Bools,
+    /// Sub-regions (DEVICE_GET_REGION_IO_FDS).
+    SubRegions,
 }
 
 /// The payload of a request or of a successful reply.

@@ -1,5 +1,5 @@
 //! vfio-user on the wire: the header, every message as a table of fields, the dialects that map command numbers to
-//! messages, and the parsing of all that is not a fixed table (version data, capability chains). No I/O.
+//! messages, and the parsing of all that is not a fixed table (version data, capability chains, sub-regions). No I/O.
 //!
 //! Each message is declared once, in [`mod@message`], by the [`layout!`] macro: from it come the struct with its
 //! asserted layout and the [`Layout`] that names each field with offset, width and meaning. Integers are in host byte
@@ -14,7 +14,9 @@ mod dialect;
 mod field;
 mod frame;
 mod header;
+mod io_fd;
 pub mod message;
+mod sub_region;
 mod version_data;
 
 pub use capability::{
@@ -28,6 +30,8 @@ pub use dialect::{Dialect, V0_9_2};
 pub use field::{Bit, Body, Decoded, DecodedField, Direction, Field, Layout, Message, Tail};
 pub use frame::{Frame, FrameError};
 pub use header::{ERROR, HEADER_SIZE, Header, NO_REPLY, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
+pub use io_fd::{io_event_fd_flags, io_fd_type, io_region_fd_flags};
+pub use sub_region::{IoEventFd, IoRegionFd, StrideError, SubRegion, SubRegions};
 pub use version_data::{
     DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_MAX_MSG_FDS, DEFAULT_PGSIZES, Limits, VersionData,
     VersionDataError,

@@ -3,6 +3,7 @@
 mod device_get_info;
 mod device_get_irq_info;
 mod device_get_region_info;
+mod device_get_region_io_fds;
 mod device_reset;
 mod device_set_irqs;
 mod dma_map;
@@ -16,6 +17,7 @@ mod version;
 pub use device_get_info::{DEVICE_GET_INFO, DeviceInfo};
 pub use device_get_irq_info::{DEVICE_GET_IRQ_INFO, IrqInfo};
 pub use device_get_region_info::{DEVICE_GET_REGION_INFO, RegionInfo};
+pub use device_get_region_io_fds::{DEVICE_GET_REGION_IO_FDS, RegionIoFds};
 pub use device_reset::DEVICE_RESET;
 pub use device_set_irqs::{DEVICE_SET_IRQS, IrqSet};
 pub use dma_map::{DMA_MAP, DmaMap};
