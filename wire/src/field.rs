@@ -85,6 +85,8 @@ pub enum Tail {
     Bools,
     /// Sub-regions (DEVICE_GET_REGION_IO_FDS).
     SubRegions,
+    /// Writes (REGION_WRITE_MULTI).
+    Writes,
 }
 
 /// The payload of a request or of a successful reply.

@@ -11,6 +11,7 @@ extern crate self as vfio_user_wire;
 mod capability;
 mod constants;
 mod dialect;
+mod entries;
 mod field;
 mod frame;
 mod header;
