@@ -91,3 +91,61 @@ pub mod irq_set_flags {
     /// All actions.
     pub const ACTION_MASK_ALL: u32 = ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER;
 }
+
+/// The index of a feature, in `flags` of DEVICE_FEATURE.
+pub mod feature_index {
+    /// What migration the device supports.
+    pub const MIGRATION: u16 = 1;
+    /// The state of the device's migration.
+    pub const MIG_DEVICE_STATE: u16 = 2;
+    /// Begins to log DMA writes.
+    pub const DMA_LOGGING_START: u16 = 6;
+    /// Ends the logging.
+    pub const DMA_LOGGING_STOP: u16 = 7;
+    /// Tells what was logged.
+    pub const DMA_LOGGING_REPORT: u16 = 8;
+}
+
+/// `flags` of DEVICE_FEATURE.
+pub mod feature_flags {
+    /// The bits of the index.
+    pub const MASK: u32 = 0xffff;
+    /// Get the feature's data.
+    pub const GET: u32 = 0x10000;
+    /// Set the feature's data.
+    pub const SET: u32 = 0x20000;
+    /// Find out whether the feature is there, and can do what else is set.
+    pub const PROBE: u32 = 0x40000;
+}
+
+/// `flags` of the feature MIGRATION.
+pub mod migration_flags {
+    /// STOP, STOP_COPY and RESUMING are there.
+    pub const STOP_COPY: u64 = 1;
+    /// RUNNING_P2P is there; vfio-user does not use it.
+    pub const P2P: u64 = 2;
+    /// PRE_COPY is there.
+    pub const PRE_COPY: u64 = 4;
+}
+
+/// `device_state` of the feature MIG_DEVICE_STATE.
+pub mod device_state {
+    /// Failed: only a reset helps.
+    pub const ERROR: u32 = 0;
+    /// Stopped: nothing changes, inside or outside.
+    pub const STOP: u32 = 1;
+    /// Runs.
+    pub const RUNNING: u32 = 2;
+    /// Stopped, and its state can be read.
+    pub const STOP_COPY: u32 = 3;
+    /// Stopped, and takes in a state.
+    pub const RESUMING: u32 = 4;
+    /// Not used in vfio-user.
+    pub const RUNNING_P2P: u32 = 5;
+    /// Runs, and its state can be read meanwhile.
+    pub const PRE_COPY: u32 = 6;
+    /// Not used in vfio-user.
+    pub const PRE_COPY_P2P: u32 = 7;
+    /// How many states there are.
+    pub const COUNT: u32 = 8;
+}

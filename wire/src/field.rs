@@ -87,6 +87,12 @@ pub enum Tail {
     SubRegions,
     /// Writes (REGION_WRITE_MULTI).
     Writes,
+    /// What the feature says (DEVICE_FEATURE).
+    Feature,
+    /// Ranges of IOVAs (DMA_LOGGING_START).
+    Ranges,
+    /// One bit per page, in whole u64s (DMA_LOGGING_REPORT).
+    Bitmap,
 }
 
 /// The payload of a request or of a successful reply.

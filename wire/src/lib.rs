@@ -12,6 +12,7 @@ mod capability;
 mod constants;
 mod dialect;
 mod entries;
+pub mod feature;
 mod field;
 mod frame;
 mod header;
@@ -25,7 +26,8 @@ pub use capability::{
     sparse_mmap_bytes, type_bytes,
 };
 pub use constants::{
-    device_info_flags, irq, irq_info_flags, irq_set_flags, region, region_capability, region_info_flags,
+    device_info_flags, device_state, feature_flags, feature_index, irq, irq_info_flags, irq_set_flags, migration_flags,
+    region, region_capability, region_info_flags,
 };
 pub use dialect::{Dialect, V0_9_2};
 pub use field::{Bit, Body, Decoded, DecodedField, Direction, Field, Layout, Message, Tail};

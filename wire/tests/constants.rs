@@ -4,8 +4,9 @@
 use pretty_assertions::assert_eq;
 use vfio_bindings::bindings::vfio;
 use vfio_user_wire::{
-    Layout, device_info_flags, irq, irq_info_flags, irq_set_flags, message, region, region_capability,
-    region_info_flags,
+    IoEventFd, IoRegionFd, Layout, device_info_flags, device_state, feature, feature_flags, feature_index,
+    io_event_fd_flags, io_fd_type, io_region_fd_flags, irq, irq_info_flags, irq_set_flags, message, migration_flags,
+    region, region_capability, region_info_flags,
 };
 
 /// Every constant of `wire/src/constants.rs`: its module and name, our value, the kernel's.
@@ -42,6 +43,57 @@ const CONSTANTS: &[(&str, &str, u32, u32)] = &[
     ("irq_set_flags", "ACTION_TRIGGER", irq_set_flags::ACTION_TRIGGER, vfio::VFIO_IRQ_SET_ACTION_TRIGGER),
     ("irq_set_flags", "DATA_MASK", irq_set_flags::DATA_MASK, vfio::VFIO_IRQ_SET_DATA_TYPE_MASK),
     ("irq_set_flags", "ACTION_MASK_ALL", irq_set_flags::ACTION_MASK_ALL, vfio::VFIO_IRQ_SET_ACTION_TYPE_MASK),
+    ("feature_index", "MIGRATION", feature_index::MIGRATION as u32, vfio::VFIO_DEVICE_FEATURE_MIGRATION),
+    (
+        "feature_index",
+        "MIG_DEVICE_STATE",
+        feature_index::MIG_DEVICE_STATE as u32,
+        vfio::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+    ),
+    (
+        "feature_index",
+        "DMA_LOGGING_START",
+        feature_index::DMA_LOGGING_START as u32,
+        vfio::VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+    ),
+    (
+        "feature_index",
+        "DMA_LOGGING_STOP",
+        feature_index::DMA_LOGGING_STOP as u32,
+        vfio::VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+    ),
+    (
+        "feature_index",
+        "DMA_LOGGING_REPORT",
+        feature_index::DMA_LOGGING_REPORT as u32,
+        vfio::VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+    ),
+    ("feature_flags", "MASK", feature_flags::MASK, vfio::VFIO_DEVICE_FEATURE_MASK),
+    ("feature_flags", "GET", feature_flags::GET, vfio::VFIO_DEVICE_FEATURE_GET),
+    ("feature_flags", "SET", feature_flags::SET, vfio::VFIO_DEVICE_FEATURE_SET),
+    ("feature_flags", "PROBE", feature_flags::PROBE, vfio::VFIO_DEVICE_FEATURE_PROBE),
+    ("migration_flags", "STOP_COPY", migration_flags::STOP_COPY as u32, vfio::VFIO_MIGRATION_STOP_COPY),
+    ("migration_flags", "P2P", migration_flags::P2P as u32, vfio::VFIO_MIGRATION_P2P),
+    ("migration_flags", "PRE_COPY", migration_flags::PRE_COPY as u32, vfio::VFIO_MIGRATION_PRE_COPY),
+    ("device_state", "ERROR", device_state::ERROR, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_ERROR),
+    ("device_state", "STOP", device_state::STOP, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_STOP),
+    ("device_state", "RUNNING", device_state::RUNNING, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_RUNNING),
+    ("device_state", "STOP_COPY", device_state::STOP_COPY, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_STOP_COPY),
+    ("device_state", "RESUMING", device_state::RESUMING, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_RESUMING),
+    (
+        "device_state",
+        "RUNNING_P2P",
+        device_state::RUNNING_P2P,
+        vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_RUNNING_P2P,
+    ),
+    ("device_state", "PRE_COPY", device_state::PRE_COPY, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_PRE_COPY),
+    (
+        "device_state",
+        "PRE_COPY_P2P",
+        device_state::PRE_COPY_P2P,
+        vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_PRE_COPY_P2P,
+    ),
+    ("device_state", "COUNT", device_state::COUNT, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_NR),
 ];
 
 #[test]
@@ -114,6 +166,46 @@ fn the_bits_of_the_flags_fields_are_the_kernels() {
             ("trigger", vfio::VFIO_IRQ_SET_ACTION_TRIGGER),
         ],
     );
+    bits_match(
+        &message::DeviceFeature::LAYOUT,
+        &[
+            ("get", vfio::VFIO_DEVICE_FEATURE_GET),
+            ("set", vfio::VFIO_DEVICE_FEATURE_SET),
+            ("probe", vfio::VFIO_DEVICE_FEATURE_PROBE),
+        ],
+    );
+    bits_match(
+        &feature::Migration::LAYOUT,
+        &[
+            ("stop_copy", vfio::VFIO_MIGRATION_STOP_COPY),
+            ("p2p", vfio::VFIO_MIGRATION_P2P),
+            ("pre_copy", vfio::VFIO_MIGRATION_PRE_COPY),
+        ],
+    );
+}
+
+/// No bindings have these: KVM's `KVM_IOEVENTFD_FLAG_*` are 1 << 0, 1 << 1 and, behind a flag that a server does not
+/// give, 1 << 3; the types and the flags of ioregionfds are what the implementations have agreed on.
+#[test]
+fn the_numbers_of_sub_regions_are_those_in_use() {
+    assert_eq!((io_fd_type::IOEVENTFD, io_fd_type::IOREGIONFD), (0, 1));
+    bits_match(
+        &IoEventFd::LAYOUT,
+        &[
+            ("datamatch", io_event_fd_flags::DATAMATCH),
+            ("pio", io_event_fd_flags::PIO),
+            ("virtio_ccw_notify", io_event_fd_flags::VIRTIO_CCW_NOTIFY),
+        ],
+    );
+    assert_eq!(
+        [io_event_fd_flags::DATAMATCH, io_event_fd_flags::PIO, io_event_fd_flags::VIRTIO_CCW_NOTIFY],
+        [1 << 0, 1 << 1, 1 << 3]
+    );
+    bits_match(
+        &IoRegionFd::LAYOUT,
+        &[("pio", io_region_fd_flags::PIO), ("posted_writes", io_region_fd_flags::POSTED_WRITES)],
+    );
+    assert_eq!([io_region_fd_flags::PIO, io_region_fd_flags::POSTED_WRITES], [1 << 0, 1 << 1]);
 }
 
 #[test]
@@ -127,5 +219,19 @@ fn the_structs_that_vfio_shares_with_the_protocol_have_the_kernels_sizes() {
     assert_eq!(
         vfio_user_wire::CapabilityHeader::LAYOUT.size + vfio_user_wire::RegionType::LAYOUT.size,
         size_of::<vfio::vfio_region_info_cap_type>()
+    );
+    use vfio_user_wire::feature::{DmaLoggingRange, DmaLoggingReport, DmaLoggingStart, MigDeviceState, Migration};
+    assert_eq!(message::DeviceFeature::LAYOUT.size, std::mem::offset_of!(vfio::vfio_device_feature, data));
+    assert_eq!(Migration::LAYOUT.size, size_of::<vfio::vfio_device_feature_migration>());
+    assert_eq!(MigDeviceState::LAYOUT.size, size_of::<vfio::vfio_device_feature_mig_state>());
+    assert_eq!(DmaLoggingRange::LAYOUT.size, size_of::<vfio::vfio_device_feature_dma_logging_range>());
+    // Where the kernel has a pointer to ranges or to a bitmap, the protocol has the ranges or the bitmap.
+    assert_eq!(
+        DmaLoggingStart::LAYOUT.size,
+        std::mem::offset_of!(vfio::vfio_device_feature_dma_logging_control, ranges)
+    );
+    assert_eq!(
+        DmaLoggingReport::LAYOUT.size,
+        std::mem::offset_of!(vfio::vfio_device_feature_dma_logging_report, bitmap)
     );
 }

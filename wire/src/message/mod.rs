@@ -1,5 +1,6 @@
 //! The messages, one file each.
 
+mod device_feature;
 mod device_get_info;
 mod device_get_irq_info;
 mod device_get_region_info;
@@ -17,6 +18,7 @@ mod region_write;
 mod region_write_multi;
 mod version;
 
+pub use device_feature::{DEVICE_FEATURE, DeviceFeature};
 pub use device_get_info::{DEVICE_GET_INFO, DeviceInfo};
 pub use device_get_irq_info::{DEVICE_GET_IRQ_INFO, IrqInfo};
 pub use device_get_region_info::{DEVICE_GET_REGION_INFO, RegionInfo};

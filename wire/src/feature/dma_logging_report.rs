@@ -1,0 +1,52 @@
+//! DMA_LOGGING_REPORT: what the device wrote by DMA, as a bitmap of pages (specification 1803-1841).
+
+use super::{Exchange, Feature};
+use crate::field::{Body, Tail};
+use crate::layout;
+
+layout! {
+    /// The data of the request of DMA_LOGGING_REPORT; in the reply the bitmap follows it.
+    pub struct DmaLoggingReport: 24 {
+        /// First IOVA of the range.
+        iova: u64 @ 0,
+        /// Bytes of the range.
+        length: u64 @ 8,
+        /// Bytes of memory for each bit, a power of two; it need not be the one that the logging started with.
+        page_size: u64 @ 16,
+    }
+}
+
+/// Tells which pages of a range the device wrote to since the logging started. Refused where it did not start. It
+/// cannot be set.
+pub const DMA_LOGGING_REPORT: Feature = Feature {
+    name: "DMA_LOGGING_REPORT",
+    get: Some(Exchange {
+        request: Body::fixed(&DmaLoggingReport::LAYOUT),
+        reply: Body::with_tail(&DmaLoggingReport::LAYOUT, Tail::Bitmap),
+    }),
+    set: None,
+    clause: "DMA_LOGGING_REPORT 1803-1841",
+};
+
+impl DmaLoggingReport {
+    /// How many pages the range has, a last one that it does not fill included; `None` for a `page_size` of 0.
+    pub fn pages(&self) -> Option<u64> {
+        let pages = self.length.checked_div(self.page_size)?;
+        Some(pages + u64::from(!self.length.is_multiple_of(self.page_size)))
+    }
+
+    /// Bytes of the bitmap: whole u64s with a bit for each page; `None` for a `page_size` of 0.
+    pub fn bitmap_size(&self) -> Option<u64> {
+        Some(self.pages()?.div_ceil(64) * 8)
+    }
+}
+
+/// The pages whose bits are set in `bitmap`, counted from the start of the range, in order. Page p has bit p % 64 of
+/// u64 p / 64: the formula of the specification (1841), which is the kernel's, leaves out the division by 64 and takes
+/// the bit from the address. Bytes behind the last whole u64 have no bits.
+pub fn dirty_pages(bitmap: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bitmap.as_chunks::<8>().0.iter().zip(0u64..).flat_map(|(word, index)| {
+        let word = u64::from_ne_bytes(*word);
+        (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index * 64 + bit)
+    })
+}
