@@ -10,8 +10,15 @@
 #![cfg(target_endian = "little")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
+mod device_feature;
+mod device_get_region_io_fds;
+mod file;
+mod mig_data;
+mod region_write_multi;
+#[path = "../whole/mod.rs"]
+mod whole;
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use pretty_assertions::assert_eq;
 use serde_json::json;
@@ -21,133 +28,13 @@ use vfio_user_wire::message::{
     REGION_WRITE, RegionAccess, RegionInfo, VERSION, Version,
 };
 use vfio_user_wire::{
-    Body, Capability, CapabilityBody, CapabilityHeader, ERROR, Frame, HEADER_SIZE, Header, Layout, Message, NO_REPLY,
-    RegionType, SparseArea, SparseHeader, TYPE_REPLY, V0_9_2, VersionData, capabilities, device_info_flags, irq,
-    irq_info_flags, irq_set_flags, region_info_flags, sparse_mmap_bytes, type_bytes,
+    Body, Capability, CapabilityBody, CapabilityHeader, ERROR, Frame, HEADER_SIZE, NO_REPLY, RegionType, SparseArea,
+    SparseHeader, TYPE_REPLY, V0_9_2, VersionData, capabilities, device_info_flags, irq, irq_info_flags, irq_set_flags,
+    region_info_flags, sparse_mmap_bytes, type_bytes,
 };
 
-/// A field of a golden file.
-struct Part {
-    offset: usize,
-    name: String,
-    bytes: Vec<u8>,
-}
-
-/// A golden file.
-struct Golden {
-    file: String,
-    parts: Vec<Part>,
-}
-
-fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/golden")
-}
-
-impl Golden {
-    fn load(file: &str) -> Golden {
-        let text = std::fs::read_to_string(directory().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        Golden::parse(file, &text)
-    }
-
-    fn parse(file: &str, text: &str) -> Golden {
-        let mut parts: Vec<Part> = Vec::new();
-        for line in text.lines() {
-            if let Some(comment) = line.strip_prefix("# ") {
-                // Comments that do not start with an offset are for people.
-                let Some((offset, rest)) = comment.split_once(' ') else { continue };
-                let Ok(offset) = offset.parse::<usize>() else { continue };
-                let end = parts.iter().map(|part| part.bytes.len()).sum::<usize>();
-                assert_eq!(offset, end, "{file}: {line}: the bytes before it end at {end}");
-                let name = rest.split(':').next().unwrap_or_default().to_owned();
-                parts.push(Part { offset, name, bytes: Vec::new() });
-            } else {
-                let part = parts.last_mut().unwrap_or_else(|| panic!("{file}: bytes before the first field"));
-                for byte in line.split_ascii_whitespace() {
-                    assert_eq!(byte.len(), 2, "{file}: {line}");
-                    part.bytes.push(u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("{file}: {line}")));
-                }
-            }
-        }
-        Golden { file: file.to_owned(), parts }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        self.parts.iter().flat_map(|part| part.bytes.clone()).collect()
-    }
-
-    /// Every field of `layout`, which starts at `start`, stands in the file under its name, at its offset and with
-    /// its width.
-    fn has_the_fields_of(&self, layout: &Layout, start: usize, prefix: &str) {
-        for field in layout.fields {
-            let name = format!("{prefix}{}", field.name);
-            let part = self.part(&name);
-            assert_eq!(part.offset, start + field.offset, "{}: {name}", self.file);
-            assert_eq!(part.bytes.len(), field.width, "{}: {name}", self.file);
-        }
-        let end = start + layout.size;
-        let inside = self.parts.iter().filter(|part| (start..end).contains(&part.offset)).count();
-        assert_eq!(inside, layout.fields.len(), "{}: fields between {start} and {end}", self.file);
-    }
-
-    fn part(&self, name: &str) -> &Part {
-        let mut named = self.parts.iter().filter(|part| part.name == name);
-        let part = named.next().unwrap_or_else(|| panic!("{}: no field {name}", self.file));
-        assert!(named.next().is_none(), "{}: two fields {name}", self.file);
-        part
-    }
-
-    /// The value by the bytes in the file, without any of our code.
-    fn value(&self, name: &str) -> u64 {
-        self.part(name).bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
-    }
-
-    /// The frame gives the file's bytes; the file's bytes give the frame, and by `body`'s table its fields and `tail`.
-    fn is(&self, frame: &Frame, body: &Body, tail: &[u8]) {
-        let bytes = self.bytes();
-        assert_eq!(frame.bytes(), bytes, "{}: our bytes, the golden ones", self.file);
-        assert_eq!(Frame::split(&bytes, bytes.len()), Ok(Some((frame.clone(), bytes.len()))), "{}", self.file);
-
-        let (header, payload) = Header::parse(&bytes).unwrap();
-        assert_eq!(header, frame.header, "{}", self.file);
-        assert_eq!(payload, frame.payload, "{}", self.file);
-        assert_eq!(self.value("header.size"), bytes.len() as u64, "{}", self.file);
-        self.has_the_fields_of(&Header::LAYOUT, 0, "header.");
-        for field in Header::LAYOUT.fields {
-            let expected = self.value(&format!("header.{}", field.name));
-            assert_eq!(field.read(&bytes), Some(expected), "{}: header.{}", self.file, field.name);
-        }
-
-        let decoded = body.decode(payload);
-        assert!(!decoded.short, "{}", self.file);
-        assert_eq!(decoded.tail, tail, "{}: what follows the fixed part", self.file);
-        let Some(layout) = body.fixed else {
-            assert!(decoded.fields.is_empty(), "{}", self.file);
-            return;
-        };
-        self.has_the_fields_of(layout, HEADER_SIZE, "");
-        assert_eq!(decoded.fields.len(), layout.fields.len(), "{}", self.file);
-        for field in layout.fields {
-            assert_eq!(decoded.get(field.name), Some(self.value(field.name)), "{}: {}", self.file, field.name);
-        }
-        // And the table writes what it reads.
-        let mut written = vec![0; layout.size];
-        for field in &decoded.fields {
-            field.field.write(&mut written, field.value);
-        }
-        assert_eq!(written, &payload[..layout.size], "{}", self.file);
-    }
-}
-
-/// A command from the hand-written id, the number that 0.9.2 gives the message, and the payload.
-fn command(id: [u8; 2], message: &Message, payload: &[u8]) -> Frame {
-    let (number, known) = V0_9_2.command(message.name).unwrap();
-    assert_eq!(known, message);
-    Frame::command(u16::from_le_bytes(id), number, payload.to_vec())
-}
-
-fn joined(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
-}
+use file::{Golden, command, directory, joined};
+use whole::WHOLE;
 
 #[test]
 fn version() {
@@ -248,29 +135,13 @@ fn device_get_region_info_with_a_chain_of_two_capabilities() {
         ])
     );
 
-    // The capabilities' own tables, against the file's names.
+    // The capabilities' own tables.
     golden.has_the_fields_of(&CapabilityHeader::LAYOUT, 48, "sparse.");
     golden.has_the_fields_of(&SparseHeader::LAYOUT, 56, "sparse.");
     golden.has_the_fields_of(&SparseArea::LAYOUT, 64, "area0.");
     golden.has_the_fields_of(&SparseArea::LAYOUT, 80, "area1.");
     golden.has_the_fields_of(&CapabilityHeader::LAYOUT, 96, "type.");
-    for (start, prefix, layout) in [
-        (48, "sparse.", &CapabilityHeader::LAYOUT),
-        (56, "sparse.", &SparseHeader::LAYOUT),
-        (64, "area0.", &SparseArea::LAYOUT),
-        (80, "area1.", &SparseArea::LAYOUT),
-        (96, "type.", &CapabilityHeader::LAYOUT),
-    ] {
-        for field in layout.fields {
-            let name = format!("{prefix}{}", field.name);
-            assert_eq!(field.read(&golden_bytes[start..]), Some(golden.value(&name)), "{name}");
-        }
-    }
-    // `type` is a keyword of Rust; our table says `kind`.
-    let kind = RegionType::LAYOUT.field("kind").unwrap();
-    assert_eq!((kind.offset + 104, kind.width), (golden.part("type.type").offset, 4));
-    let subtype = RegionType::LAYOUT.field("subtype").unwrap();
-    assert_eq!((subtype.offset + 104, subtype.width), (golden.part("type.subtype").offset, 4));
+    golden.has_the_fields_of(&RegionType::LAYOUT, 104, "type.");
 }
 
 #[test]
@@ -362,7 +233,7 @@ fn every_message_has_a_request_and_a_reply_and_every_file_is_compared_here() {
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
         .filter(|file| file.ends_with(".hex"))
         .collect();
-    for (number, message) in V0_9_2.commands {
+    for (number, message) in WHOLE.commands {
         let stem = message.name.to_ascii_lowercase().replace('_', "-");
         for kind in ["request", "reply"] {
             let file = format!("{stem}.{kind}.hex");
@@ -370,9 +241,23 @@ fn every_message_has_a_request_and_a_reply_and_every_file_is_compared_here() {
             assert_eq!(Golden::load(&file).value("header.command"), u64::from(*number), "{file}");
         }
     }
-    let here = include_str!("golden.rs");
+    let here = [
+        include_str!("main.rs"),
+        include_str!("device_feature.rs"),
+        include_str!("device_get_region_io_fds.rs"),
+        include_str!("mig_data.rs"),
+        include_str!("region_write_multi.rs"),
+    ]
+    .concat();
     for file in there {
         assert!(here.contains(&format!("Golden::load(\"{file}\")")), "{file} is compared nowhere");
+    }
+}
+
+#[test]
+fn the_whole_dialect_numbers_messages_as_the_dialect_in_use_does() {
+    for command in V0_9_2.commands {
+        assert!(WHOLE.commands.contains(command), "{}", command.1.name);
     }
 }
 
