@@ -2,61 +2,29 @@
 //! not there and takes memory in proportion to what was received.
 #![allow(clippy::unwrap_used, reason = "a test, helpers included")]
 
-use std::alloc::{GlobalAlloc, Layout as Memory, System};
-use std::cell::Cell;
+mod entries;
+mod memory;
+#[path = "../whole/mod.rs"]
+mod whole;
 
 use arbitrary::{Arbitrary, Unstructured};
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
-use vfio_user_wire::message::{DeviceInfo, DmaAccess, DmaMap, DmaUnmap, DmaWriteReply, IrqInfo, IrqSet, RegionAccess};
-use vfio_user_wire::message::{RegionInfo, Version};
+use vfio_user_wire::feature::{
+    DmaLoggingRange, DmaLoggingReport, DmaLoggingStart, FEATURES, MigDeviceState, Migration,
+};
+use vfio_user_wire::message::{
+    DeviceFeature, DeviceInfo, DmaAccess, DmaMap, DmaUnmap, DmaWriteReply, IrqInfo, IrqSet, MigrationData, MultiWrite,
+    RegionAccess, RegionInfo, RegionIoFds, SingleWrite, Version,
+};
 use vfio_user_wire::{
     Body, Capability, CapabilityBody, CapabilityError, CapabilityHeader, Field, Frame, FrameError, HEADER_SIZE, Header,
-    SparseArea, SparseHeader, Tail, V0_9_2, VersionData, VersionDataError, capabilities, sparse_mmap_bytes, type_bytes,
+    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, VersionData, VersionDataError, capabilities,
+    sparse_mmap_bytes, type_bytes,
 };
 
-// How much memory a thread holds more than when it began to measure, and the most that this was.
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count(bytes: isize) {
-    // A thread that is ending has no counters any more, and nothing to measure.
-    let _ = HELD.try_with(|held| {
-        held.set(held.get() + bytes);
-        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
-    });
-}
-
-// SAFETY: every call goes to the system's allocator with the arguments that came; the counting beside it allocates
-// nothing, since the thread's counters are constants without destructors.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
-        count(memory.size() as isize);
-        // SAFETY: the caller keeps this function's contract, which is the same.
-        unsafe { System.alloc(memory) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, memory: Memory) {
-        count(-(memory.size() as isize));
-        // SAFETY: the pointer came from `alloc` above, which is the system's.
-        unsafe { System.dealloc(pointer, memory) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// What `act` gives, and the most memory that it held at one time.
-fn measured<T>(act: impl FnOnce() -> T) -> (T, usize) {
-    HELD.with(|held| held.set(0));
-    MOST.with(|most| most.set(0));
-    let result = act();
-    (result, MOST.with(Cell::get) as usize)
-}
+use memory::measured;
+use whole::WHOLE;
 
 /// Any number, most often one at an edge of something.
 fn edgy() -> impl Strategy<Value = u32> {
@@ -113,13 +81,18 @@ fn split_is_sound(stream: &[u8], limit: usize) {
 }
 
 fn bodies() -> Vec<(String, Body)> {
-    V0_9_2
-        .commands
-        .iter()
-        .flat_map(|(_, message)| {
-            [(format!("{} request", message.name), message.request), (format!("{} reply", message.name), message.reply)]
+    let messages = WHOLE.commands.iter().flat_map(|(_, message)| {
+        [(format!("{} request", message.name), message.request), (format!("{} reply", message.name), message.reply)]
+    });
+    let features = FEATURES.iter().flat_map(|(_, feature)| {
+        feature.get.into_iter().chain(feature.set).flat_map(|exchange| {
+            [
+                (format!("{} request", feature.name), exchange.request),
+                (format!("{} reply", feature.name), exchange.reply),
+            ]
         })
-        .collect()
+    });
+    messages.chain(features).collect()
 }
 
 fn end(field: &Field) -> usize {
@@ -160,7 +133,9 @@ fn structs_are_sound(bytes: &[u8]) {
         )+};
     }
     sound!(Header, Version, DmaMap, DmaUnmap, DeviceInfo, RegionInfo, IrqInfo, IrqSet, RegionAccess, DmaAccess);
-    sound!(DmaWriteReply, CapabilityHeader, SparseHeader, SparseArea);
+    sound!(DmaWriteReply, CapabilityHeader, SparseHeader, SparseArea, RegionIoFds, IoEventFd, IoRegionFd, MultiWrite);
+    sound!(SingleWrite, DeviceFeature, Migration, MigDeviceState, DmaLoggingStart, DmaLoggingRange, DmaLoggingReport);
+    sound!(MigrationData);
 }
 
 /// Bytes that a capability takes, as far as this protocol defines it.
@@ -580,7 +555,8 @@ fn nesting_ends_in_an_error_and_not_in_a_full_stack() {
 #[test]
 fn every_tail_belongs_to_some_body_that_is_decoded_here() {
     let bodies = bodies();
-    for tail in [Tail::None, Tail::Data, Tail::Json, Tail::Capabilities, Tail::Bools] {
+    use Tail::{Bitmap, Bools, Capabilities, Data, Feature, Json, Ranges, SubRegions, Writes};
+    for tail in [Tail::None, Data, Json, Capabilities, Bools, SubRegions, Writes, Feature, Ranges, Bitmap] {
         assert!(bodies.iter().any(|(_, body)| body.tail == tail), "{tail:?}");
     }
 }
