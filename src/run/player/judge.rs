@@ -153,7 +153,10 @@ impl Player<'_> {
     /// it says of later ones goes as well: the case ends here, and whether they have come yet is a matter of chance.
     pub(super) fn give_way(&mut self, line: Line<'_>, message: Option<usize>) {
         let gives_way = |finding: &Finding| {
-            finding.by_state && finding.message >= message && !line.requirements.contains(&finding.requirement.as_str())
+            finding.by_state
+                && message.is_some()
+                && finding.message >= message
+                && !line.requirements.contains(&finding.requirement.as_str())
         };
         for gone in self.findings.extract_if(.., |finding| gives_way(finding)) {
             let same = |check: &Check| check.requirement == gone.requirement && check.line == gone.line;
