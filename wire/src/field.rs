@@ -1,12 +1,28 @@
 //! The table of fields of a message, and reading and writing bytes by it.
 
-/// One named bit, or group of bits, of a flags field.
+use crate::feature::exchange;
+
+/// A named bit of a flags field, or a named value of some of its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bit {
     /// The name that cases and transcripts use.
     pub name: &'static str,
-    /// The bits it stands for.
+    /// The bits that say it.
     pub mask: u64,
+    /// What they say then.
+    pub value: u64,
+}
+
+impl Bit {
+    /// Whether a field of this value says so.
+    pub fn is_in(&self, value: u64) -> bool {
+        value & self.mask == self.value
+    }
+
+    /// It is no other name for bits that have names of their own, such as `rw`.
+    pub fn is_single(&self) -> bool {
+        self.mask.count_ones() == 1 || self.mask != self.value
+    }
 }
 
 /// One field of a [`Layout`]: an unsigned integer in host byte order.
@@ -20,7 +36,7 @@ pub struct Field {
     pub width: usize,
     /// What it says, units included.
     pub meaning: &'static str,
-    /// Its named bits; empty for a plain number.
+    /// Its named bits and values; empty for a plain number.
     pub bits: &'static [Bit],
 }
 
@@ -28,6 +44,13 @@ impl Field {
     /// The largest value that the field can hold.
     pub fn max(&self) -> u64 {
         if self.width >= 8 { u64::MAX } else { (1 << (self.width * 8)) - 1 }
+    }
+
+    /// The value that these names of its bits make together; the first name that is none of them where there is one.
+    pub fn named<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<u64, &'n str> {
+        names.into_iter().try_fold(0, |value, name| {
+            self.bits.iter().find(|bit| bit.name == name).map(|bit| value | bit.value).ok_or(name)
+        })
     }
 
     /// The field's value in `bytes`, which start where the layout starts; `None` where they end before the field does.
@@ -87,7 +110,7 @@ pub enum Tail {
     SubRegions,
     /// Writes (REGION_WRITE_MULTI).
     Writes,
-    /// What the feature says (DEVICE_FEATURE).
+    /// What the feature says (DEVICE_FEATURE), or nobody knows.
     Feature,
     /// Ranges of IOVAs (DMA_LOGGING_START).
     Ranges,
@@ -188,7 +211,26 @@ pub struct Message {
     pub clause: &'static str,
 }
 
-/// Declares a packed struct of unsigned integers, asserts its size and every offset, and gives it a [`Layout`].
+impl Message {
+    /// The body of a request that begins like this: that of DEVICE_FEATURE depends on what it says.
+    pub fn request_of(&self, payload: &[u8]) -> Body {
+        match self.request.tail {
+            Tail::Feature => exchange(payload).map_or(self.request, |exchange| exchange.request),
+            _ => self.request,
+        }
+    }
+
+    /// The body of the successful reply to a request that begins like this.
+    pub fn reply_of(&self, payload: &[u8]) -> Body {
+        match self.reply.tail {
+            Tail::Feature => exchange(payload).map_or(self.reply, |exchange| exchange.reply),
+            _ => self.reply,
+        }
+    }
+}
+
+/// Declares a packed struct of unsigned integers, asserts its size and every offset, and gives it a [`Layout`]. A bit's
+/// name stands for its value, or, with `of`, for that value of the bits of a mask.
 ///
 /// ```
 /// vfio_user_wire::layout! {
@@ -197,19 +239,26 @@ pub struct Message {
 ///         /// Bytes of this structure.
 ///         argsz: u32 @ 0,
 ///         /// How it behaves.
-///         flags: u32 @ 4 { loud = 1, quick = 2 },
+///         flags: u32 @ 4 { loud = 1, quick = 2, red = 0x10 of 0xf0, blue = 0x30 of 0xf0 },
 ///     }
 /// }
 /// assert_eq!(Toy::LAYOUT.field("flags").map(|field| field.offset), Some(4));
 /// ```
 #[macro_export]
 macro_rules! layout {
+    (@bit $bit:ident $value:literal) => {
+        $crate::Bit { name: stringify!($bit), mask: $value, value: $value }
+    };
+    (@bit $bit:ident $value:literal of $mask:literal) => {
+        $crate::Bit { name: stringify!($bit), mask: $mask, value: $value }
+    };
     (
         $(#[doc = $about:expr])+
         pub struct $name:ident : $size:literal {
             $(
                 $(#[doc = $meaning:expr])+
-                $field:ident : $type:ident @ $offset:literal $({ $($bit:ident = $mask:expr),+ $(,)? })?
+                $field:ident : $type:ident @ $offset:literal
+                    $({ $($bit:ident = $value:literal $(of $mask:literal)?),+ $(,)? })?
             ),+ $(,)?
         }
     ) => {
@@ -240,7 +289,7 @@ macro_rules! layout {
                     offset: $offset,
                     width: size_of::<$type>(),
                     meaning: concat!($($meaning),+).trim_ascii(),
-                    bits: &[$($($crate::Bit { name: stringify!($bit), mask: $mask }),+)?],
+                    bits: &[$($($crate::layout!(@bit $bit $value $(of $mask)?)),+)?],
                 }),+],
             };
 

@@ -126,9 +126,55 @@ fn bits_match(layout: &Layout, bits: &[(&str, u32)]) {
     let expected: Vec<(&str, u64)> = bits.iter().map(|(name, mask)| (*name, u64::from(*mask))).collect();
     assert_eq!(single, expected, "{}", layout.name);
     let all = expected.iter().fold(0, |all, (_, mask)| all | mask);
-    for bit in field.bits {
+    for bit in field.bits.iter().filter(|bit| bit.mask == bit.value) {
         assert_eq!(bit.mask & !all, 0, "{}.{} has a bit that no single name stands for", layout.name, bit.name);
     }
+}
+
+/// The values that a field of a layout names; they are said by the bits of `mask`.
+fn values_match(layout: &Layout, field: &str, mask: u64, values: &[(&str, u32)]) {
+    let named: Vec<(&str, u64)> = layout
+        .field(field)
+        .unwrap()
+        .bits
+        .iter()
+        .filter(|bit| bit.mask != bit.value)
+        .inspect(|bit| assert_eq!(bit.mask, mask, "{}", bit.name))
+        .map(|bit| (bit.name, bit.value))
+        .collect();
+    let expected: Vec<(&str, u64)> = values.iter().map(|(name, value)| (*name, u64::from(*value))).collect();
+    assert_eq!(named, expected, "{}", layout.name);
+}
+
+#[test]
+fn the_named_values_are_the_kernels() {
+    values_match(
+        &message::DeviceFeature::LAYOUT,
+        "flags",
+        u64::from(vfio::VFIO_DEVICE_FEATURE_MASK),
+        &[
+            ("migration", vfio::VFIO_DEVICE_FEATURE_MIGRATION),
+            ("mig_device_state", vfio::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE),
+            ("dma_logging_start", vfio::VFIO_DEVICE_FEATURE_DMA_LOGGING_START),
+            ("dma_logging_stop", vfio::VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP),
+            ("dma_logging_report", vfio::VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT),
+        ],
+    );
+    values_match(
+        &feature::MigDeviceState::LAYOUT,
+        "device_state",
+        u64::from(u32::MAX),
+        &[
+            ("error", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_ERROR),
+            ("stop", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_STOP),
+            ("running", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_RUNNING),
+            ("stop_copy", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_STOP_COPY),
+            ("resuming", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_RESUMING),
+            ("running_p2p", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_RUNNING_P2P),
+            ("pre_copy", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_PRE_COPY),
+            ("pre_copy_p2p", vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_PRE_COPY_P2P),
+        ],
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! DMA_LOGGING_REPORT: what the device wrote by DMA, as a bitmap of pages (specification 1803-1841).
 
-use super::{Exchange, Feature};
-use crate::field::{Body, Tail};
+use super::{Exchange, Feature, fields, with_data};
+use crate::field::{Body, Field, Layout, Tail};
 use crate::layout;
 
 layout! {
@@ -16,14 +16,14 @@ layout! {
     }
 }
 
+const FIELDS: [Field; 5] = fields(&DmaLoggingReport::LAYOUT);
+const PAYLOAD: Layout = with_data("DeviceFeatureDmaLoggingReport", &DmaLoggingReport::LAYOUT, &FIELDS);
+
 /// Tells which pages of a range the device wrote to since the logging started. Refused where it did not start. It
 /// cannot be set.
 pub const DMA_LOGGING_REPORT: Feature = Feature {
     name: "DMA_LOGGING_REPORT",
-    get: Some(Exchange {
-        request: Body::fixed(&DmaLoggingReport::LAYOUT),
-        reply: Body::with_tail(&DmaLoggingReport::LAYOUT, Tail::Bitmap),
-    }),
+    get: Some(Exchange { request: Body::fixed(&PAYLOAD), reply: Body::with_tail(&PAYLOAD, Tail::Bitmap) }),
     set: None,
     clause: "DMA_LOGGING_REPORT 1803-1841",
 };

@@ -1,8 +1,8 @@
 //! DMA_LOGGING_START: the device begins to log what it writes by DMA (specification 1754-1801).
 
-use super::{Exchange, Feature};
+use super::{Exchange, Feature, fields, with_data};
 use crate::entries::entries;
-use crate::field::{Body, Tail};
+use crate::field::{Body, Field, Layout, Tail};
 use crate::layout;
 
 layout! {
@@ -27,14 +27,17 @@ layout! {
     }
 }
 
+const FIELDS: [Field; 5] = fields(&DmaLoggingStart::LAYOUT);
+const PAYLOAD: Layout = with_data("DeviceFeatureDmaLoggingStart", &DmaLoggingStart::LAYOUT, &FIELDS);
+
 /// Starts to log the device's DMA writes, at the least in the ranges given. The reply repeats the request but for
 /// `page_size`. It cannot be read.
 pub const DMA_LOGGING_START: Feature = Feature {
     name: "DMA_LOGGING_START",
     get: None,
     set: Some(Exchange {
-        request: Body::with_tail(&DmaLoggingStart::LAYOUT, Tail::Ranges),
-        reply: Body::with_tail(&DmaLoggingStart::LAYOUT, Tail::Ranges),
+        request: Body::with_tail(&PAYLOAD, Tail::Ranges),
+        reply: Body::with_tail(&PAYLOAD, Tail::Ranges),
     }),
     clause: "DMA_LOGGING_START 1754-1801",
 };

@@ -1,7 +1,7 @@
 //! MIGRATION: whether the device can be migrated, and how (specification 1620-1649).
 
-use super::{Exchange, Feature};
-use crate::field::Body;
+use super::{Exchange, Feature, NO_DATA, fields, with_data};
+use crate::field::{Body, Field, Layout};
 use crate::layout;
 
 layout! {
@@ -13,10 +13,18 @@ layout! {
     }
 }
 
+/// The fixed part has `flags` already.
+const FIELDS: [Field; 3] = {
+    let mut fields = fields(&Migration::LAYOUT);
+    fields[2].name = "migration_flags";
+    fields
+};
+const PAYLOAD: Layout = with_data("DeviceFeatureMigration", &Migration::LAYOUT, &FIELDS);
+
 /// Tells what migration the device supports. It cannot be set; a device without migration refuses.
 pub const MIGRATION: Feature = Feature {
     name: "MIGRATION",
-    get: Some(Exchange { request: Body::EMPTY, reply: Body::fixed(&Migration::LAYOUT) }),
+    get: Some(Exchange { request: NO_DATA, reply: Body::fixed(&PAYLOAD) }),
     set: None,
     clause: "MIGRATION 1620-1649",
 };

@@ -1,4 +1,4 @@
-//! The features of DEVICE_FEATURE, one file each (specification 1599-1841): what stands behind its fixed part.
+//! The features of DEVICE_FEATURE, one file each (specification 1599-1841): its payload for each of their operations.
 
 mod dma_logging_report;
 mod dma_logging_start;
@@ -12,16 +12,41 @@ pub use dma_logging_stop::DMA_LOGGING_STOP;
 pub use mig_device_state::{MIG_DEVICE_STATE, MigDeviceState};
 pub use migration::{MIGRATION, Migration};
 
-use crate::constants::feature_index;
-use crate::field::Body;
+use crate::constants::{feature_flags, feature_index};
+use crate::field::{Body, Field, Layout};
+use crate::message::DeviceFeature;
 
-/// What one operation on a feature carries behind the fixed part of DEVICE_FEATURE.
+/// What one operation on a feature carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
-    /// The data of the request.
+    /// The payload of the request, the fixed part of DEVICE_FEATURE included.
     pub request: Body,
-    /// The data of a successful reply.
+    /// The payload of a successful reply.
     pub reply: Body,
+}
+
+/// Only the fixed part of DEVICE_FEATURE.
+const NO_DATA: Body = Body::fixed(&DeviceFeature::LAYOUT);
+
+/// The fixed part of DEVICE_FEATURE, and data behind it.
+const fn with_data(name: &'static str, data: &Layout, fields: &'static [Field]) -> Layout {
+    Layout { name, size: DeviceFeature::LAYOUT.size + data.size, fields }
+}
+
+/// The fields of both; `N` is how many there are.
+const fn fields<const N: usize>(data: &Layout) -> [Field; N] {
+    let head = &DeviceFeature::LAYOUT;
+    assert!(N == head.fields.len() + data.fields.len(), "there are more fields, or fewer");
+    let mut fields = [head.fields[0]; N];
+    let mut i = 1;
+    while i < N {
+        fields[i] = match i.checked_sub(head.fields.len()) {
+            None => head.fields[i],
+            Some(at) => Field { offset: head.size + data.fields[at].offset, ..data.fields[at] },
+        };
+        i += 1;
+    }
+    fields
 }
 
 /// A feature, declared once; which index it has, [`FEATURES`] says. PROBE needs no data for any feature.
@@ -45,6 +70,18 @@ pub const FEATURES: &[(u16, &Feature)] = &[
     (feature_index::DMA_LOGGING_STOP, &DMA_LOGGING_STOP),
     (feature_index::DMA_LOGGING_REPORT, &DMA_LOGGING_REPORT),
 ];
+
+/// What a payload of DEVICE_FEATURE that begins like this asks for; `None` where that has no form of its own: PROBE, an
+/// operation that the feature does not have, an unknown feature, a payload that is too short.
+pub fn exchange(payload: &[u8]) -> Option<Exchange> {
+    let (head, _) = DeviceFeature::parse(payload)?;
+    let feature = feature(head.index())?;
+    match head.operation() {
+        feature_flags::GET => feature.get,
+        feature_flags::SET => feature.set,
+        _ => None,
+    }
+}
 
 /// The feature of that index.
 pub fn feature(index: u16) -> Option<&'static Feature> {

@@ -11,7 +11,16 @@ layout! {
         /// Bytes.
         argsz: u32 @ 0,
         /// The feature's index in the low 16 bits; above them what to do: GET or SET, or PROBE with any of them.
-        flags: u32 @ 4 { get = 0x10000, set = 0x20000, probe = 0x40000 },
+        flags: u32 @ 4 {
+            migration = 1 of 0xffff,
+            mig_device_state = 2 of 0xffff,
+            dma_logging_start = 6 of 0xffff,
+            dma_logging_stop = 7 of 0xffff,
+            dma_logging_report = 8 of 0xffff,
+            get = 0x10000,
+            set = 0x20000,
+            probe = 0x40000,
+        },
     }
 }
 

@@ -28,16 +28,27 @@ fn reply(request: &Frame, head: &DeviceFeature, data: &[u8]) -> Frame {
     Frame::reply(&request.header, joined(&[head.bytes(), data]))
 }
 
-/// The frame is the golden one, `data` is what the feature's table says; gives back what follows its fixed part.
+/// The frame is the golden one, its data is what the feature's table says; gives back what follows the fixed part of both.
 fn data_is<'a>(golden: &Golden, frame: &'a Frame, body: &Body, layout: Option<(&'static Layout, &str)>) -> &'a [u8] {
     let (_, data) = DeviceFeature::parse(&frame.payload).unwrap();
     golden.is(frame, &DEVICE_FEATURE.request, data);
-    assert_eq!(body.fixed, layout.map(|(layout, _)| layout));
-    let decoded = body.decode(data);
+    let decoded = body.decode(&frame.payload);
     assert!(!decoded.short);
-    if let Some((layout, prefix)) = layout {
-        golden.has_the_fields_of(layout, DATA, prefix);
-        assert_eq!(decoded.fields.len(), layout.fields.len());
+    let head = DeviceFeature::LAYOUT;
+    assert_eq!(
+        (decoded.get("argsz"), decoded.get("flags")),
+        (Some(golden.value("argsz")), Some(golden.value("flags")))
+    );
+    let Some((layout, prefix)) = layout else {
+        assert_eq!(body.fixed, Some(&head));
+        return decoded.tail;
+    };
+    golden.has_the_fields_of(layout, DATA, prefix);
+    assert_eq!(body.fixed_size(), head.size + layout.size);
+    assert_eq!(decoded.fields.len(), head.fields.len() + layout.fields.len());
+    for (field, known) in layout.fields.iter().zip(&decoded.fields[head.fields.len()..]) {
+        assert_eq!(known.value, golden.value(&format!("{prefix}{}", field.name)));
+        assert_eq!(known.field.offset, head.size + field.offset);
     }
     decoded.tail
 }
@@ -141,6 +152,26 @@ fn dma_logging_report_of_70_pages() {
     let tail = data_is(&golden, &reply, &get.reply, layout);
     assert_eq!(tail, bitmap);
     assert_eq!(dirty_pages(tail).collect::<Vec<u64>>(), [0, 9, 63, 64, 69]);
+}
+
+#[test]
+fn what_a_payload_is_follows_from_its_feature_and_operation() {
+    let asks = |index: u16, operation: u32| {
+        let head = head(0, index, operation);
+        (DEVICE_FEATURE.request_of(head.bytes()), DEVICE_FEATURE.reply_of(head.bytes()))
+    };
+    let unknown = (DEVICE_FEATURE.request, DEVICE_FEATURE.reply);
+    for (index, known) in FEATURES {
+        for (operation, exchange) in [(GET, known.get), (SET, known.set)] {
+            let bodies = exchange.map_or(unknown, |exchange| (exchange.request, exchange.reply));
+            assert_eq!(asks(*index, operation), bodies, "{}", known.name);
+        }
+        for operation in [0, GET | SET, PROBE, PROBE | GET, PROBE | SET, SET | 1 << 31] {
+            assert_eq!(asks(*index, operation), unknown, "{}", known.name);
+        }
+    }
+    assert_eq!(asks(3, GET), unknown);
+    assert_eq!(DEVICE_FEATURE.request_of(&[0; 7]), DEVICE_FEATURE.request);
 }
 
 #[test]
