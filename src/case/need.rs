@@ -150,6 +150,12 @@ pub const NEEDS: &[Need] = &[
         "device file, and the MMAP flag",
         &["mirror.region", "mirror.offset", "mirror.width", "shown.region", "shown.offset"],
     ),
+    need("migration", "migration by DEVICE_FEATURE", "GET of MIGRATION succeeds", &[]),
+    need("no-migration", "lack of migration", "GET of MIGRATION is refused", &[]),
+    need("pre-copy", "migration with PRE_COPY", "the flags of MIGRATION", &[]),
+    need("no-pre-copy", "migration without PRE_COPY", "the flags of MIGRATION", &[]),
+    need("dma-logging", "logging of DMA", "SET of DMA_LOGGING_START succeeds", &[]),
+    need("no-dma-logging", "lack of a DMA log", "SET of DMA_LOGGING_START is refused", &[]),
     need("pid", "process whose id the harness knows", "it was started by the harness, or SO_PEERCRED", &[]),
     need("spawned", "server that the harness starts", "--spawn", &[]),
     need(

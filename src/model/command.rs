@@ -1,7 +1,7 @@
 //! What the model knows of a command, of its reply, and of the session.
 
 use vfio_user_wire::message::VERSION;
-use vfio_user_wire::{Decoded, Direction, HEADER_SIZE, Header, Limits, Message, VersionData};
+use vfio_user_wire::{Body, Decoded, Direction, HEADER_SIZE, Header, Limits, Message, VersionData};
 
 /// What kind of descriptor was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,13 @@ impl Command {
     /// The request's fields, as far as the payload holds them.
     pub fn request(&self) -> Decoded<'_> {
         self.message.map_or(Decoded { fields: Vec::new(), tail: &self.payload, short: false }, |message| {
-            message.request.decode(&self.payload)
+            message.request_of(&self.payload).decode(&self.payload)
         })
+    }
+
+    /// What a successful reply to it looks like.
+    pub fn reply_body(&self) -> Body {
+        self.message.map_or(Body::EMPTY, |message| message.reply_of(&self.payload))
     }
 
     /// What a wrong answer breaks where the message was cut: in its header, or behind it.
@@ -62,7 +67,8 @@ impl Command {
             return false;
         };
         let whole = self.header.size as usize == HEADER_SIZE + self.payload.len();
-        let exact = self.payload.len() == message.request.fixed_size() || message.name == VERSION.name;
+        let exact =
+            self.payload.len() == message.request_of(&self.payload).fixed_size() || message.name == VERSION.name;
         whole && exact && self.header.flags == 0 && self.cut.is_none()
     }
 
@@ -73,7 +79,7 @@ impl Command {
             && self.header.size as usize == size
             && self.message.is_some_and(|message| {
                 message.direction == vfio_user_wire::Direction::ToServer
-                    && self.payload.len() >= message.request.fixed_size()
+                    && self.payload.len() >= message.request_of(&self.payload).fixed_size()
             })
     }
 

@@ -67,6 +67,10 @@ pub struct Offer {
     pub dma: bool,
     /// It remembers them.
     pub dma_table: bool,
+    /// The flags of MIGRATION; `None` where it has no migration.
+    pub migration_flags: Option<u64>,
+    /// It logs DMA.
+    pub dma_logging: bool,
     /// What the device file names as scratch.
     pub scratch: Vec<ScratchRange>,
 }
@@ -83,6 +87,8 @@ impl Default for Offer {
             limits: Limits::default(),
             page_size: vfio_user_wire::DEFAULT_PGSIZES,
             dma: false,
+            migration_flags: None,
+            dma_logging: false,
             dma_table: false,
             scratch: Vec::new(),
         }

@@ -95,8 +95,9 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
     if let Some((message, requirement, rule)) =
         RULES.iter().find(|(message, ..)| command.message.is_some_and(|known| known.name == message.name))
     {
-        let fixed = message.reply.fixed_size();
-        let open_end = message.reply.tail != vfio_user_wire::Tail::None;
+        let body = command.reply_body();
+        let fixed = body.fixed_size();
+        let open_end = body.tail != vfio_user_wire::Tail::None;
         let right = if open_end { reply.payload.len() >= fixed } else { reply.payload.len() == fixed };
         let expected = match (fixed, open_end) {
             (0, _) => "a successful reply without payload, 16 bytes in all".to_owned(),
@@ -138,7 +139,9 @@ fn excused(command: &Command, message: &Message, payload: usize) -> bool {
     let access = message.name == REGION_READ.name || message.name == REGION_WRITE.name;
     (payload == 0 && access && request.get("count") == Some(0))
         || (payload == 0 && message.name == DMA_UNMAP.name)
-        || request.get("argsz").is_some_and(|argsz| argsz == payload as u64 && payload < message.reply.fixed_size())
+        || request
+            .get("argsz")
+            .is_some_and(|argsz| argsz == payload as u64 && payload < command.reply_body().fixed_size())
 }
 
 /// A reply to a command with No_reply. Clients in use send posted writes, maps and interrupts so, and QEMU falls out of

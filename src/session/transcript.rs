@@ -167,8 +167,9 @@ fn entry(n: usize, client: String, direction: Way, dialect: &Dialect, bytes: &[u
 fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField> {
     let body = match dialect.message(header.command) {
         Some(_) if header.is_reply() && header.is_error() => Body::EMPTY,
-        Some(message) if header.is_reply() => message.reply,
-        Some(message) => message.request,
+        // The reply to DEVICE_FEATURE says itself what it answers.
+        Some(message) if header.is_reply() => message.reply_of(payload),
+        Some(message) => message.request_of(payload),
         None => Body::EMPTY,
     };
     let header_fields =
@@ -208,7 +209,7 @@ pub fn value_text(field: &vfio_user_wire::Field, value: u64) -> String {
     if !field.bits.is_empty() {
         let mut rest = value;
         let mut names = Vec::new();
-        for bit in field.bits.iter().filter(|bit| bit.mask.count_ones() == 1 && value & bit.mask != 0) {
+        for bit in field.bits.iter().filter(|bit| bit.is_single() && bit.is_in(value)) {
             names.push(bit.name);
             rest &= !bit.mask;
         }

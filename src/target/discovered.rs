@@ -67,6 +67,10 @@ pub struct Discovered {
     pub regions: Vec<Region>,
     /// The interrupt types that answered.
     pub irqs: Vec<Irq>,
+    /// The flags of MIGRATION; `None` where the device cannot be migrated.
+    pub migration_flags: Option<u64>,
+    /// The device logs its DMA.
+    pub dma_logging: bool,
     /// Every word of `needs`.
     pub has: BTreeMap<String, Has>,
     /// What went wrong while asking: a question and its sentence.
@@ -105,6 +109,8 @@ impl Discovered {
             page_size: self.page_size(),
             dma: has("dma"),
             dma_table: has("dma-table"),
+            migration_flags: self.migration_flags,
+            dma_logging: self.dma_logging,
             scratch: scratch
                 .iter()
                 .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })

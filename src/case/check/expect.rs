@@ -135,8 +135,7 @@ impl<'a> Checker<'a> {
         if let (Some(index), [Spanned { value: Outcome::Silent, span }]) = (sent, &outcomes.conforms[..]) {
             self.silent.push((index, *span));
         }
-        let reply =
-            sent.and_then(|index| self.sent.get(index)).and_then(|sent| sent.message).map(|message| message.reply);
+        let reply = sent.and_then(|index| self.sent.get(index)).and_then(|sent| sent.reply);
         for outcome in outcomes.conforms.iter().chain(&outcomes.note) {
             match &outcome.value {
                 Outcome::Ok(conditions) => conditions.iter().for_each(|condition| self.condition(condition, reply)),
@@ -255,13 +254,13 @@ impl<'a> Checker<'a> {
                 Diagnostic::new(field.span, format!("`{}` has no value in braces", **field), "only in conditions");
             return self.push(error);
         }
-        let message = self.sent.get(sent).and_then(|sent| sent.message);
-        self.field(field, message.map(|message| message.reply));
+        let reply = self.sent.get(sent).and_then(|sent| sent.reply);
+        self.field(field, reply);
     }
 
     /// `{label.data}`.
     pub(super) fn reply_data(&mut self, sent: usize, field: &Name) {
-        let message = self.sent.get(sent).and_then(|sent| sent.message);
-        self.field(field, message.map(|message| message.reply));
+        let reply = self.sent.get(sent).and_then(|sent| sent.reply);
+        self.field(field, reply);
     }
 }

@@ -8,7 +8,7 @@ mod value;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use vfio_user_wire::{Dialect, Message};
+use vfio_user_wire::{Body, Dialect, Message};
 
 pub use self::names::TARGET_NAMES;
 use super::{Case, Descriptor, Diagnostic, NEEDS, Source, Spanned, Value, With, similar};
@@ -90,6 +90,8 @@ enum Known<'a> {
 struct Sent<'a> {
     end: Option<&'a str>,
     message: Option<&'static Message>,
+    /// What its successful reply looks like; `None` where that is not known.
+    reply: Option<Body>,
     /// It asks for no reply.
     no_reply: bool,
     /// A line asked for its outcome.

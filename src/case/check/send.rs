@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use vfio_user_wire::message::DMA_MAP;
-use vfio_user_wire::{Field, Header, Message, Tail};
+use vfio_user_wire::{Body, Field, Header, Message, Tail};
 
 use super::value::Wanted;
 use super::{Checker, Sent, similar};
-use crate::case::{Argument, Diagnostic, Given, Name, Send, Spanned, Subject};
+use crate::case::{Argument, Diagnostic, Given, Name, Send, Spanned, Subject, Value};
 
 /// What every message takes.
 const COMMON: [&str; 12] = [
@@ -45,8 +45,10 @@ impl<'a> Checker<'a> {
         }
         self.times = send.arguments.iter().any(|argument| argument.key.as_str() == "times");
         self.once_each(&send.arguments);
+        let payload = message.map(|message| beginning(message, &send.arguments)).unwrap_or_default();
+        let request = message.map(|message| message.request_of(&payload));
         for argument in &send.arguments {
-            if let Some(wanted) = self.wanted(&argument.key, &send.subject, message) {
+            if let Some(wanted) = self.wanted(&argument.key, &send.subject, message, request) {
                 self.value(&argument.key, &argument.value, wanted);
             }
         }
@@ -54,7 +56,8 @@ impl<'a> Checker<'a> {
         let end = send.end.as_ref().map(|end| end.as_str());
         let no_reply = send.arguments.iter().any(|argument| argument.key.as_str() == "no_reply");
         let index = self.sent.len();
-        self.sent.push(Sent { end, message, no_reply, asked: false });
+        let reply = message.map(|message| message.reply_of(&payload));
+        self.sent.push(Sent { end, message, reply, no_reply, asked: false });
         self.pending.entry(end).or_default().push_back(index);
         if let Some(label) = &send.label {
             self.declare_label(label, index);
@@ -141,9 +144,10 @@ impl<'a> Checker<'a> {
         key: &Spanned<String>,
         subject: &Subject,
         message: Option<&'static Message>,
+        request: Option<Body>,
     ) -> Option<Wanted> {
         let raw = matches!(subject, Subject::Raw(_));
-        let layout = message.and_then(|message| message.request.fixed);
+        let layout = request.and_then(|request| request.fixed);
         if let Some(field) = layout.and_then(|layout| layout.field(key)) {
             return Some(Wanted::Field(field));
         }
@@ -151,7 +155,7 @@ impl<'a> Checker<'a> {
         if common.contains(&key.as_str()) {
             return common_wanted(key);
         }
-        let tail = message.map(|message| message.request.tail);
+        let tail = request.map(|request| request.tail);
         // A command of which only the number is known takes bytes behind its header.
         let data = tail.is_some_and(|tail| tail != Tail::None) || matches!(subject, Subject::Number(_));
         let lends = message.is_some_and(|message| message.name == DMA_MAP.name);
@@ -177,6 +181,23 @@ impl<'a> Checker<'a> {
         self.push(error);
         None
     }
+}
+
+/// How the payload begins, as far as it is written there: enough to know what follows the fixed part of DEVICE_FEATURE.
+fn beginning(message: &Message, arguments: &[Argument]) -> Vec<u8> {
+    let mut payload = vec![0; message.request.fixed_size()];
+    for argument in arguments {
+        let field = message.request.fixed.and_then(|layout| layout.field(&argument.key));
+        let value = field.and_then(|field| match &argument.value.value {
+            Value::Words(words) => field.named(words.iter().map(|word| word.as_str())).ok(),
+            Value::Integer(value) => value.evaluate(&|_| None).ok().and_then(|value| u64::try_from(value).ok()),
+            _ => None,
+        });
+        if let (Some(field), Some(value)) = (field, value) {
+            field.write(&mut payload, value);
+        }
+    }
+    payload
 }
 
 fn common_wanted(key: &str) -> Option<Wanted> {

@@ -12,7 +12,7 @@ use super::super::session::{Phase, State};
 use crate::verdict::Class::{self, Note, Violation};
 
 /// Commands of 0.9.2 that a server may lack, and that must be answered nevertheless.
-const OPTIONAL: [u16; 5] = [6, 15, 16, 17, 18];
+const OPTIONAL: [u16; 4] = [6, 15, 17, 18];
 /// DIRTY_PAGES of the older protocol, which a server may still offer.
 const DIRTY_PAGES: u16 = 14;
 
@@ -56,13 +56,13 @@ pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
         Phase::Perhaps => return Some(Permits::either()),
         _ => {}
     }
-    if let Some((requirement, class)) = too_short(state, message, command.payload.len()) {
+    if let Some((requirement, class)) = too_short(state, message, &command.payload) {
         let bare = command.payload.is_empty() && message.name != VERSION.name;
         let tested = if bare { "HDR-26" } else { requirement };
         let expected = format!(
             "a refusal: {} bytes of payload are less than the {} of the structure",
             command.payload.len(),
-            message.request.fixed_size()
+            message.request_of(&command.payload).fixed_size()
         );
         return Some(Permits::refusal(requirement, class, expected).testing(tested));
     }
@@ -83,13 +83,13 @@ fn unknown(state: &State, number: u16) -> Permits {
 
 /// What success breaks where the payload does not hold the structure. Where only bytes are missing that must be zero,
 /// it is no more than a note (736).
-fn too_short(state: &State, message: &Message, payload: usize) -> Option<(&'static str, Class)> {
-    if payload >= message.request.fixed_size() {
+fn too_short(state: &State, message: &Message, payload: &[u8]) -> Option<(&'static str, Class)> {
+    if payload.len() >= message.request_of(payload).fixed_size() {
         return None;
     }
     // A server that does nothing with maps may not look at them.
     let map = if state.offer.dma_table { Violation } else { Note };
-    let index = if payload < 12 { Violation } else { Note };
+    let index = if payload.len() < 12 { Violation } else { Note };
     Some(match message.name {
         name if name == DMA_MAP.name => ("DMAP-01", map),
         name if name == DMA_UNMAP.name => ("DUNMAP-01", map),

@@ -1,5 +1,6 @@
 //! What may be answered to each command, and what it does: one file for each family.
 
+mod features;
 mod form;
 mod irqs;
 mod maps;
@@ -8,8 +9,8 @@ mod regions;
 mod version;
 
 use vfio_user_wire::message::{
-    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
-    REGION_READ, REGION_WRITE, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS,
+    DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION,
 };
 use vfio_user_wire::{Direction, Message};
 
@@ -55,6 +56,7 @@ const RULINGS: &[Ruling] = &[
         apply: regions::apply_write,
     },
     Ruling { message: &DEVICE_RESET, permits: queries::permits_reset, judge: nothing, apply: queries::apply_reset },
+    Ruling { message: &DEVICE_FEATURE, permits: features::permits, judge: nothing, apply: no_effect },
 ];
 
 fn ruling(command: &Command) -> Option<&'static Ruling> {

@@ -111,9 +111,7 @@ impl Environment {
             Bytes::Of(name) => {
                 let label = name.value.strip_suffix(".data").unwrap_or(&name.value);
                 let answer = answer_of(talk, label).ok_or_else(|| Fault::new(format!("`{label}` has no reply")))?;
-                let fixed = sent_of(talk, label)
-                    .and_then(|sent| sent.command.message)
-                    .map_or(0, |message| message.reply.fixed_size());
+                let fixed = sent_of(talk, label).map_or(0, |sent| sent.command.reply_body().fixed_size());
                 answer.payload.get(fixed..).unwrap_or_default().to_vec()
             }
         })
@@ -160,9 +158,9 @@ impl Environment {
 /// Bits by name, or an errno's name.
 pub(super) fn words_value(field: Option<&Field>, words: &[Spanned<String>]) -> Result<u64, Fault> {
     words.iter().try_fold(0, |value, word| {
-        let bit = field.and_then(|field| field.bits.iter().find(|bit| bit.name == word.value)).map(|bit| bit.mask);
+        let bit = field.and_then(|field| field.bits.iter().find(|bit| bit.name == word.value)).map(|bit| bit.value);
         let known = bit.or_else(|| errno(&word.value).map(u64::from));
-        known.map(|mask| value | mask).ok_or_else(|| Fault::new(format!("`{}` is no bit of this field", word.value)))
+        known.map(|bits| value | bits).ok_or_else(|| Fault::new(format!("`{}` is no bit of this field", word.value)))
     })
 }
 
@@ -181,6 +179,6 @@ fn reply_field(talk: &Conversation<'_>, label: &str, name: &str) -> Option<u64> 
     match name {
         "payload" => Some(answer.payload.len() as u64),
         "fds" => Some(answer.fds.len() as u64),
-        _ => sent.command.message?.reply.decode(&answer.payload).get(name),
+        _ => sent.command.reply_body().decode(&answer.payload).get(name),
     }
 }

@@ -177,8 +177,7 @@ impl Player<'_> {
 
     fn condition(&self, index: usize, answer: &Answer, condition: &Condition) -> Result<Option<Miss>, Stop> {
         let name = condition.field.value.as_str();
-        let message = self.talk.sent.get(index).and_then(|sent| sent.command.message);
-        let layout = message.and_then(|message| message.reply.fixed);
+        let layout = self.talk.sent.get(index).and_then(|sent| sent.command.reply_body().fixed);
         let tail = answer.payload.get(layout.map_or(0, |layout| layout.size)..).unwrap_or_default();
         if let ConditionValue::Bytes(bytes) = &condition.value.value {
             let wanted = self.environment.bytes(bytes, &self.talk)?;

@@ -258,13 +258,14 @@ impl Actor<'_> {
     /// Whether the reply that was supposed meets the conditions that cannot be written into it.
     fn is_met(&self, index: usize, outcome: &Outcome) -> bool {
         let (Outcome::Ok(conditions), Some(sent)) = (outcome, self.talk.sent.get(index)) else { return true };
-        let (Some(answer), Some(message)) = (&sent.answer, sent.command.message) else { return true };
-        let reply = message.reply.decode(&answer.payload);
+        let Some(answer) = &sent.answer else { return true };
+        let body = sent.command.reply_body();
+        let reply = body.decode(&answer.payload);
         conditions.iter().all(|condition| {
             let wanted = match &condition.value.value {
                 ConditionValue::Integer(value) => self.environment.u64(value, &self.talk).ok(),
                 ConditionValue::Words(words) => {
-                    let field = message.reply.fixed.and_then(|layout| layout.field(&condition.field.value));
+                    let field = body.fixed.and_then(|layout| layout.field(&condition.field.value));
                     words_value(field, words).ok()
                 }
                 ConditionValue::Bytes(_) => None,
@@ -278,11 +279,11 @@ impl Actor<'_> {
 
     /// Writes into a reply what a condition asks for.
     fn meet(&self, index: usize, field: &str, value: &ConditionValue, payload: &mut Vec<u8>) -> Result<(), Fault> {
-        let Some(message) = self.talk.sent.get(index).and_then(|sent| sent.command.message) else { return Ok(()) };
-        let known = message.reply.fixed.and_then(|layout| layout.field(field));
+        let Some(body) = self.talk.sent.get(index).map(|sent| sent.command.reply_body()) else { return Ok(()) };
+        let known = body.fixed.and_then(|layout| layout.field(field));
         match (value, known) {
             (ConditionValue::Bytes(bytes), _) => {
-                payload.truncate(message.reply.fixed_size());
+                payload.truncate(body.fixed_size());
                 payload.extend(self.environment.bytes(bytes, &self.talk)?);
             }
             (ConditionValue::Integer(value), None) if field == "payload" => {
@@ -348,8 +349,9 @@ fn usual_reply(command: &Command, offer: &Offer) -> Vec<u8> {
         let (flags, count) = offer.irq(index).map_or((0, 0), |known| (known.flags, known.count));
         return IrqInfo { argsz: 16, flags, index: index as u32, count }.bytes().to_vec();
     }
-    let mut payload = vec![0; message.reply.fixed_size()];
-    for field in message.reply.fixed.iter().flat_map(|layout| layout.fields) {
+    let body = command.reply_body();
+    let mut payload = vec![0; body.fixed_size()];
+    for field in body.fixed.iter().flat_map(|layout| layout.fields) {
         if let Some(value) = request.get(field.name) {
             field.write(&mut payload, value);
         }

@@ -4,7 +4,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vfio_user_wire::message::{DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION};
+use vfio_user_wire::feature::DmaLoggingRange;
+use vfio_user_wire::message::{
+    DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION,
+};
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Argument, Send, Subject, Value};
@@ -164,20 +167,32 @@ impl Arguments<'_> {
     /// The payload: fields as given, others as QEMU would send them.
     fn payload(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
         let data = self.data(message)?;
-        let Some(layout) = message.and_then(|message| message.request.fixed) else { return Ok(data) };
-        let mut payload = vec![0; layout.size];
-        for field in layout.fields {
+        let Some(message) = message else { return Ok(data) };
+        let mut payload = Vec::new();
+        self.fields(message, message.request, &mut payload, data.len())?;
+        let whole = message.request_of(&payload);
+        if whole != message.request {
+            self.fields(message, whole, &mut payload, data.len())?;
+        }
+        payload.extend_from_slice(&data);
+        Ok(payload)
+    }
+
+    /// The fixed part of a payload.
+    fn fields(&self, message: &Message, body: Body, payload: &mut Vec<u8>, data: usize) -> Result<(), Fault> {
+        payload.resize(body.fixed_size(), 0);
+        // From the last on: argsz stands first, and counts what the others announce.
+        for field in body.fixed.iter().flat_map(|layout| layout.fields).rev() {
             let value = match self.get(field.name) {
                 Some(value) => self.environment.field(Some(field), value, self.talk)?,
-                None => usual(message, field, layout.size, data.len()),
+                None => usual(message, field, payload, data),
             };
             if value > field.max() && (value as i64) >= 0 {
                 return Err(Fault::new(format!("{value:#x} does not fit in `{}`", field.name)));
             }
-            field.write(&mut payload, value);
+            field.write(payload, value);
         }
-        payload.extend_from_slice(&data);
-        Ok(payload)
+        Ok(())
     }
 
     fn data(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
@@ -226,7 +241,7 @@ impl Arguments<'_> {
     /// What the message does to the memory that is lent, if the server accepts it.
     fn effect(&self, message: Option<&Message>, payload: &[u8]) -> Result<Effect, Fault> {
         let Some(message) = message else { return Ok(Effect::None) };
-        let request = message.request.decode(payload);
+        let request = message.request_of(payload).decode(payload);
         let get = |name| request.get(name).unwrap_or_default();
         if message.name == DMA_UNMAP.name {
             // Bit 1 of the flags with nothing else is the older protocol's unmap of everything (policy A-04).
@@ -311,14 +326,15 @@ impl Arguments<'_> {
     }
 }
 
-/// What QEMU would send in a field that a line leaves out.
-fn usual(message: Option<&Message>, field: &Field, fixed: usize, data: usize) -> u64 {
-    let Some(message) = message else { return 0 };
+/// What QEMU would send in a field that a line leaves out; /// behind `payload`, the fixed part so far, come `data` bytes.
+fn usual(message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
+    let reply = message.reply_of(payload);
     match field.name {
-        "argsz" if message.name == DEVICE_SET_IRQS.name => (fixed + data) as u64,
-        "argsz" => {
-            message.reply.fixed.filter(|_| message.reply != Body::EMPTY).map_or(fixed, |layout| layout.size) as u64
-        }
+        "argsz" if message.name == DEVICE_SET_IRQS.name => (payload.len() + data) as u64,
+        "argsz" if message.name == DEVICE_FEATURE.name => (payload.len() + data).max(reply.fixed_size()) as u64,
+        "argsz" => reply.fixed.map_or(payload.len(), |layout| layout.size) as u64,
+        "page_size" => 4096,
+        "num_ranges" => (data / size_of::<DmaLoggingRange>()) as u64,
         // QEMU maps RAM for reading and writing.
         "flags" if message.name == DMA_MAP.name => 3,
         "count" if message.name == REGION_WRITE.name => data as u64,

@@ -5,6 +5,7 @@
 mod asker;
 mod dma;
 mod facts;
+mod features;
 mod irqs;
 mod regions;
 
@@ -56,6 +57,8 @@ pub fn probe(
     asker.group("DEVICE_GET_IRQ_INFO", &mut found, irqs::ask)?;
     irqs::ask_triggers(&asker, &mut found)?;
     dma::ask(&asker, &mut found)?;
+    asker.group("MIGRATION", &mut found, features::ask_migration)?;
+    asker.group("DMA_LOGGING_START", &mut found, features::ask_logging)?;
     reconnect(&asker, &mut found)?;
     facts::conclude(launcher, device, &mut found);
     for need in NEEDS {
