@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use vfio_user_wire::irq_info_flags as flags;
 
 use crate::effect::{Effect, IrqEvent};
+use crate::without::{Feature, Without};
 
 /// One interrupt type of the device.
 #[derive(Debug, Clone, Copy)]
@@ -34,11 +35,14 @@ const TYPES: [IrqType; 5] = [
 ];
 
 /// How many interrupt types the device has.
-pub(crate) const IRQ_TYPES: u32 = TYPES.len() as u32;
+pub(crate) fn irq_types(without: Without) -> u32 {
+    if without.has(Feature::InterruptTypes) { 0 } else { TYPES.len() as u32 }
+}
 
-/// The interrupt type of that index.
-pub(crate) fn irq_type(index: u32) -> Option<IrqType> {
-    TYPES.get(index as usize).copied()
+/// The interrupt type of that index. One that is not there has a count of 0.
+pub(crate) fn irq_type(without: Without, index: u32) -> Option<IrqType> {
+    let kind = TYPES.get(index as usize).filter(|_| index < irq_types(without))?;
+    Some(if without.has(Feature::Interrupts) { IrqType { flags: 0, count: 0 } } else { *kind })
 }
 
 /// One interrupt.
@@ -72,7 +76,7 @@ impl IrqTable {
     /// Fires an interrupt: signals its eventfd, or waits for the unmasking where it is masked. Without an eventfd
     /// there is nobody to tell, and nothing happens.
     pub(crate) fn trigger(&mut self, index: u32, vector: u32, effects: &mut Vec<Effect>) -> Result<(), Errno> {
-        let automasked = irq_type(index).is_some_and(|kind| kind.has(flags::AUTOMASKED));
+        let automasked = TYPES.get(index as usize).is_some_and(|kind| kind.has(flags::AUTOMASKED));
         let line = self.line(index, vector)?;
         let Some(fd) = &line.trigger else { return Ok(()) };
         if line.masked {
@@ -140,7 +144,7 @@ impl IrqTable {
         let Some(lines) = self.types.get(index as usize) else { return false };
         let enabled = |line: &Line| line.trigger.is_some();
         let grows = || lines.iter().skip(start as usize).take(count as usize).any(|line| !enabled(line));
-        let noresize = irq_type(index).is_some_and(|kind| kind.has(flags::NORESIZE));
+        let noresize = TYPES.get(index as usize).is_some_and(|kind| kind.has(flags::NORESIZE));
         !(noresize && lines.iter().any(enabled) && grows())
     }
 

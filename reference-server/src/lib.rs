@@ -23,6 +23,7 @@ mod region;
 mod server;
 mod session;
 mod transfer;
+mod without;
 
 pub use device::Registers;
 pub use driver::Driver;
@@ -32,3 +33,4 @@ pub use machine::{FRAME_LIMIT, Machine};
 pub use memory::{Access, Memory};
 pub use nix::errno::Errno;
 pub use server::Server;
+pub use without::{Feature, Without};

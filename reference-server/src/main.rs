@@ -1,14 +1,15 @@
-//! `vfio-user-reference-server --socket-path=PATH | --fd=N` (specification 1961-1980).
+//! `vfio-user-reference-server --socket-path=PATH | --fd=N [--without=WORDS]` (specification 1961-1980).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vfio_user_reference_server::{Endpoint, run};
+use vfio_user_reference_server::{Endpoint, Feature, Without, run};
 
 fn main() -> ExitCode {
-    let served = endpoint(std::env::args_os().skip(1)).and_then(|endpoint| run(endpoint).map_err(|e| e.to_string()));
+    let asked = asked(std::env::args_os().skip(1));
+    let served = asked.and_then(|(endpoint, without)| run(endpoint, without).map_err(|e| e.to_string()));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
@@ -18,24 +19,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// The endpoint that the arguments name.
-fn endpoint(mut arguments: impl Iterator<Item = OsString>) -> Result<Endpoint, String> {
-    let (mut path, mut fd) = (None, None);
+/// The endpoint that the arguments name, and what the device shall lack.
+fn asked(mut arguments: impl Iterator<Item = OsString>) -> Result<(Endpoint, Without), String> {
+    let (mut path, mut fd, mut without) = (None, None, Vec::new());
     while let Some(argument) = arguments.next() {
         let (name, value) = split(&argument);
         let slot = match name.to_str() {
-            Some("--socket-path") => &mut path,
-            Some("--fd") => &mut fd,
+            Some("--socket-path") => Some(&mut path),
+            Some("--fd") => Some(&mut fd),
+            Some("--without") => None,
             _ => return Err(format!("unknown argument {}", argument.display())),
         };
         let value = value.or_else(|| arguments.next());
         let value = value.filter(|value| !value.is_empty());
         let value = value.ok_or_else(|| format!("{} needs a value", name.display()))?;
-        if slot.replace(value).is_some() {
-            return Err(format!("{} is given twice", name.display()));
+        match slot {
+            None => without.extend(features(&value)?),
+            Some(slot) => {
+                if slot.replace(value).is_some() {
+                    return Err(format!("{} is given twice", name.display()));
+                }
+            }
         }
     }
-    match (path, fd) {
+    let endpoint = match (path, fd) {
         (Some(path), None) => Ok(Endpoint::SocketPath(PathBuf::from(path))),
         (None, Some(fd)) => {
             let number = fd.to_str().and_then(|fd| fd.parse().ok());
@@ -44,7 +51,13 @@ fn endpoint(mut arguments: impl Iterator<Item = OsString>) -> Result<Endpoint, S
         }
         (Some(_), Some(_)) => Err("--socket-path and --fd exclude each other".to_owned()),
         (None, None) => Err("one of --socket-path=PATH and --fd=N is needed".to_owned()),
-    }
+    };
+    Ok((endpoint?, without.into_iter().collect()))
+}
+
+/// The features of `--without`, between commas.
+fn features(words: &OsStr) -> Result<Vec<Feature>, String> {
+    words.to_string_lossy().split(',').map(str::parse).collect()
 }
 
 /// An option and the value behind its `=`, if it has one.

@@ -15,24 +15,32 @@ use crate::command::dma_unmap::dma_unmap;
 use crate::command::region_read::region_read;
 use crate::command::region_write::region_write;
 use crate::command::version::version;
-use crate::device::{Device, MAX_DMA_READ, MAX_DMA_WRITE, Rung, status};
+use crate::device::{Device, MAX_DMA_READ, MAX_DMA_WRITE, Registers, Rung, status};
 use crate::effect::Effect;
+use crate::irq_table::irq_type;
 use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::session::Session;
 use crate::transfer::{Direction, Progress, Transfer};
+use crate::without::{Feature, Without};
 
 /// A vfio-user server with the conformance device, for one client after the other.
 #[derive(Debug, Default)]
 pub struct Server {
     device: Device,
     session: Session,
+    without: Without,
 }
 
 impl Server {
     /// A device as it is after a reset, and no client.
     pub fn new() -> Server {
         Server::default()
+    }
+
+    /// The same, with a device that lacks something.
+    pub fn without(without: Without) -> Server {
+        Server { device: Device::without(without), session: Session::default(), without }
     }
 
     /// Executes a command.
@@ -49,9 +57,10 @@ impl Server {
             // 466-470: VERSION is the first message.
             return if name == "VERSION" { self.negotiate(payload) } else { Err(Errno::EINVAL.into()) };
         };
+        let without = self.without;
         let Session { maps, irqs, .. } = &mut self.session;
         let answer = match name {
-            "DMA_MAP" => dma_map(maps, payload, fds, memory)?,
+            "DMA_MAP" => dma_map(without, maps, payload, fds, memory)?,
             "DMA_UNMAP" => {
                 let (answer, map) = dma_unmap(maps, payload, memory)?;
                 // 699-701: nothing that is under way touches the window after the reply.
@@ -60,13 +69,13 @@ impl Server {
                 }
                 answer
             }
-            "DEVICE_GET_INFO" => device_get_info(payload)?,
-            "DEVICE_GET_REGION_INFO" => device_get_region_info(&limits, payload, memory)?,
-            "DEVICE_GET_IRQ_INFO" => device_get_irq_info(payload)?,
-            "DEVICE_SET_IRQS" => device_set_irqs(irqs, &mut self.device, payload, fds, effects)?,
-            "REGION_READ" => region_read(&mut self.device, payload, memory)?,
+            "DEVICE_GET_INFO" => device_get_info(without, payload)?,
+            "DEVICE_GET_REGION_INFO" => device_get_region_info(without, &limits, payload, memory)?,
+            "DEVICE_GET_IRQ_INFO" => device_get_irq_info(without, payload)?,
+            "DEVICE_SET_IRQS" => device_set_irqs(without, irqs, &mut self.device, payload, fds, effects)?,
+            "REGION_READ" => region_read(without, &mut self.device, payload, memory)?,
             "REGION_WRITE" => {
-                let (answer, rung) = region_write(&mut self.device, payload, memory)?;
+                let (answer, rung) = region_write(without, &mut self.device, payload, memory)?;
                 Answer { command: self.ring(rung, memory, effects), ..answer }
             }
             "DEVICE_RESET" => {
@@ -96,7 +105,7 @@ impl Server {
         }
         // There is one DMA engine: while it is busy, its doorbell is dead.
         let mut command = None;
-        if rung.dma != 0 && self.session.transfer.is_none() {
+        if rung.dma != 0 && self.session.transfer.is_none() && !self.without.has(Feature::Dma) {
             self.start_transfer(rung.dma);
             command = self.drive_transfer(memory);
         }
@@ -109,9 +118,11 @@ impl Server {
     /// Raises the interrupt that the IRQ registers name.
     fn raise(&mut self, effects: &mut Vec<Effect>) {
         let registers = &mut self.device.registers;
-        let raised = self.session.irqs.trigger(registers.irq_index, registers.irq_vector, effects);
-        registers.irq_status = if raised.is_ok() { status::DONE } else { status::FAILED };
-        registers.triggers = registers.triggers.wrapping_add(u32::from(raised.is_ok()));
+        let Registers { irq_index: index, irq_vector: vector, .. } = *registers;
+        let there = irq_type(self.without, index).is_some_and(|kind| vector < kind.count);
+        let raised = there && self.session.irqs.trigger(index, vector, effects).is_ok();
+        registers.irq_status = if raised { status::DONE } else { status::FAILED };
+        registers.triggers = registers.triggers.wrapping_add(u32::from(raised));
     }
 
     /// Takes up the operation that the DMA registers describe.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vfio_user_reference_server::{Endpoint, run};
+use vfio_user_reference_server::{Endpoint, Feature, run};
 
 use super::Failure;
 use crate::report::ExitCode;
@@ -17,6 +17,9 @@ pub(super) struct ReferenceServer {
     /// Descriptor of a socket that was inherited, connected or listening.
     #[arg(long, value_name = "N")]
     fd: Option<i32>,
+    /// What the device shall lack, between commas: dma, interrupts, interrupt-types, regions.
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    without: Vec<Feature>,
 }
 
 impl ReferenceServer {
@@ -26,7 +29,7 @@ impl ReferenceServer {
             (None, Some(number)) => Endpoint::inherited(number).map_err(|error| Failure::usage(error.to_string()))?,
             (None, None) => return Err(Failure::usage("one of --socket-path=PATH and --fd=N is needed")),
         };
-        run(endpoint).map_err(|error| Failure::usage(error.to_string()))?;
+        run(endpoint, self.without.iter().copied().collect()).map_err(|error| Failure::usage(error.to_string()))?;
         Ok(ExitCode::Conforming)
     }
 }

@@ -6,18 +6,19 @@ use vfio_user_wire::message::DeviceInfo;
 
 use super::enough;
 use crate::answer::Answer;
-use crate::irq_table::IRQ_TYPES;
+use crate::irq_table::irq_types;
 use crate::region::REGION_COUNT;
+use crate::without::Without;
 
 /// Says what the device has.
-pub(crate) fn device_get_info(payload: &[u8]) -> Result<Answer, Errno> {
+pub(crate) fn device_get_info(without: Without, payload: &[u8]) -> Result<Answer, Errno> {
     let (request, _) = DeviceInfo::parse(payload).ok_or(Errno::EINVAL)?;
     enough(request.argsz, DeviceInfo::LAYOUT.size)?;
     let info = DeviceInfo {
         argsz: DeviceInfo::LAYOUT.size as u32,
         flags: flags::RESET | flags::PCI,
         num_regions: REGION_COUNT,
-        num_irqs: IRQ_TYPES,
+        num_irqs: irq_types(without),
     };
     Ok(Answer::payload(info.bytes()))
 }

@@ -8,9 +8,11 @@ use super::enough;
 use crate::answer::Answer;
 use crate::memory::Memory;
 use crate::region::region;
+use crate::without::Without;
 
 /// Describes a region, and hands out the descriptor to map it by.
 pub(crate) fn device_get_region_info(
+    without: Without,
     limits: &Limits,
     payload: &[u8],
     memory: &mut dyn Memory,
@@ -18,10 +20,11 @@ pub(crate) fn device_get_region_info(
     let (request, _) = RegionInfo::parse(payload).ok_or(Errno::EINVAL)?;
     let fixed = RegionInfo::LAYOUT.size;
     enough(request.argsz, fixed)?;
-    let region = region(request.index).ok_or(Errno::EINVAL)?;
+    let region = region(without, request.index).ok_or(Errno::EINVAL)?;
 
     // A client that takes no descriptor (517-518) cannot map anything: MMAP promises one (843-844).
-    let fd = memory.region_fd(request.index).filter(|_| limits.max_msg_fds > 0);
+    let mappable = region.flags & flags::MMAP != 0 && limits.max_msg_fds > 0;
+    let fd = memory.region_fd(request.index).filter(|_| mappable);
     let capabilities = match &fd {
         Some(_) if !region.areas.is_empty() => sparse_mmap_bytes(region.areas, 0),
         _ => Vec::new(),

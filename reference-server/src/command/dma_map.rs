@@ -9,6 +9,7 @@ use super::enough;
 use crate::answer::Answer;
 use crate::dma_table::{DmaTable, Map, PAGE};
 use crate::memory::{Access, Memory};
+use crate::without::{Feature, Without};
 
 /// The device may read the memory.
 const READABLE: u32 = 1;
@@ -17,6 +18,7 @@ const WRITEABLE: u32 = 2;
 
 /// Adds a window of client memory.
 pub(crate) fn dma_map(
+    without: Without,
     maps: &mut DmaTable,
     payload: &[u8],
     fds: Vec<OwnedFd>,
@@ -32,14 +34,16 @@ pub(crate) fn dma_map(
     let access = Access { readable: flags & READABLE != 0, writeable: flags & WRITEABLE != 0 };
     let mut fds = fds.into_iter();
     let (fd, surplus) = (fds.next(), fds.next());
-    let map = Map::new(address, size, access, fd.is_some())?;
+    // Nothing is mapped that the device would never access.
+    let direct = fd.is_some() && !without.has(Feature::Dma);
+    let map = Map::new(address, size, access, direct)?;
     let offset_fits = if fd.is_some() { offset.is_multiple_of(PAGE) } else { offset == 0 };
     // 646: "a file descriptor".
     if surplus.is_some() || !offset_fits {
         return Err(Errno::EINVAL);
     }
     maps.admits(&map)?;
-    if let Some(fd) = fd {
+    if let Some(fd) = fd.filter(|_| direct) {
         memory.map(address, fd, offset, size, access)?;
     }
     maps.insert(map);

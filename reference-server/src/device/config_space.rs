@@ -1,5 +1,7 @@
 //! PCI configuration space (region 7).
 
+use crate::without::{Feature, Without};
+
 /// Bytes of it.
 const SIZE: usize = 256;
 
@@ -7,6 +9,7 @@ const SIZE: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct ConfigSpace {
     bytes: [u8; SIZE],
+    without: Without,
 }
 
 /// What the bytes are after a reset, by offset; all others are 0.
@@ -37,9 +40,22 @@ const WRITABLE: &[(usize, &[u8])] = &[
     (0x52, &[0x00, 0xc0]),             // MSI-X: enable, mask all
 ];
 
-fn laid_out(table: &[(usize, &[u8])]) -> [u8; SIZE] {
+/// What is at that offset is of no use to a device that lacks this.
+fn lacks(without: Without, offset: usize) -> bool {
+    let regions = without.has(Feature::Regions);
+    let interrupts = without.has(Feature::Interrupts) || without.has(Feature::InterruptTypes);
+    match offset {
+        0x10..0x28 => regions,
+        0x3c..0x40 => interrupts,
+        // The capability list: both are for interrupts, and MSI-X needs BAR0.
+        0x06 | 0x34 | 0x40.. => interrupts || regions,
+        _ => false,
+    }
+}
+
+fn laid_out(without: Without, table: &[(usize, &[u8])]) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
-    for (offset, values) in table {
+    for (offset, values) in table.iter().filter(|(offset, _)| !lacks(without, *offset)) {
         for (to, from) in bytes.iter_mut().skip(*offset).zip(*values) {
             *to = *from;
         }
@@ -47,13 +63,12 @@ fn laid_out(table: &[(usize, &[u8])]) -> [u8; SIZE] {
     bytes
 }
 
-impl Default for ConfigSpace {
-    fn default() -> Self {
-        ConfigSpace { bytes: laid_out(INITIAL) }
-    }
-}
-
 impl ConfigSpace {
+    /// As it is after a reset.
+    pub(crate) fn without(without: Without) -> ConfigSpace {
+        ConfigSpace { bytes: laid_out(without, INITIAL), without }
+    }
+
     /// Its bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -61,7 +76,7 @@ impl ConfigSpace {
 
     /// Stores what can be stored of `bytes`, at `offset`.
     pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) {
-        let writable = laid_out(WRITABLE);
+        let writable = laid_out(self.without, WRITABLE);
         for ((to, mask), from) in self.bytes.iter_mut().zip(writable).skip(offset).zip(bytes) {
             *to = (*to & !mask) | (from & mask);
         }

@@ -9,6 +9,7 @@ use vfio_user_wire::region;
 
 use crate::memory::Memory;
 use crate::region::{MIRRORED, mappable};
+use crate::without::Without;
 use config_space::ConfigSpace;
 pub use registers::Registers;
 pub(crate) use registers::{Rung, status};
@@ -42,21 +43,28 @@ pub(crate) struct Device {
     result: Vec<u8>,
     msix_table: Vec<u8>,
     config: ConfigSpace,
+    without: Without,
 }
 
 impl Default for Device {
     fn default() -> Self {
+        Device::without(Without::default())
+    }
+}
+
+impl Device {
+    /// As it is after a reset, without what it lacks.
+    pub(crate) fn without(without: Without) -> Device {
         Device {
             registers: registers::initial(),
             scratch: vec![0; SCRATCH.1],
             result: vec![0; RESULT.1],
             msix_table: MSIX_ENTRY.repeat(8),
-            config: ConfigSpace::default(),
+            config: ConfigSpace::without(without),
+            without,
         }
     }
-}
 
-impl Device {
     /// Reads bytes that lie inside the region.
     pub(crate) fn read(
         &mut self,
@@ -103,7 +111,7 @@ impl Device {
 
     /// Everything as it was at the start.
     pub(crate) fn reset(&mut self, memory: &mut dyn Memory) -> Result<(), Errno> {
-        *self = Device::default();
+        *self = Device::without(self.without);
         for (index, _) in mappable() {
             memory.region_clear(index)?;
         }

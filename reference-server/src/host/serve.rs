@@ -15,6 +15,7 @@ use super::termination::Termination;
 use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::server::Server;
+use crate::without::Without;
 
 /// Why serving could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +53,15 @@ pub enum ServeError {
     Wait(io::Error),
 }
 
-/// Serves as a program of its own does: until SIGTERM, or until the only client has left where the socket was
-/// connected.
+/// Serves a fresh device as a program of its own does: until SIGTERM, or until the only client has left where the socket
+/// was connected.
 ///
 /// # Errors
 /// Where serving cannot start or go on. What a client does is no error.
-pub fn run(endpoint: Endpoint) -> Result<(), ServeError> {
+pub fn run(endpoint: Endpoint, without: Without) -> Result<(), ServeError> {
     let termination = Termination::new().map_err(ServeError::Termination)?;
-    serve(endpoint, Some(termination.as_fd()))
+    let mut memory = HostMemory::new().map_err(ServeError::Memory)?;
+    serve_with(&mut Server::without(without), &mut memory, endpoint, Some(termination.as_fd()))
 }
 
 /// Serves a fresh device until `stop` becomes readable, or until the only client has left where the socket was

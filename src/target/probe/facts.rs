@@ -3,7 +3,9 @@
 use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
 use vfio_user_wire::{irq, irq_info_flags, region};
 
-use crate::target::{Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Parameter, Region};
+use crate::target::{
+    Action, Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Parameter, Region, Step,
+};
 
 /// Bytes that a scratch range must have to be of use.
 const SCRATCH: u64 = 64;
@@ -189,7 +191,11 @@ fn scratch(device: &DeviceFile, found: &mut Discovered) {
 }
 
 fn actions(device: &DeviceFile, found: &mut Discovered) {
-    if let Some(action) = &device.dma_write {
+    if device.dma_write.as_ref().is_some_and(|action| !within_reach(found, action)) {
+        for need in ["device-dma", "device-status"] {
+            found.no(need, OUT_OF_REACH);
+        }
+    } else if let Some(action) = &device.dma_write {
         found.yes("device-dma", &[("dma.max", action.max_length)]);
         if action.status.is_some() {
             found.yes("device-status", &[]);
@@ -200,6 +206,7 @@ fn actions(device: &DeviceFile, found: &mut Discovered) {
         found.no("device-dma", "the device file does not say how to make the device write memory");
     }
     match device.dma_read.as_ref().and_then(|action| Some((action, action.result.as_ref()?))) {
+        Some((action, _)) if !within_reach(found, action) => found.no("device-dma-read", OUT_OF_REACH),
         Some((action, result)) => found.yes(
             "device-dma-read",
             &[
@@ -213,6 +220,11 @@ fn actions(device: &DeviceFile, found: &mut Discovered) {
         }
     }
     match &device.raise_irq {
+        Some(action) if !within_reach(found, action) => {
+            for need in ["device-irq", "device-irq-any"] {
+                found.no(need, OUT_OF_REACH);
+            }
+        }
         Some(action) => {
             found.yes("device-irq", &[]);
             if [Parameter::Index, Parameter::Vector].into_iter().all(|name| action.takes(name)) {
@@ -282,6 +294,23 @@ fn mirror(device: &DeviceFile, found: &mut Discovered) {
         ("shown.offset", shows.offset),
     ];
     found.yes("mirror", &names);
+}
+
+const OUT_OF_REACH: &str = "the device file names registers for it that no region has";
+
+/// Every register of the action lies in a region that can be written, and those that answer in one that can be read.
+fn within_reach(found: &Discovered, action: &Action) -> bool {
+    let written = action.steps.iter().all(|step| match *step {
+        Step::Write { region, offset, width, .. } => inside(found, DeviceRegister { region, offset, width }, WRITE),
+        Step::Place { .. } => true,
+    });
+    let status = action.status.map(|status| DeviceRegister {
+        region: status.region,
+        offset: status.offset,
+        width: status.width,
+    });
+    let result = action.result.map(|at| DeviceRegister { region: at.region, offset: at.offset, width: 1 });
+    written && [status, result].into_iter().flatten().all(|register| inside(found, register, READ))
 }
 
 /// The register lies in a region that has these flags.
@@ -358,6 +387,29 @@ mod tests {
             assert_eq!(says(&COUNTER.replacen(from, to, 1), "counter"), Has::No(why.to_owned()), "{to}");
         }
         assert_eq!(says(MIRROR, "counter"), Has::No("the device file names no counter".to_owned()));
+    }
+
+    #[test]
+    fn an_action_is_offered_where_its_registers_are_there() {
+        const DEVICE: &str = "name = \"x\"\n[dma-write]\nmax-length = 16\nsteps = [\n\
+                              { write = \"iova\", region = 0, offset = 0, width = 8 },\n\
+                              { write = \"length\", region = 1, offset = 4, width = 4 },\n]\n\
+                              status = { region = 2, offset = 0, width = 4, done = 1 }";
+        let device = DeviceFile::parse("x.toml", DEVICE).unwrap();
+        for (regions, offered) in [
+            ([(WRITE, 8), (WRITE, 8), (READ, 4)], true),
+            ([(WRITE, 8), (WRITE, 7), (READ, 4)], false),
+            ([(WRITE, 8), (READ, 8), (READ, 4)], false),
+            ([(WRITE, 8), (WRITE, 8), (WRITE, 4)], false),
+            ([(WRITE, 8), (WRITE, 8), (0, 0)], false),
+        ] {
+            let regions = (0..).zip(regions).map(|(index, (flags, size))| region(index, flags, size, None)).collect();
+            let mut found = Discovered { regions, ..Discovered::default() };
+            actions(&device, &mut found);
+            for need in ["device-dma", "device-status"] {
+                assert_eq!(matches!(found.has[need], Has::Yes(_)), offered, "{need} {:?}", found.regions);
+            }
+        }
     }
 
     #[test]
