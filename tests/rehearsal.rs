@@ -15,6 +15,7 @@ const SQUEAK: Message = Message {
     direction: Direction::ToServer,
     request: Body::EMPTY,
     reply: Body::EMPTY,
+    variants: &[],
     clause: "The toy's manual, 1-2",
 };
 /// A dialect with a message that the model has never heard of.

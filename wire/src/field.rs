@@ -1,7 +1,5 @@
 //! The table of fields of a message, and reading and writing bytes by it.
 
-use crate::feature::exchange;
-
 /// A named bit of a flags field, or a named value of some of its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bit {
@@ -196,6 +194,19 @@ pub enum Direction {
     ToClient,
 }
 
+/// Payloads that a command and its reply have for some of its `flags`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// The bits of `flags` that choose it.
+    pub mask: u64,
+    /// What they say then.
+    pub flags: u64,
+    /// The payload of the request.
+    pub request: Body,
+    /// The payload of a successful reply.
+    pub reply: Body,
+}
+
 /// A command and its reply, declared once; which number it has is the [`Dialect`](crate::Dialect)'s to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message {
@@ -207,25 +218,29 @@ pub struct Message {
     pub request: Body,
     /// The payload of a successful reply.
     pub reply: Body,
+    /// Other payloads that it has where its `flags` ask for them.
+    pub variants: &'static [Variant],
     /// Section and lines of specification 0.9.2.
     pub clause: &'static str,
 }
 
 impl Message {
-    /// The body of a request that begins like this: that of DEVICE_FEATURE depends on what it says.
+    /// The body of a request that begins like this.
     pub fn request_of(&self, payload: &[u8]) -> Body {
-        match self.request.tail {
-            Tail::Feature => exchange(payload).map_or(self.request, |exchange| exchange.request),
-            _ => self.request,
-        }
+        self.variant(payload).map_or(self.request, |variant| variant.request)
     }
 
     /// The body of the successful reply to a request that begins like this.
     pub fn reply_of(&self, payload: &[u8]) -> Body {
-        match self.reply.tail {
-            Tail::Feature => exchange(payload).map_or(self.reply, |exchange| exchange.reply),
-            _ => self.reply,
+        self.variant(payload).map_or(self.reply, |variant| variant.reply)
+    }
+
+    fn variant(&self, payload: &[u8]) -> Option<&Variant> {
+        if self.variants.is_empty() {
+            return None;
         }
+        let flags = self.request.fixed?.field("flags")?.read(payload)?;
+        self.variants.iter().find(|variant| flags & variant.mask == variant.flags)
     }
 }
 

@@ -30,7 +30,7 @@ pub use constants::{
     region, region_capability, region_info_flags,
 };
 pub use dialect::{Dialect, V0_9_2};
-pub use field::{Bit, Body, Decoded, DecodedField, Direction, Field, Layout, Message, Tail};
+pub use field::{Bit, Body, Decoded, DecodedField, Direction, Field, Layout, Message, Tail, Variant};
 pub use frame::{Frame, FrameError};
 pub use header::{ERROR, HEADER_SIZE, Header, NO_REPLY, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
 pub use io_fd::{io_event_fd_flags, io_fd_type, io_region_fd_flags};

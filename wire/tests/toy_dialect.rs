@@ -1,7 +1,9 @@
 //! A dialect that nobody speaks, declared here and nowhere else: what reads messages needs only its tables.
 
 use pretty_assertions::assert_eq;
-use vfio_user_wire::{Body, Decoded, Dialect, Direction, Frame, HEADER_SIZE, Message, Tail, V0_9_2, layout, message};
+use vfio_user_wire::{
+    Body, Decoded, Dialect, Direction, Frame, HEADER_SIZE, Message, Tail, V0_9_2, Variant, layout, message,
+};
 
 layout! {
     /// How the toy is to squeak.
@@ -36,11 +38,15 @@ layout! {
     }
 }
 
+/// A long squeak is not answered with a number.
+const LONG: Variant = Variant { mask: 3, flags: 2, request: Body::fixed(&Squeak::LAYOUT), reply: Body::EMPTY };
+
 const SQUEAK: Message = Message {
     name: "SQUEAK",
     direction: Direction::ToServer,
     request: Body::with_tail(&Squeak::LAYOUT, Tail::Data),
     reply: Body::fixed(&Squeaked::LAYOUT),
+    variants: &[LONG],
     clause: "The toy's manual, 1-2",
 };
 
@@ -50,6 +56,7 @@ const DMA_UNMAP: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&ToyUnmap::LAYOUT),
     reply: Body::EMPTY,
+    variants: &[],
     clause: "The toy's manual, 3",
 };
 
@@ -116,6 +123,18 @@ fn numbers_and_layouts_are_the_dialects_own() {
     assert_eq!(V0_9_2.command("DMA_UNMAP").map(|(number, known)| (number, known.request.fixed_size())), Some((3, 24)));
     assert_eq!(TOY.command("DMA_MAP"), None);
     assert_eq!(V0_9_2.command("SQUEAK"), None);
+}
+
+#[test]
+fn flags_can_ask_for_another_payload() {
+    for flags in [0u16, 1, 2, 3, 6] {
+        let squeak = Squeak { loudness: 0, flags, times: 0, when: 0 };
+        let is_long = flags & 3 == 2;
+        assert_eq!(SQUEAK.request_of(squeak.bytes()), if is_long { LONG.request } else { SQUEAK.request }, "{flags}");
+        assert_eq!(SQUEAK.reply_of(squeak.bytes()), if is_long { Body::EMPTY } else { SQUEAK.reply }, "{flags}");
+    }
+    assert_eq!(SQUEAK.request_of(&[0, 2]), SQUEAK.request);
+    assert_eq!(DMA_UNMAP.request_of(&[2; 8]), DMA_UNMAP.request);
 }
 
 #[test]

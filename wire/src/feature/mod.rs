@@ -13,7 +13,7 @@ pub use mig_device_state::{MIG_DEVICE_STATE, MigDeviceState};
 pub use migration::{MIGRATION, Migration};
 
 use crate::constants::{feature_flags, feature_index};
-use crate::field::{Body, Field, Layout};
+use crate::field::{Body, Field, Layout, Variant};
 use crate::message::DeviceFeature;
 
 /// What one operation on a feature carries.
@@ -71,16 +71,21 @@ pub const FEATURES: &[(u16, &Feature)] = &[
     (feature_index::DMA_LOGGING_REPORT, &DMA_LOGGING_REPORT),
 ];
 
-/// What a payload of DEVICE_FEATURE that begins like this asks for; `None` where that has no form of its own: PROBE, an
-/// operation that the feature does not have, an unknown feature, a payload that is too short.
-pub fn exchange(payload: &[u8]) -> Option<Exchange> {
-    let (head, _) = DeviceFeature::parse(payload)?;
-    let feature = feature(head.index())?;
-    match head.operation() {
-        feature_flags::GET => feature.get,
-        feature_flags::SET => feature.set,
-        _ => None,
-    }
+/// The payloads of DEVICE_FEATURE for each operation of each feature. PROBE, an operation that a feature does not have,
+/// and an unknown feature have no form of their own.
+pub(crate) const VARIANTS: [Variant; 6] = [
+    asked(feature_flags::GET, feature_index::MIGRATION, MIGRATION.get),
+    asked(feature_flags::GET, feature_index::MIG_DEVICE_STATE, MIG_DEVICE_STATE.get),
+    asked(feature_flags::SET, feature_index::MIG_DEVICE_STATE, MIG_DEVICE_STATE.set),
+    asked(feature_flags::SET, feature_index::DMA_LOGGING_START, DMA_LOGGING_START.set),
+    asked(feature_flags::SET, feature_index::DMA_LOGGING_STOP, DMA_LOGGING_STOP.set),
+    asked(feature_flags::GET, feature_index::DMA_LOGGING_REPORT, DMA_LOGGING_REPORT.get),
+];
+
+#[expect(clippy::panic, reason = "it fails when this is compiled")]
+const fn asked(operation: u32, index: u16, exchange: Option<Exchange>) -> Variant {
+    let Some(Exchange { request, reply }) = exchange else { panic!("the feature does not have the operation") };
+    Variant { mask: u64::MAX, flags: operation as u64 | index as u64, request, reply }
 }
 
 /// The feature of that index.

@@ -1,6 +1,7 @@
 //! DEVICE_FEATURE: features of the device, asked for, set and probed (specification 1533-1841).
 
 use crate::constants::feature_flags;
+use crate::feature::VARIANTS;
 use crate::field::{Body, Direction, Message, Tail};
 use crate::layout;
 
@@ -31,6 +32,7 @@ pub const DEVICE_FEATURE: Message = Message {
     direction: Direction::ToServer,
     request: Body::with_tail(&DeviceFeature::LAYOUT, Tail::Feature),
     reply: Body::with_tail(&DeviceFeature::LAYOUT, Tail::Feature),
+    variants: &VARIANTS,
     clause: "DEVICE_FEATURE 1533-1841",
 };
 

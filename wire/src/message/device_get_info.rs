@@ -23,5 +23,6 @@ pub const DEVICE_GET_INFO: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&DeviceInfo::LAYOUT),
     reply: Body::fixed(&DeviceInfo::LAYOUT),
+    variants: &[],
     clause: "DEVICE_GET_INFO 706-772",
 };

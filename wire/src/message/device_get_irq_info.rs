@@ -23,5 +23,6 @@ pub const DEVICE_GET_IRQ_INFO: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&IrqInfo::LAYOUT),
     reply: Body::fixed(&IrqInfo::LAYOUT),
+    variants: &[],
     clause: "DEVICE_GET_IRQ_INFO 1099-1178",
 };

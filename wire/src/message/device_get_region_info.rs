@@ -27,5 +27,6 @@ pub const DEVICE_GET_REGION_INFO: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&RegionInfo::LAYOUT),
     reply: Body::with_tail(&RegionInfo::LAYOUT, Tail::Capabilities),
+    variants: &[],
     clause: "DEVICE_GET_REGION_INFO 774-932",
 };

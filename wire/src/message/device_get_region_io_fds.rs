@@ -24,5 +24,6 @@ pub const DEVICE_GET_REGION_IO_FDS: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&RegionIoFds::LAYOUT),
     reply: Body::with_tail(&RegionIoFds::LAYOUT, Tail::SubRegions),
+    variants: &[],
     clause: "DEVICE_GET_REGION_IO_FDS 935-1097",
 };

@@ -8,5 +8,6 @@ pub const DEVICE_RESET: Message = Message {
     direction: Direction::ToServer,
     request: Body::EMPTY,
     reply: Body::EMPTY,
+    variants: &[],
     clause: "DEVICE_RESET 1474-1478",
 };

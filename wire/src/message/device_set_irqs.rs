@@ -25,5 +25,6 @@ pub const DEVICE_SET_IRQS: Message = Message {
     direction: Direction::ToServer,
     request: Body::with_tail(&IrqSet::LAYOUT, Tail::Bools),
     reply: Body::EMPTY,
+    variants: &[],
     clause: "DEVICE_SET_IRQS 1180-1296",
 };

@@ -25,5 +25,6 @@ pub const DMA_MAP: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&DmaMap::LAYOUT),
     reply: Body::EMPTY,
+    variants: &[],
     clause: "DMA_MAP 595-660",
 };

@@ -19,5 +19,6 @@ pub const DMA_READ: Message = Message {
     direction: Direction::ToClient,
     request: Body::fixed(&DmaAccess::LAYOUT),
     reply: Body::with_tail(&DmaAccess::LAYOUT, Tail::Data),
+    variants: &[],
     clause: "DMA_READ 1394-1432",
 };

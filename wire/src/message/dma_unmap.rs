@@ -23,5 +23,6 @@ pub const DMA_UNMAP: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&DmaUnmap::LAYOUT),
     reply: Body::fixed(&DmaUnmap::LAYOUT),
+    variants: &[],
     clause: "DMA_UNMAP 662-703",
 };

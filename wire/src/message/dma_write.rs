@@ -20,5 +20,6 @@ pub const DMA_WRITE: Message = Message {
     direction: Direction::ToClient,
     request: Body::with_tail(&DmaAccess::LAYOUT, Tail::Data),
     reply: Body::fixed(&DmaWriteReply::LAYOUT),
+    variants: &[],
     clause: "DMA_WRITE 1434-1472",
 };

@@ -21,5 +21,6 @@ pub const MIG_DATA_READ: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&MigrationData::LAYOUT),
     reply: Body::with_tail(&MigrationData::LAYOUT, Tail::Data),
+    variants: &[],
     clause: "MIG_DATA_READ 1843-1893",
 };

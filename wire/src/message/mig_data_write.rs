@@ -9,5 +9,6 @@ pub const MIG_DATA_WRITE: Message = Message {
     direction: Direction::ToServer,
     request: Body::with_tail(&MigrationData::LAYOUT, Tail::Data),
     reply: Body::EMPTY,
+    variants: &[],
     clause: "MIG_DATA_WRITE 1895-1928",
 };

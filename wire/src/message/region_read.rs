@@ -21,5 +21,6 @@ pub const REGION_READ: Message = Message {
     direction: Direction::ToServer,
     request: Body::fixed(&RegionAccess::LAYOUT),
     reply: Body::with_tail(&RegionAccess::LAYOUT, Tail::Data),
+    variants: &[],
     clause: "REGION_READ 1298-1348",
 };

@@ -9,5 +9,6 @@ pub const REGION_WRITE: Message = Message {
     direction: Direction::ToServer,
     request: Body::with_tail(&RegionAccess::LAYOUT, Tail::Data),
     reply: Body::fixed(&RegionAccess::LAYOUT),
+    variants: &[],
     clause: "REGION_WRITE 1350-1392",
 };

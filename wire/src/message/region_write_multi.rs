@@ -32,6 +32,7 @@ pub const REGION_WRITE_MULTI: Message = Message {
     direction: Direction::ToServer,
     request: Body::with_tail(&MultiWrite::LAYOUT, Tail::Writes),
     reply: Body::fixed(&MultiWrite::LAYOUT),
+    variants: &[],
     clause: "REGION_WRITE_MULTI 1480-1531",
 };
 

@@ -19,5 +19,6 @@ pub const VERSION: Message = Message {
     direction: Direction::ToServer,
     request: Body::with_tail(&Version::LAYOUT, Tail::Json),
     reply: Body::with_tail(&Version::LAYOUT, Tail::Json),
+    variants: &[],
     clause: "Version 461-593",
 };
