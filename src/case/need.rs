@@ -159,6 +159,12 @@ pub const NEEDS: &[Need] = &[
     need("pid", "process whose id the harness knows", "it was started by the harness, or SO_PEERCRED", &[]),
     need("spawned", "server that the harness starts", "--spawn", &[]),
     need(
+        "second-server",
+        "second server of its kind beside the first",
+        "--spawn without --socket, and more than one job",
+        &[],
+    ),
+    need(
         "conventions",
         "server that follows the backend program conventions",
         "--spawn without {socket} and {fd}",

@@ -112,6 +112,7 @@ impl fmt::Display for StepKind {
             StepKind::Let(name, descriptor) => write!(f, "let {name} = {descriptor}"),
             StepKind::Client(name, Given::Negotiated) => write!(f, "client {name}"),
             StepKind::Client(name, _) => write!(f, "client {name} connected"),
+            StepKind::Server(name) => write!(f, "server {name}"),
             StepKind::Close(end) => {
                 f.write_str("close")?;
                 option(f, " ", end.as_ref())
@@ -122,8 +123,16 @@ impl fmt::Display for StepKind {
             }
             StepKind::Send(send) => send.fmt(f),
             StepKind::Expect(expect) => write!(f, "< {expect}"),
-            StepKind::Device(action, arguments) => {
-                write!(f, "device {action}")?;
+            StepKind::Device(end, action, arguments) => {
+                f.write_str("device ")?;
+                head(f, end.as_ref(), None)?;
+                action.fmt(f)?;
+                spaced(f, arguments)
+            }
+            StepKind::Save(end, stream, arguments) | StepKind::Restore(end, stream, arguments) => {
+                f.write_str(if matches!(self, StepKind::Save(..)) { "save " } else { "restore " })?;
+                head(f, end.as_ref(), None)?;
+                stream.fmt(f)?;
                 spaced(f, arguments)
             }
             StepKind::Baseline => f.write_str("baseline"),
@@ -331,6 +340,7 @@ impl fmt::Display for Expect {
             Expect::FdsBaseline => f.write_str("fds baseline"),
             Expect::Exited => f.write_str("exited"),
             Expect::Device(done) => write!(f, "device {}", if *done { "done" } else { "failed" }),
+            Expect::Same(one, two) => write!(f, "same {one} {two}"),
             Expect::Mapped(label, arguments, bytes) => {
                 write!(f, "mapped {label}")?;
                 spaced(f, arguments)?;

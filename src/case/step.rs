@@ -52,6 +52,8 @@ pub enum StepKind {
     Let(Name, Descriptor),
     /// `client b`, `client b connected`: a further connection, negotiated unless it says `connected`.
     Client(Name, Given),
+    /// `server b`: a further server of the target, with a client that is negotiated.
+    Server(Name),
     /// `close`, `close b`: closes the client's end.
     Close(Option<Name>),
     /// `shutdown`, `shutdown b`: no more will be sent; answers can still come.
@@ -60,8 +62,12 @@ pub enum StepKind {
     Send(Send),
     /// `< ..`.
     Expect(Expect),
-    /// `device dma-write iova=0x10000 length=16`: makes the device act, by the device file.
-    Device(DeviceAction, Vec<Argument>),
+    /// `device dma-write iova=0x10000 length=16`, `device b: raise-irq`: makes the device act, by the device file.
+    Device(Option<Name>, DeviceAction, Vec<Argument>),
+    /// `save state chunk=7`, `save b: state`: reads the device's migration data until no more comes.
+    Save(Option<Name>, Name, Vec<Argument>),
+    /// `restore b: state chunk=4096`: writes as migration data what `save` read.
+    Restore(Option<Name>, Name, Vec<Argument>),
     /// `baseline`: remembers how many descriptors the server has open, for `< fds baseline`.
     Baseline,
     /// `signal TERM`: sends a signal to the server that the harness started.
@@ -183,6 +189,8 @@ pub enum Expect {
     Exited,
     /// `< device done`, `< device failed`: by the status register of the device file. `true` for `done`.
     Device(bool),
+    /// `< same one two`: what two `save` lines read is the same.
+    Same(Name, Name),
     /// `< mapped LABEL == BYTES offset=..`: what the region of that DEVICE_GET_REGION_INFO reply holds, by mmap().
     Mapped(Name, Vec<Argument>, Option<Bytes>),
 }

@@ -45,7 +45,7 @@ impl Draft<'_> {
         self.edges.push(Edge::Act(Act::Raise));
         let arguments =
             vec![argument("index", integer(u64::from(index))), argument("vector", integer(u64::from(vector)))];
-        self.push(step(StepKind::Device(DeviceAction::RaiseIrq, arguments)));
+        self.push(step(StepKind::Device(None, DeviceAction::RaiseIrq, arguments)));
     }
 
     /// `if map ok`: the device writes all of it, or its first or last bytes, and they are there.
@@ -70,7 +70,7 @@ impl Draft<'_> {
             Memory { name: word(memory), start: hexadecimal(start), end: hexadecimal(start.saturating_add(length)) };
         let mut seen = step(StepKind::Expect(Expect::Memory(range, fill(byte, length))));
         seen.requirements.push(word(if map.by_message { "DMAP-10" } else { "DMAP-04" }));
-        let inner = vec![step(StepKind::Device(DeviceAction::DmaWrite, arguments)), seen];
+        let inner = vec![step(StepKind::Device(None, DeviceAction::DmaWrite, arguments)), seen];
         self.push(step(StepKind::If(word(label), inner)));
     }
 
@@ -104,7 +104,7 @@ impl Draft<'_> {
         if action == DeviceAction::DmaWrite {
             arguments.push(argument("pattern", integer(self.fresh_byte())));
         }
-        self.push(step(StepKind::Device(action, arguments)));
+        self.push(step(StepKind::Device(None, action, arguments)));
     }
 
     /// What was read from a region that cannot be written goes back to it: a server that lets it through changes

@@ -92,7 +92,7 @@ fn drop_unused(steps: &mut Vec<Step>) {
 fn gives(step: &Step) -> Option<String> {
     match &step.kind {
         StepKind::Let(name, _) => Some(format!("let {}", name.value)),
-        StepKind::Client(name, _) => Some(format!("client {}", name.value)),
+        StepKind::Client(name, _) | StepKind::Server(name) => Some(format!("client {}", name.value)),
         StepKind::Send(send) => send.label.as_ref().map(|label| format!("label {}", label.value)),
         _ => None,
     }
@@ -105,8 +105,14 @@ fn needs(step: &Step) -> Vec<String> {
         name.iter().filter(|name| name.as_str() != "a").map(|name| format!("client {}", name.value)).collect::<Vec<_>>()
     };
     match &step.kind {
-        StepKind::Let(..) | StepKind::Client(..) | StepKind::Baseline | StepKind::Signal(_) => Vec::new(),
-        StepKind::Close(end) | StepKind::Shutdown(end) => client(end),
+        StepKind::Let(..) | StepKind::Client(..) | StepKind::Server(_) | StepKind::Baseline | StepKind::Signal(_) => {
+            Vec::new()
+        }
+        StepKind::Close(end)
+        | StepKind::Shutdown(end)
+        | StepKind::Device(end, ..)
+        | StepKind::Save(end, ..)
+        | StepKind::Restore(end, ..) => client(end),
         StepKind::Send(send) => {
             let mut needs = client(&send.end);
             needs.extend(send.arguments.iter().flat_map(names));
@@ -116,14 +122,14 @@ fn needs(step: &Step) -> Vec<String> {
         StepKind::Expect(Expect::Fd(name, _) | Expect::Seal(name, _)) => vec![made(name)],
         StepKind::Expect(Expect::Memory(memory, _)) => vec![made(&memory.name)],
         StepKind::Expect(Expect::Mapped(label, ..)) => vec![format!("label {}", label.value)],
-        StepKind::Expect(Expect::FdsBaseline | Expect::Exited | Expect::Device(_)) => Vec::new(),
+        StepKind::Expect(Expect::FdsBaseline | Expect::Exited | Expect::Device(_) | Expect::Same(..)) => Vec::new(),
         StepKind::If(label, then) => {
             let inside: BTreeSet<String> = then.iter().filter_map(gives).collect();
             let mut needs = vec![format!("label {}", label.value)];
             needs.extend(then.iter().flat_map(self::needs).filter(|need| !inside.contains(need)));
             needs
         }
-        StepKind::Device(..) | StepKind::Serve(_) | StepKind::Await(..) | StepKind::Do(..) => Vec::new(),
+        StepKind::Serve(_) | StepKind::Await(..) | StepKind::Do(..) => Vec::new(),
     }
 }
 

@@ -232,6 +232,8 @@ fn subject(case: &Case, number: usize) -> String {
         Some(StepKind::Expect(Expect::Memory(..) | Expect::Mapped(..))) => "memory",
         Some(StepKind::Expect(Expect::Seal(..))) => "a mapping",
         Some(StepKind::Client(..)) => "a further client",
+        Some(StepKind::Server(_)) => "a further server",
+        Some(StepKind::Save(..) | StepKind::Restore(..)) => "migration data",
         Some(StepKind::Device(..) | StepKind::If(..)) => "the device",
         _ => "what came unasked",
     }

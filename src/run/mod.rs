@@ -1,6 +1,5 @@
 //! Which cases run, against how many servers at once, and what happens in each.
 
-mod coverage;
 mod event;
 mod library;
 mod paper;
@@ -10,7 +9,6 @@ mod runner;
 mod selection;
 mod timeouts;
 
-pub use coverage::Coverage;
 pub use event::{End, Event, Generated, Start};
 pub use library::{File, Library, LibraryError, check};
 pub use paper::{PaperError, PaperTarget};

@@ -1,5 +1,6 @@
 //! All connections of one case: what was sent, which reply belongs to which command, and the serving of DMA.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -108,6 +109,8 @@ pub struct Request {
 pub struct End {
     /// `a`, `b`, ..
     pub name: String,
+    /// Which server it is connected to, by the order of their starting.
+    pub server: usize,
     /// The connection; `None` once the client closed it.
     pub connection: Option<Connection>,
     /// What the model makes of it.
@@ -146,8 +149,8 @@ pub struct Conversation<'a> {
     pub sent: Vec<Sent>,
     /// Every command of the server.
     pub requests: Vec<Request>,
-    /// The memory that is lent.
-    pub memory: ClientMemory,
+    /// The memory that is lent, by server.
+    memory: BTreeMap<usize, ClientMemory>,
     /// How DMA is served.
     pub serving: Serving,
     /// How the next reply is altered.
@@ -180,7 +183,7 @@ impl<'a> Conversation<'a> {
             ends: Vec::new(),
             sent: Vec::new(),
             requests: Vec::new(),
-            memory: ClientMemory::default(),
+            memory: BTreeMap::new(),
             serving: Serving::Memory,
             alteration: None,
             judged: Vec::new(),
@@ -193,12 +196,19 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Adds a connection, or an end that never got one; returns its number.
+    /// Adds a connection to the first server, or an end that never got one; returns its number.
     pub fn add(&mut self, name: &str, connection: Option<Connection>) -> usize {
+        self.add_to(0, name, connection)
+    }
+
+    /// Adds a connection to a server, or an end that never got one; returns its number.
+    pub fn add_to(&mut self, server: usize, name: &str, connection: Option<Connection>) -> usize {
         let mut session = Session::new(Arc::clone(&self.offer));
-        self.ends.iter_mut().for_each(|end| session.meet(&mut end.session));
+        let others = self.ends.iter_mut().filter(|end| end.server == server);
+        others.for_each(|end| session.meet(&mut end.session));
         self.ends.push(End {
             name: name.to_owned(),
+            server,
             connection,
             session,
             unfinished: false,
@@ -225,7 +235,7 @@ impl<'a> Conversation<'a> {
         let message = self.dialect.message(frame.header.command);
         let command = Command { header: frame.header, payload: frame.payload.clone(), message, fds: fds.to_vec(), cut };
         if let Effect::Lend(range) = &effect {
-            self.memory.lend(range.clone());
+            self.memory_at(end).lend(range.clone());
         }
         if let Some(end) = self.ends.get_mut(end) {
             end.session.sent(self.sent.len(), command.clone());
@@ -423,10 +433,11 @@ impl<'a> Conversation<'a> {
         let Some(sent) = self.sent.get_mut(index) else { return };
         self.unanswered.remove(sent.end, sent.command.header.id, index);
         let Some(end) = self.ends.get_mut(sent.end) else { return };
+        let memory = self.memory.entry(end.server).or_default();
         match (&sent.effect, frame.header.is_error()) {
-            (Effect::Lend(range), true) => self.memory.take_back_last(range),
-            (Effect::TakeBack(address, size), false) => self.memory.take_back(*address, *size),
-            (Effect::TakeBackAll, false) => self.memory = ClientMemory::default(),
+            (Effect::Lend(range), true) => memory.take_back_last(range),
+            (Effect::TakeBack(address, size), false) => memory.take_back(*address, *size),
+            (Effect::TakeBackAll, false) => *memory = ClientMemory::default(),
             _ => {}
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
@@ -496,10 +507,18 @@ impl<'a> Conversation<'a> {
         end.session.tests(index)
     }
 
+    /// What is lent to the server of an end.
+    fn memory_at(&mut self, end: usize) -> &mut ClientMemory {
+        let server = self.ends.get(end).map_or(0, |end| end.server);
+        self.memory.entry(server).or_default()
+    }
+
     fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
         let negotiated = self.ends.get(end).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
-        let mapped = |address, count| self.memory.access(address, count);
-        let judgements = judge_request(self.dialect, &frame.header, &frame.payload, &negotiated, &mapped);
+        let dialect = self.dialect;
+        let memory = self.memory_at(end);
+        let mapped = |address, count| memory.access(address, count);
+        let judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, &mapped);
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         let (header, payload) = (frame.header, frame.payload);
         self.requests.push(Request { end, header, payload, entry, claimed: false });
@@ -522,7 +541,7 @@ impl<'a> Conversation<'a> {
             let payload = std::mem::take(&mut request.payload);
             // What an `await` line may still ask about; the data would only take memory.
             request.payload = payload.get(..DmaAccess::LAYOUT.size.min(payload.len())).unwrap_or_default().to_vec();
-            let reply = self.reply_to(&header, &payload);
+            let reply = self.reply_to(end, &header, &payload);
             if header.no_reply() || self.ends.get(end).is_none_or(|end| end.torn) {
                 continue;
             }
@@ -537,7 +556,7 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn reply_to(&mut self, header: &Header, payload: &[u8]) -> Frame {
+    fn reply_to(&mut self, end: usize, header: &Header, payload: &[u8]) -> Frame {
         if let Serving::Error(errno) = self.serving {
             return Frame::error(header, errno);
         }
@@ -547,11 +566,9 @@ impl<'a> Conversation<'a> {
         if !read && name != Some(DMA_WRITE.name) {
             return Frame::error(header, Errno::ENOSYS as u32);
         }
-        let served = if read {
-            self.memory.read(&access)
-        } else {
-            self.memory.write(&access, data).map(|()| access.bytes().to_vec())
-        };
+        let memory = self.memory_at(end);
+        let served =
+            if read { memory.read(&access) } else { memory.write(&access, data).map(|()| access.bytes().to_vec()) };
         let payload = match served {
             Ok(payload) => payload,
             Err(errno) => return Frame::error(header, errno as u32),

@@ -166,6 +166,16 @@ impl Launcher {
         matches!(self.target, Target::Spawn { .. })
     }
 
+    /// Why there is never a second server beside one that runs; `None` where there can be.
+    pub fn one_alone(&self) -> Option<&'static str> {
+        match &self.target {
+            Target::Socket(_) => Some("the harness did not start the server"),
+            Target::Spawn { socket: Some(_), .. } => Some("every server of the command listens at the same path"),
+            _ if self.one_at_a_time => Some("servers run one at a time (--jobs 1)"),
+            _ => None,
+        }
+    }
+
     /// The backend program conventions are judged: `--socket-path` was appended by the harness.
     pub fn conventions(&self) -> bool {
         match &self.target {

@@ -40,6 +40,7 @@ impl<'a> Checker<'a> {
             Expect::FdsBaseline => {}
             Expect::Exited => self.need(&["spawned", "conventions", "exits"], span),
             Expect::Device(_) => self.need(&["device-status"], span),
+            Expect::Same(one, two) => [one, two].into_iter().for_each(|stream| self.stream(stream)),
             Expect::Mapped(label, arguments, bytes) => {
                 self.mapped(label);
                 self.once_each(arguments);

@@ -112,6 +112,8 @@ struct Checker<'a> {
     names: BTreeMap<&'a str, Scoped<Known<'a>>>,
     ends: BTreeMap<&'a str, Scoped<()>>,
     labels: BTreeMap<&'a str, Scoped<usize>>,
+    /// What `save` lines name.
+    streams: BTreeMap<&'a str, Scoped<()>>,
     sent: Vec<Sent<'a>>,
     /// By end: what was sent and not asked for yet; what a label asked for is still there.
     pending: HashMap<Option<&'a str>, VecDeque<usize>>,
@@ -139,6 +141,7 @@ impl<'a> Checker<'a> {
             names: BTreeMap::new(),
             ends: BTreeMap::new(),
             labels: BTreeMap::new(),
+            streams: BTreeMap::new(),
             sent: Vec::new(),
             pending: HashMap::new(),
             before: None,

@@ -42,10 +42,34 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// It is the name of an end, a message, or migration data.
+    fn is_taken(&self, name: &Name) -> bool {
+        let name = name.as_str();
+        self.ends.contains_key(name) || self.labels.contains_key(name) || self.streams.contains_key(name)
+    }
+
+    /// Enters what a `save` line reads.
+    pub(super) fn declare_stream(&mut self, name: &'a Name) {
+        self.reserved(name);
+        if self.is_taken(name) {
+            let message = format!("`{}` is an end, a label or migration data already", **name);
+            self.push(Diagnostic::new(name.span, message, "said before"));
+        }
+        self.streams.insert(name, Scoped { block: self.block, value: () });
+    }
+
+    /// What a `save` line above has read.
+    pub(super) fn stream(&mut self, name: &Name) {
+        if self.visible(self.streams.get(name.as_str())).is_none() {
+            let message = format!("no migration data `{}`", **name);
+            let error = Diagnostic::new(name.span, message, "no `save` line above reads it");
+            self.push(error.suggest(similar(name, self.streams.keys().copied())));
+        }
+    }
+
     pub(super) fn declare_end(&mut self, name: &'a Name) {
         self.reserved(name);
-        let known = self.ends.contains_key(name.as_str()) || self.labels.contains_key(name.as_str());
-        if known {
+        if self.is_taken(name) {
             self.push(Diagnostic::new(name.span, format!("`{}` is an end or a label already", **name), "said before"));
         }
         self.ends.insert(name, Scoped { block: self.block, value: () });
@@ -53,8 +77,7 @@ impl<'a> Checker<'a> {
 
     pub(super) fn declare_label(&mut self, name: &'a Name, sent: usize) {
         self.reserved(name);
-        let known = self.ends.contains_key(name.as_str()) || self.labels.contains_key(name.as_str());
-        if known {
+        if self.is_taken(name) {
             let message = format!("a second message labelled `{}`", **name);
             self.push(Diagnostic::new(name.span, message, "the label stands above already"));
         }
@@ -88,8 +111,11 @@ impl<'a> Checker<'a> {
 
     pub(super) fn end(&mut self, name: &Name) {
         if self.visible(self.ends.get(name.as_str())).is_none() {
-            let error =
-                Diagnostic::new(name.span, format!("no end `{}`", **name), "no `client` line above declares it");
+            let error = Diagnostic::new(
+                name.span,
+                format!("no end `{}`", **name),
+                "no `client` or `server` line above declares it",
+            );
             self.push(error.suggest(similar(name, self.ends.keys().copied())));
         }
     }
@@ -157,6 +183,9 @@ impl<'a> Checker<'a> {
             return Meaning::Integer;
         }
         let (label, field) = name.split_once('.').unwrap_or((name, ""));
+        if field == "length" && self.visible(self.streams.get(label)).is_some() {
+            return Meaning::Integer;
+        }
         let known = self.labels.contains_key(label);
         if let Some(word) = words.first().filter(|_| !known) {
             let message = format!("`{}` is known only where the case needs it", **name);

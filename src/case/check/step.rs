@@ -48,6 +48,10 @@ impl<'a> Checker<'a> {
                 self.give(name, Known::Made(descriptor));
             }
             StepKind::Client(name, _) => self.declare_end(name),
+            StepKind::Server(name) => {
+                self.need(&["second-server"], step.span);
+                self.declare_end(name);
+            }
             StepKind::Close(end) | StepKind::Shutdown(end) => {
                 if let Some(end) = end {
                     self.end(end);
@@ -58,7 +62,20 @@ impl<'a> Checker<'a> {
                 self.send(send, step.span);
             }
             StepKind::Expect(expect) => self.expect(expect, step.span),
-            StepKind::Device(action, arguments) => self.device(*action, arguments, step.span),
+            StepKind::Device(end, action, arguments) => {
+                end.iter().for_each(|end| self.end(end));
+                self.device(*action, arguments, step.span);
+            }
+            StepKind::Save(end, stream, arguments) => {
+                end.iter().for_each(|end| self.end(end));
+                self.options("save", arguments, &[("chunk", 1), ("ahead", 1), ("most", 0)]);
+                self.declare_stream(stream);
+            }
+            StepKind::Restore(end, stream, arguments) => {
+                end.iter().for_each(|end| self.end(end));
+                self.stream(stream);
+                self.options("restore", arguments, &[("chunk", 1), ("upto", 0), ("changed", 0)]);
+            }
             StepKind::Baseline => self.need(&["pid", "spawned", "conventions"], step.span),
             StepKind::Signal(name) => {
                 self.need(&["spawned", "conventions"], step.span);
@@ -123,6 +140,22 @@ impl<'a> Checker<'a> {
             let message = format!("`{action}` has no `{}`", *argument.key);
             let error = Diagnostic::new(argument.key.span, message, format!("expected {}", keys.join(", ")));
             self.push(error.suggest(similar(&argument.key, keys.iter().copied())));
+        }
+    }
+
+    /// Numbers by name, each with the least that it can be.
+    fn options(&mut self, what: &str, arguments: &'a [Argument], known: &[(&str, i128)]) {
+        self.once_each(arguments);
+        for argument in arguments {
+            let key = argument.key.as_str();
+            if let Some((_, least)) = known.iter().find(|(known, _)| *known == key) {
+                self.value(key, &argument.value, Wanted::Integer(*least, i128::from(u32::MAX)));
+                continue;
+            }
+            let keys: Vec<&str> = known.iter().map(|(key, _)| *key).collect();
+            let message = format!("`{what}` has no `{key}`");
+            let error = Diagnostic::new(argument.key.span, message, format!("expected {}", keys.join(", ")));
+            self.push(error.suggest(similar(key, keys)));
         }
     }
 

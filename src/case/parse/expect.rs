@@ -11,7 +11,7 @@ use crate::case::{
 
 const OUTCOMES: [&str; 5] = ["ok", "error", "closed", "silent", "conforms"];
 /// What may stand behind `<` besides outcomes.
-const OTHERS: [&str; 6] = ["fd", "fds", "seal", "exited", "device", "mapped"];
+const OTHERS: [&str; 7] = ["fd", "fds", "seal", "exited", "device", "same", "mapped"];
 /// Longer ones first.
 const RELATIONS: [(&str, Relation); 8] = [
     ("!=", Relation::Unequal),
@@ -52,6 +52,11 @@ pub(super) fn expect(line: &mut Line<'_>, ends: &Ends) -> Result<Expect> {
         }
         "exited" => Ok(Expect::Exited),
         "device" => Ok(Expect::Device(either(line, "done", "failed")?)),
+        "same" => {
+            let what = "the name of migration data";
+            let one = value::name(line.expect(what)?, what)?;
+            Ok(Expect::Same(one, value::name(line.expect(what)?, what)?))
+        }
         _ => mapped(line),
     }
 }
@@ -194,7 +199,8 @@ fn outcome(line: &mut Line<'_>, outcomes: &mut Vec<Spanned<Outcome>>) -> Result<
             Outcome::Ok(conditions)
         }
         other => {
-            let expected = "expected ok, error, closed, silent, conforms, or fd, fds, seal, device, exited, mapped";
+            let expected =
+                "expected ok, error, closed, silent, conforms, or fd, fds, seal, device, exited, same, mapped";
             let known = OUTCOMES.into_iter().chain(OTHERS);
             return Err(word.error(format!("unknown outcome `{other}`"), expected).suggest(similar(other, known)));
         }

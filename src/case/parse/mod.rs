@@ -129,8 +129,9 @@ impl File {
         let Some(first) = line.next() else {
             return Ok(());
         };
-        if let Some(brackets) = line.brackets.filter(|_| !matches!(first.text, "<" | "do" | "await")) {
-            let message = "only `<`, `do` and `await` lines check a requirement";
+        let checks = matches!(first.text, "<" | "save" | "restore" | "do" | "await");
+        if let Some(brackets) = line.brackets.filter(|_| !checks) {
+            let message = "only `<`, `save`, `restore`, `do` and `await` lines check a requirement";
             return Err(Diagnostic::new(brackets, message, "nothing is checked here"));
         }
         if word == "case" {

@@ -7,9 +7,9 @@ use crate::case::similar::similar;
 use crate::case::{Argument, Descriptor, DeviceAction, Diagnostic, Given, Name, Send, Serve, StepKind, Subject};
 
 /// What a step can begin with.
-pub(super) const STEPS: [&str; 15] = [
-    ">", ">+", "<", "let", "client", "close", "shutdown", "device", "baseline", "signal", "serve", "await", "do", "if",
-    "end",
+pub(super) const STEPS: [&str; 18] = [
+    ">", ">+", "<", "let", "client", "server", "close", "shutdown", "device", "save", "restore", "baseline", "signal",
+    "serve", "await", "do", "if", "end",
 ];
 const DESCRIPTORS: [&str; 7] = ["memfd", "eventfd", "socketpair", "pipe", "null", "directory", "memfd"];
 
@@ -21,9 +21,18 @@ pub(super) fn step(first: Token<'_>, line: &mut Line<'_>, ends: &mut Ends) -> Re
         "<" => StepKind::Expect(expect::expect(line, ends)?),
         "let" => declare(line)?,
         "client" => client(line, ends)?,
+        "server" => StepKind::Server(server(line, ends)?),
         "close" => StepKind::Close(end(line)?),
         "shutdown" => StepKind::Shutdown(end(line)?),
         "device" => device(line)?,
+        "save" => {
+            let (end, stream) = stream(line)?;
+            StepKind::Save(end, stream, arguments(line)?)
+        }
+        "restore" => {
+            let (end, stream) = stream(line)?;
+            StepKind::Restore(end, stream, arguments(line)?)
+        }
         "baseline" => StepKind::Baseline,
         "signal" => StepKind::Signal(value::word(line.expect("a signal such as TERM")?, "a signal such as TERM")?),
         "serve" => StepKind::Serve(serve(line)?),
@@ -112,11 +121,32 @@ fn client(line: &mut Line<'_>, ends: &mut Ends) -> Result<StepKind> {
     Ok(StepKind::Client(name, given))
 }
 
+fn server(line: &mut Line<'_>, ends: &mut Ends) -> Result<Name> {
+    let name = value::name(line.expect("a name")?, "an end's name")?;
+    ends.declare(&name);
+    Ok(name)
+}
+
+/// `b:`, where the line goes on so.
+fn of_end(line: &mut Line<'_>) -> Result<Option<Name>> {
+    let Some(token) = line.peek().filter(|token| token.text.ends_with(':')) else { return Ok(None) };
+    line.next();
+    value::name(token.part(0, token.text.len() - 1), "an end's name").map(Some)
+}
+
+/// `state`, `b: state`.
+fn stream(line: &mut Line<'_>) -> Result<(Option<Name>, Name)> {
+    let end = of_end(line)?;
+    let what = "a name for the migration data";
+    Ok((end, value::name(line.expect(what)?, what)?))
+}
+
 fn end(line: &mut Line<'_>) -> Result<Option<Name>> {
     line.next().map(|token| value::name(token, "an end's name")).transpose()
 }
 
 fn device(line: &mut Line<'_>) -> Result<StepKind> {
+    let end = of_end(line)?;
     let token = line.expect("`dma-write`, `dma-read` or `raise-irq`")?;
     let action = match token.text {
         "dma-write" => DeviceAction::DmaWrite,
@@ -128,7 +158,7 @@ fn device(line: &mut Line<'_>) -> Result<StepKind> {
                 .suggest(similar(other, ["dma-write", "dma-read", "raise-irq"])));
         }
     };
-    Ok(StepKind::Device(action, arguments(line)?))
+    Ok(StepKind::Device(end, action, arguments(line)?))
 }
 
 fn serve(line: &mut Line<'_>) -> Result<Serve> {

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::differential;
 use super::finding::{self, Detail, Group};
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use super::{differential, requirements};
 use crate::report::text::{count, harmless, wrap};
 use crate::report::{Context, ExitCode, Report};
 use crate::run::End;
-use crate::verdict::{CaseResult, Class, Comparison, Finding, Observed};
+use crate::verdict::{CaseResult, Class, Comparison, Finding, Observed, Status};
 
 /// How many different findings of one requirement are shown with their messages.
 const FULL: usize = 3;
 /// How wide text may be.
-pub(super) const WIDTH: usize = 108;
+const WIDTH: usize = 108;
 
 /// What is told of a report.
 pub(super) struct Summary<'a> {
@@ -30,9 +30,6 @@ impl Summary<'_> {
         self.pinned(&mut lines);
         self.notes(&mut lines);
         self.skipped(&mut lines);
-        if self.verbose {
-            lines.extend(requirements::lines(self.report, self.context));
-        }
         self.undecided(&mut lines);
         self.drift(&mut lines);
         if let Some(found) = &self.report.differential {
@@ -242,15 +239,20 @@ impl Summary<'_> {
             let sequences = count(generated.sequences as usize, "generated sequence");
             lines.push(format!("{sequences} of {} messages, seed {}: {failed}", generated.steps, generated.seed));
         }
-        let parts: Vec<String> = requirements::STATUSES
-            .iter()
-            .map(|(status, word)| format!("{} {word}", self.report.with_status(*status)))
-            .collect();
+        let kinds = [
+            (Status::Violated, "violated"),
+            (Status::Noted, "noted"),
+            (Status::Verified, "verified"),
+            (Status::Observed, "observed"),
+            (Status::NotExercised, "not exercised"),
+        ];
+        let parts: Vec<String> =
+            kinds.iter().map(|(status, word)| format!("{} {word}", self.report.with_status(*status))).collect();
         lines.push(format!("{}: {}", count(self.report.requirements.len(), "requirement"), parts.join(", ")));
     }
 }
 
-pub(super) fn title(lines: &mut Vec<String>, painted: String, said: &str) {
+fn title(lines: &mut Vec<String>, painted: String, said: &str) {
     lines.push(format!("{painted}  {}", paint(DIM, said)));
     lines.push(String::new());
 }

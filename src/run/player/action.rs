@@ -25,6 +25,7 @@ impl Player<'_> {
         match &step.kind {
             StepKind::Let(name, what) => Ok(self.environment.make(name, what, &self.talk)?),
             StepKind::Client(name, given) => self.connect_further(&name.value, *given == Given::Negotiated),
+            StepKind::Server(name) => self.start_further(&name.value),
             StepKind::Close(name) => {
                 let end = self.end(name.as_ref())?;
                 self.talk.note(end, Way::Sent, "close");
@@ -48,7 +49,9 @@ impl Player<'_> {
             }
             StepKind::Send(send) => self.send(number, line, send),
             StepKind::Expect(expect) => self.expect(here, expect),
-            StepKind::Device(action, arguments) => self.device(line, *action, arguments),
+            StepKind::Device(end, action, arguments) => self.device(line, end.as_ref(), *action, arguments),
+            StepKind::Save(end, stream, arguments) => self.save(here, end.as_ref(), stream, arguments),
+            StepKind::Restore(end, stream, arguments) => self.restore(here, end.as_ref(), stream, arguments),
             StepKind::Baseline => {
                 let pid = self.pid()?;
                 self.baseline_pid = Some(pid);
@@ -76,6 +79,7 @@ impl Player<'_> {
             Expect::FdsBaseline => self.expect_baseline(line),
             Expect::Exited => self.expect_exit(line),
             Expect::Device(done) => self.expect_device(line, *done),
+            Expect::Same(one, two) => self.expect_same(line, one, two),
             Expect::Mapped(label, arguments, bytes) => self.expect_mapped(line, label, arguments, bytes.as_ref()),
         }
     }

@@ -3,7 +3,7 @@
 use vfio_user_wire::message::{REGION_READ, REGION_WRITE, RegionAccess};
 use vfio_user_wire::{Field, Frame};
 
-use crate::case::{Argument, DeviceAction};
+use crate::case::{Argument, DeviceAction, Name};
 use crate::model::{FdKind, PassedFd};
 use crate::session::{Deadline, Effect, Origin, Passed, Serving};
 use crate::target::{Action, Parameters, StatusRegister, Step};
@@ -19,6 +19,8 @@ const DESCRIPTOR_IOVA: u64 = 0x7_0000_0000;
 /// What a `device` step asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
+    /// Of which device.
+    end: usize,
     status: Option<StatusRegister>,
     /// The register access that started it, where its answer was not waited for.
     doorbell: Option<usize>,
@@ -26,7 +28,14 @@ pub(super) struct Asked {
 
 impl Player<'_> {
     /// Does the register accesses of an action; the device may still be at work after them.
-    pub(super) fn device(&mut self, line: usize, what: DeviceAction, arguments: &[Argument]) -> Result<(), Stop> {
+    pub(super) fn device(
+        &mut self,
+        line: usize,
+        end: Option<&Name>,
+        what: DeviceAction,
+        arguments: &[Argument],
+    ) -> Result<(), Stop> {
+        let end = self.end(end)?;
         let file = self.context.device.ok_or_else(|| Stop::Skip("no device file".to_owned()))?;
         let action: &Action = match what {
             DeviceAction::DmaWrite => file.dma_write.as_ref(),
@@ -46,8 +55,8 @@ impl Player<'_> {
                 other => return Err(Fault::new(format!("no parameter `{other}` of a device")).into()),
             }
         }
-        self.place(line, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
-        self.asked = Some(Asked { status: action.status, doorbell: None });
+        self.place(line, end, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
+        self.asked = Some(Asked { end, status: action.status, doorbell: None });
         let last = action.steps.iter().rposition(|step| matches!(step, Step::Write { .. }));
         for (n, step) in action.steps.iter().enumerate() {
             let Step::Write { value, region, offset, width } = step else { continue };
@@ -57,14 +66,14 @@ impl Player<'_> {
             payload.extend_from_slice(&data);
             if Some(n) == last && (self.talk.serving == Serving::Hold || self.talk.alteration.is_some()) {
                 // The device may want its DMA before it answers: its answer is asked for once it is served again.
-                let index = self.command(line, REGION_WRITE.name, payload, Effect::None)?;
-                self.asked = Some(Asked { status: action.status, doorbell: Some(index) });
+                let index = self.command(line, end, REGION_WRITE.name, payload, Effect::None)?;
+                self.asked = Some(Asked { end, status: action.status, doorbell: Some(index) });
             } else {
-                self.access(line, REGION_WRITE.name, payload)?;
+                self.access(line, end, REGION_WRITE.name, payload)?;
             }
         }
         if what == DeviceAction::RaiseIrq
-            && let Some(end) = self.talk.ends.first_mut()
+            && let Some(end) = self.talk.ends.get_mut(end)
         {
             end.session.raised(parameters.index as u32, parameters.vector as u32);
         }
@@ -72,12 +81,12 @@ impl Player<'_> {
     }
 
     /// Puts the action's descriptor into client memory of its own.
-    fn place(&mut self, line: usize, bytes: &[u8], size: Option<usize>) -> Result<(), Stop> {
+    fn place(&mut self, line: usize, end: usize, bytes: &[u8], size: Option<usize>) -> Result<(), Stop> {
         if size.is_none() || bytes.is_empty() {
             return Ok(());
         }
-        const NAME: &str = "device.descriptor";
-        if !self.environment.descriptors.contains_key(NAME) {
+        let name = format!("device.descriptor.{end}");
+        if !self.environment.descriptors.contains_key(&name) {
             let page = self.context.discovered.page_size();
             let held = crate::session::Held::memfd(page, false)?;
             let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
@@ -91,12 +100,17 @@ impl Player<'_> {
             };
             let lent =
                 crate::session::LentRange { address: DESCRIPTOR_IOVA, size: page, flags: 3, file: Some((file, 0)) };
-            let index =
-                self.command(line, vfio_user_wire::message::DMA_MAP.name, map.bytes().to_vec(), Effect::Lend(lent))?;
+            let index = self.command(
+                line,
+                end,
+                vfio_user_wire::message::DMA_MAP.name,
+                map.bytes().to_vec(),
+                Effect::Lend(lent),
+            )?;
             self.answered_with_success(index)?;
-            self.environment.descriptors.insert(NAME.to_owned(), std::sync::Arc::new(held));
+            self.environment.descriptors.insert(name.clone(), std::sync::Arc::new(held));
         }
-        let held = self.environment.descriptor(NAME)?;
+        let held = self.environment.descriptor(&name)?;
         let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
         nix::sys::uio::pwrite(memory, bytes, 0).map_err(std::io::Error::from)?;
         Ok(())
@@ -115,7 +129,7 @@ impl Player<'_> {
         let field = Field { name: "status", offset: 0, width: status.width as usize, meaning: "", bits: &[] };
         let (state, value) = loop {
             let access = RegionAccess { offset: status.offset, region: status.region, count: status.width };
-            let index = self.access(line.number, REGION_READ.name, access.bytes().to_vec())?;
+            let index = self.access(line.number, asked.end, REGION_READ.name, access.bytes().to_vec())?;
             let answer = self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref());
             let value = answer
                 .and_then(|answer| field.read(answer.payload.get(RegionAccess::LAYOUT.size..)?))
@@ -143,23 +157,30 @@ impl Player<'_> {
     }
 
     /// A register access that must succeed for the case to go on.
-    fn access(&mut self, line: usize, name: &str, payload: Vec<u8>) -> Result<usize, Stop> {
-        let index = self.command(line, name, payload, Effect::None)?;
+    fn access(&mut self, line: usize, end: usize, name: &str, payload: Vec<u8>) -> Result<usize, Stop> {
+        let index = self.command(line, end, name, payload, Effect::None)?;
         self.answered_with_success(index)?;
         Ok(index)
     }
 
-    fn command(&mut self, line: usize, name: &str, payload: Vec<u8>, effect: Effect) -> Result<usize, Stop> {
+    fn command(
+        &mut self,
+        line: usize,
+        end: usize,
+        name: &str,
+        payload: Vec<u8>,
+        effect: Effect,
+    ) -> Result<usize, Stop> {
         let (number, _) =
             self.talk.dialect.command(name).ok_or_else(|| Fault::new(format!("no {name} in this dialect")))?;
         let fds = match &effect {
             Effect::Lend(range) => range.file.as_ref().map(|(file, _)| std::sync::Arc::clone(file)),
             _ => None,
         };
-        let frame = Frame::command(self.talk.fresh_id(0), number, payload);
+        let frame = Frame::command(self.talk.fresh_id(end), number, payload);
         let passed: Vec<_> = fds.iter().map(|_| PassedFd { id: 0, kind: FdKind::Other }).collect();
         let index = self.talk.expect(
-            0,
+            end,
             Origin { line, ..Origin::default() },
             &frame,
             Passed { fds: &passed, cut: None },
@@ -170,7 +191,7 @@ impl Player<'_> {
         }
         let attached: Vec<_> = fds.iter().map(|fd| std::os::fd::AsFd::as_fd(&**fd)).collect();
         let deadline = Deadline::after(self.context.timeouts.reply);
-        self.talk.send(0, &frame.bytes(), &attached, &[], deadline)?;
+        self.talk.send(end, &frame.bytes(), &attached, &[], deadline)?;
         Ok(index)
     }
 

@@ -58,7 +58,7 @@ impl Player<'_> {
         let ending = match ended {
             Ended::Garbage(error) => Ending::Garbage(error.to_string()),
             Ended::Flood { .. } => Ending::Garbage(ended.to_string()),
-            Ended::Closed { partial } => match self.closed_or_crashed() {
+            Ended::Closed { partial } => match self.closed_or_crashed(end) {
                 // A message that breaks off is none.
                 Ending::Closed(_) if partial > 0 => Ending::Garbage(ended.to_string()),
                 ending => ending,
@@ -75,10 +75,11 @@ impl Player<'_> {
         Some(ending)
     }
 
-    pub(super) fn closed_or_crashed(&mut self) -> Ending {
+    /// Whether the server at the other side of an end went down with its connection.
+    pub(super) fn closed_or_crashed(&mut self, end: usize) -> Ending {
         let stays = matches!(self.context.discovered.has.get("reconnect"), Some(Has::Yes(_)));
         let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
-        let Some(process) = self.instance.process.as_mut() else { return Ending::Closed(None) };
+        let Some(process) = self.instance_of(end).process.as_mut() else { return Ending::Closed(None) };
         // A server that is known to go on is waited for only where the kernel says that it is ending; a panic closes
         // its socket a little before that.
         let time = if stays && !process.is_ending() { timeouts.settle } else { timeouts.exit };

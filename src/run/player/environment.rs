@@ -25,6 +25,8 @@ pub(super) struct Environment {
     pub(super) integers: BTreeMap<String, i128>,
     /// Descriptors of `let`.
     pub(super) descriptors: HashMap<String, Arc<Held>>,
+    /// The migration data of `save`.
+    pub(super) streams: HashMap<String, Vec<u8>>,
 }
 
 impl Environment {
@@ -62,6 +64,9 @@ impl Environment {
     fn lookup_fact(&self, name: &str, talk: &Conversation<'_>) -> Option<i128> {
         self.integers.get(name).copied().or_else(|| {
             let (label, field) = name.split_once('.')?;
+            if let Some(stream) = self.streams.get(label).filter(|_| field == "length") {
+                return i128::try_from(stream.len()).ok();
+            }
             reply_field(talk, label, field).map(i128::from)
         })
     }

@@ -53,7 +53,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn expect_one(&mut self, line: Line<'_>, index: usize, outcomes: &Outcomes) -> Result<(), Stop> {
+    pub(super) fn expect_one(&mut self, line: Line<'_>, index: usize, outcomes: &Outcomes) -> Result<(), Stop> {
         let quiet =
             |outcomes: &[crate::case::Spanned<Wanted>]| outcomes.iter().any(|outcome| outcome.value == Wanted::Silent);
         let quiet_conforms = quiet(&outcomes.conforms);

@@ -11,6 +11,8 @@ mod judge;
 mod mapped;
 mod rehearsal;
 mod send;
+mod server;
+mod stream;
 
 use std::io;
 use std::sync::Arc;
@@ -108,6 +110,8 @@ enum Stop {
     Skip(String),
     /// A violation: what follows would only repeat it.
     Violated,
+    /// What the case is about cannot be told: why.
+    Unsure(String),
     /// Ours.
     Fault(Fault),
     /// The user wants to stop.
@@ -132,6 +136,8 @@ struct Player<'a> {
     context: Context<'a>,
     case: &'a Planned,
     instance: Instance,
+    /// The servers of `server` lines.
+    further: Vec<Instance>,
     talk: Conversation<'a>,
     environment: Environment,
     outbox: Outbox,
@@ -161,6 +167,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         context,
         case,
         instance,
+        further: Vec::new(),
         talk: Conversation::new(context.dialect, offer, context.timeouts.reply, context.interrupt),
         environment: Environment::new(case, context.discovered),
         outbox: Outbox::default(),
@@ -226,7 +233,7 @@ impl Player<'_> {
     /// Connects the first client. Without it nothing can be judged.
     fn connect(&mut self) -> Result<usize, Stop> {
         match self.instance.connect(self.context.interrupt) {
-            Ok(connection) => Ok(self.add("a", Some(connection))),
+            Ok(connection) => Ok(self.add(0, "a", Some(connection))),
             Err(StartError::Interrupted) => Err(Stop::Interrupted),
             Err(StartError::Ours(error)) => Err(Stop::Fault(error.into())),
             Err(other) => Err(Stop::Lost(other.to_string())),
@@ -237,7 +244,7 @@ impl Player<'_> {
     pub(super) fn connect_further(&mut self, name: &str, negotiate: bool) -> Result<(), Stop> {
         let refused = match self.instance.connect_within(self.context.timeouts.reply, self.context.interrupt) {
             Ok(connection) => {
-                let end = self.add(name, Some(connection));
+                let end = self.add(0, name, Some(connection));
                 if !negotiate {
                     return Ok(());
                 }
@@ -252,8 +259,8 @@ impl Player<'_> {
             Err(StartError::Interrupted) => return Err(Stop::Interrupted),
             Err(StartError::Ours(error)) => return Err(Stop::Fault(error.into())),
             Err(error) => {
-                self.add(name, None);
-                match self.closed_or_crashed() {
+                self.add(0, name, None);
+                match self.closed_or_crashed(0) {
                     Ending::Closed(None) => Ending::Refused(error.to_string()),
                     ended => ended,
                 }
@@ -268,13 +275,13 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn add(&mut self, name: &str, mut connection: Option<Connection>) -> usize {
+    fn add(&mut self, server: usize, name: &str, mut connection: Option<Connection>) -> usize {
         let most = usize::try_from(self.context.discovered.limits().max_data_xfer_size).unwrap_or(usize::MAX);
         if let Some(connection) = &mut connection {
             connection.set_limit(most.clamp(4 << 20, 64 << 20) + (64 << 10));
         }
         self.endings.push(None);
-        self.talk.add(name, connection)
+        self.talk.add_to(server, name, connection)
     }
 
     /// VERSION as QEMU sends it, and its answer: a case that is about something else goes no further without it.
@@ -302,7 +309,7 @@ impl Player<'_> {
         self.transmit(end, &frame)?;
         // The first answer may have to wait for a server that listens before it is ready.
         let timeouts = self.context.timeouts;
-        self.wait_for(index, if end == 0 { timeouts.start } else { timeouts.reply })?;
+        self.wait_for(index, if self.is_first(end) { timeouts.start } else { timeouts.reply })?;
         self.take_judged();
         if let Some(sent) = self.talk.sent.get_mut(index) {
             sent.claimed = true;
@@ -433,10 +440,14 @@ impl Player<'_> {
         if matches!(stop, None | Some(Stop::Skip(_))) {
             self.take_rest();
         }
-        let (mut interrupted, mut lost, mut reason, mut error) = (false, None, None, false);
+        let (mut interrupted, mut lost, mut reason, mut error, mut unsure) = (false, None, None, false, false);
         match stop {
             None | Some(Stop::Violated) => {}
             Some(Stop::Skip(why)) => reason = Some(why),
+            Some(Stop::Unsure(why)) => {
+                reason = Some(why);
+                unsure = true;
+            }
             Some(Stop::Fault(fault)) => {
                 reason = Some(fault.to_string());
                 error = true;
@@ -448,6 +459,7 @@ impl Player<'_> {
         let result = match (error, violated, &reason) {
             (true, ..) => CaseResult::Error,
             (false, true, _) => CaseResult::Fail,
+            (false, false, Some(_)) if unsure => CaseResult::Inconclusive,
             (false, false, Some(_)) => CaseResult::Skip,
             (false, false, None) => CaseResult::Pass,
         };
@@ -456,12 +468,11 @@ impl Player<'_> {
         }
         let exchanges = self.exchanges();
         let transcript = self.talk.take_transcript();
-        let stderr = match self.instance.process.as_mut() {
-            Some(process) => process.output(Deadline::after(Duration::ZERO)),
-            None => String::new(),
-        };
+        let stderr = self.printed();
         drop(self.talk);
-        self.context.launcher.end(self.instance);
+        for instance in self.further.into_iter().chain([self.instance]) {
+            self.context.launcher.end(instance);
+        }
         Play {
             result,
             reason,

@@ -24,6 +24,8 @@ use crate::verdict::Class;
 
 /// A message is sent so often at the most, however often a line says.
 const MOST_TIMES: u64 = 4;
+/// So many bytes of migration data are taken to have come.
+const STREAM: usize = 1024;
 
 /// What a case is played against.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +56,8 @@ pub fn rehearse(rehearsal: Rehearsal<'_>, case: &Planned) -> Result<Vec<Diagnost
     };
     let played = match case.case.given {
         Given::Nothing => Ok(()),
-        Given::Connected => actor.connect("a", false),
-        Given::Negotiated => actor.connect("a", true),
+        Given::Connected => actor.connect(0, "a", false),
+        Given::Negotiated => actor.connect(0, "a", true),
     };
     played.and_then(|()| actor.steps(&case.case.steps, &mut 0)).map_err(|fault| fault.to_string())?;
     Ok(actor.errors)
@@ -71,8 +73,8 @@ struct Actor<'a> {
 }
 
 impl Actor<'_> {
-    fn connect(&mut self, name: &str, negotiate: bool) -> Result<(), Fault> {
-        let end = self.talk.add(name, None);
+    fn connect(&mut self, server: usize, name: &str, negotiate: bool) -> Result<(), Fault> {
+        let end = self.talk.add_to(server, name, None);
         if negotiate {
             let span = Span { start: 0, end: 0 };
             let subject = Subject::Message(Spanned { value: VERSION.name.to_owned(), span });
@@ -92,7 +94,14 @@ impl Actor<'_> {
             *number += 1;
             match &step.kind {
                 StepKind::Let(name, what) => self.environment.make(name, what, &self.talk)?,
-                StepKind::Client(name, given) => self.connect(&name.value, *given == Given::Negotiated)?,
+                StepKind::Client(name, given) => self.connect(0, &name.value, *given == Given::Negotiated)?,
+                StepKind::Server(name) => {
+                    let servers = self.talk.ends.iter().map(|end| end.server + 1).max().unwrap_or(1);
+                    self.connect(servers, &name.value, true)?;
+                }
+                StepKind::Save(_, stream, _) => {
+                    self.environment.streams.insert(stream.value.clone(), vec![0; STREAM]);
+                }
                 StepKind::Close(name) => {
                     let end = self.end(name.as_ref())?;
                     self.disconnect(end);
@@ -120,6 +129,7 @@ impl Actor<'_> {
                 StepKind::Expect(_)
                 | StepKind::Shutdown(_)
                 | StepKind::Device(..)
+                | StepKind::Restore(..)
                 | StepKind::Baseline
                 | StepKind::Signal(_)
                 | StepKind::Serve(_)

@@ -41,6 +41,10 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
     } else {
         found.no("spawned", "the harness did not start the server");
     }
+    match launcher.one_alone() {
+        None => found.yes("second-server", &[]),
+        Some(why) => found.no("second-server", why),
+    }
     if launcher.conventions() {
         found.yes("conventions", &[]);
     } else {

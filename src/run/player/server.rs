@@ -1,0 +1,48 @@
+//! `server`: further servers of the target, each with a client of its own.
+
+use std::time::Duration;
+
+use crate::session::Deadline;
+use crate::target::{Instance, StartError};
+
+use super::{Player, Stop};
+
+impl Player<'_> {
+    /// Starts a further server and negotiates with it. That there can be a second one is no requirement.
+    pub(super) fn start_further(&mut self, name: &str) -> Result<(), Stop> {
+        let refused = |error| match error {
+            StartError::Interrupted => Stop::Interrupted,
+            StartError::Ours(error) => Stop::Fault(error.into()),
+            other => Stop::Skip(format!("there is no further server: {other}")),
+        };
+        let mut instance = self.context.launcher.start().map_err(refused)?;
+        let connection = instance.connect(self.context.interrupt).map_err(refused);
+        self.further.push(instance);
+        let server = self.further.len();
+        let end = self.add(server, name, Some(connection?));
+        self.negotiate(end)
+    }
+
+    /// The server that an end is connected to.
+    pub(super) fn instance_of(&mut self, end: usize) -> &mut Instance {
+        let server = self.talk.ends.get(end).map_or(0, |end| end.server);
+        match server.checked_sub(1).and_then(|further| self.further.get_mut(further)) {
+            Some(instance) => instance,
+            None => &mut self.instance,
+        }
+    }
+
+    /// It is the first connection to its server, which may not be ready to answer.
+    pub(super) fn is_first(&self, end: usize) -> bool {
+        let server = |end: usize| self.talk.ends.get(end).map(|end| end.server);
+        (0..end).all(|earlier| server(earlier) != server(end))
+    }
+
+    /// What all servers printed.
+    pub(super) fn printed(&mut self) -> String {
+        let all = std::iter::once(&mut self.instance).chain(&mut self.further);
+        all.filter_map(|instance| instance.process.as_mut())
+            .map(|process| process.output(Deadline::after(Duration::ZERO)))
+            .collect()
+    }
+}
