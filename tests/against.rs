@@ -3,24 +3,22 @@
 
 #[path = "support/direct.rs"]
 mod direct;
+#[path = "support/probed.rs"]
+mod probed;
 mod support;
 #[allow(dead_code, reason = "most of it is for the planted faults")]
 #[path = "planted_faults/wrapper.rs"]
 mod wrapper;
 
 use direct::DirectMachine;
+use probed::Probed;
 use support::{Bench, server};
 use vfio_user_conformance::generate::Against;
-use vfio_user_conformance::requirement::Register;
-use vfio_user_conformance::run::{Context, Timeouts};
-use vfio_user_conformance::session::Interrupt;
-use vfio_user_conformance::target::{DeviceFile, Discovered, Launcher, Target, probe};
+use vfio_user_conformance::run::Timeouts;
 use vfio_user_conformance::verdict::{Answered, Class, Differential, Divergence, Side};
 use vfio_user_reference_server::{Effect, Machine, Server};
 use vfio_user_wire::{Frame, V0_9_2};
 use wrapper::{Answer, around, is, put, replies_to};
-
-const DEVICE: &str = include_str!("../fixtures/devices/conformance.toml");
 
 fn good() -> Box<dyn Machine> {
     Box::new(Server::new())
@@ -60,36 +58,11 @@ fn leaves_at_the_unknown() -> Box<dyn Machine> {
 
 /// Plays sequences against both, by calls.
 fn part(a: fn() -> Box<dyn Machine>, b: fn() -> Box<dyn Machine>, count: u64) -> (Differential, Vec<String>) {
-    let device = DeviceFile::parse("conformance.toml", DEVICE).unwrap();
-    let register = Register::bundled().unwrap();
-    let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().unwrap());
-    let reached = |machine: fn() -> Box<dyn Machine>| -> (Launcher, Discovered) {
-        let target: Target = DirectMachine::target("a machine", machine);
-        let launcher = Launcher::new(target, timeouts.start, false).unwrap();
-        let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
-        (launcher, discovered)
-    };
-    let (reached_a, reached_b) = (reached(a), reached(b));
+    let [a, b] = [a, b].map(|machine| Probed::new(DirectMachine::target("a machine", machine), Timeouts::default()));
     let folder = tempfile::tempdir().unwrap();
     let against = Against {
-        a: Context {
-            dialect: &V0_9_2,
-            register: &register,
-            launcher: &reached_a.0,
-            discovered: &reached_a.1,
-            device: Some(&device),
-            timeouts,
-            interrupt: &interrupt,
-        },
-        b: Context {
-            dialect: &V0_9_2,
-            register: &register,
-            launcher: &reached_b.0,
-            discovered: &reached_b.1,
-            device: Some(&device),
-            timeouts,
-            interrupt: &interrupt,
-        },
+        a: a.context(),
+        b: b.context(),
         names: ["one", "other"],
         jobs: 2,
         fail_fast: false,

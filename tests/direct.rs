@@ -3,23 +3,24 @@
 
 #[path = "support/direct.rs"]
 mod direct;
+#[path = "support/probed.rs"]
+mod probed;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pretty_assertions::assert_eq;
-use vfio_user_conformance::requirement::Register;
-use vfio_user_conformance::run::{Context, Library, Plan, Planned, Play, Runner, Timeouts, play};
-use vfio_user_conformance::session::Interrupt;
-use vfio_user_conformance::target::{DeviceFile, Discovered, Launcher, Serve, Target, probe};
+use vfio_user_conformance::run::{Library, Plan, Planned, Play, Runner, Timeouts, play};
+use vfio_user_conformance::target::{Discovered, Serve, Target};
 use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Evidence};
 use vfio_user_reference_server::{Effect, Endpoint, Machine, Memory, Server, serve};
-use vfio_user_wire::{Frame, Header, V0_9_2};
+use vfio_user_wire::{Frame, Header};
 
 use direct::DirectMachine;
+use probed::{Probed, REGISTER};
 
 /// What only a server in a process of its own can show.
 const BY_PROCESS: [&str; 4] = ["spawned", "conventions", "exits", "pid"];
@@ -29,39 +30,7 @@ const OTHERWISE: [(&str, &str); 1] =
 /// Who waits for that long is found out.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-static REGISTER: LazyLock<Register> = LazyLock::new(|| Register::bundled().unwrap());
-
-/// A server that was probed.
-struct Bench {
-    launcher: Launcher,
-    discovered: Discovered,
-    device: DeviceFile,
-    timeouts: Timeouts,
-    interrupt: Interrupt,
-}
-
-impl Bench {
-    fn new(target: Target, timeouts: Timeouts) -> Bench {
-        let text = include_str!("../fixtures/devices/conformance.toml");
-        let device = DeviceFile::parse("conformance.toml", text).unwrap();
-        let interrupt = Interrupt::new().unwrap();
-        let launcher = Launcher::new(target, timeouts.start, false).unwrap();
-        let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
-        Bench { launcher, discovered, device, timeouts, interrupt }
-    }
-
-    fn context(&self) -> Context<'_> {
-        Context {
-            dialect: &V0_9_2,
-            register: &REGISTER,
-            launcher: &self.launcher,
-            discovered: &self.discovered,
-            device: Some(&self.device),
-            timeouts: self.timeouts,
-            interrupt: &self.interrupt,
-        }
-    }
-
+impl Probed {
     fn judge(&self, case: &Planned) -> CaseRecord {
         let runner = Runner { context: self.context(), jobs: 1, fail_fast: false, replay: String::new() };
         runner.judge(case).unwrap()
@@ -113,8 +82,8 @@ fn verdict(record: &CaseRecord) -> String {
 
 #[test]
 fn every_case_ends_as_over_a_socket() {
-    let sockets = Bench::new(Target::Thread(Arc::new(InThread)), Timeouts::default());
-    let calls = Bench::new(called(), Timeouts::from_reply(FOR_EVER));
+    let sockets = Probed::new(Target::Thread(Arc::new(InThread)), Timeouts::default());
+    let calls = Probed::new(called(), Timeouts::from_reply(FOR_EVER));
     let offers = |found: &Discovered| serde_json::to_string_pretty(found).unwrap();
     assert_eq!(offers(&calls.discovered), offers(&sockets.discovered));
 
@@ -167,7 +136,7 @@ impl Machine for Dumb {
 #[test]
 fn silence_is_seen_without_waiting() {
     let target = DirectMachine::target("dumb", || Box::new(Dumb(Server::new())));
-    let bench = Bench::new(target, Timeouts::from_reply(FOR_EVER));
+    let bench = Probed::new(target, Timeouts::from_reply(FOR_EVER));
     let record = bench.judge(&case("case a.b\n> DEVICE_GET_INFO\n< ok [INFO-01]\n"));
     assert_eq!(record.result, CaseResult::Fail, "{}", verdict(&record));
     assert!(record.findings.iter().all(|found| found.evidence == Evidence::Deadline), "{}", verdict(&record));
@@ -180,7 +149,7 @@ fn silence_is_seen_without_waiting() {
 
 #[test]
 fn a_second_client_is_refused_until_the_first_is_gone() {
-    let bench = Bench::new(called(), Timeouts::from_reply(FOR_EVER));
+    let bench = Probed::new(called(), Timeouts::from_reply(FOR_EVER));
     let mut instance = bench.launcher.start().unwrap();
     let first = instance.connect(&bench.interrupt).unwrap();
     assert_eq!(instance.connect(&bench.interrupt).unwrap_err().to_string(), "the server takes no further client");
@@ -192,7 +161,7 @@ fn a_second_client_is_refused_until_the_first_is_gone() {
 /// What a generated sequence costs; `--nocapture` shows it.
 #[test]
 fn fifty_exchanges_take_little() {
-    let bench = Bench::new(called(), Timeouts::default());
+    let bench = Probed::new(called(), Timeouts::default());
     let mut text = "case a.b\nneeds scratch\n".to_owned();
     for n in 0..25 {
         text +=

@@ -4,6 +4,8 @@
 
 #[path = "support/direct.rs"]
 mod direct;
+#[path = "support/probed.rs"]
+mod probed;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -11,42 +13,24 @@ use std::time::Duration;
 
 use vfio_user_conformance::generate::{Found, Offer, Progress, Search};
 use vfio_user_conformance::report::case_text;
-use vfio_user_conformance::requirement::Register;
-use vfio_user_conformance::run::{Context, Runner, Timeouts};
-use vfio_user_conformance::session::Interrupt;
-use vfio_user_conformance::target::{DeviceFile, Launcher, probe};
+use vfio_user_conformance::run::{Runner, Timeouts};
 use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Class};
 use vfio_user_reference_server::{Effect, Machine, Memory, Server};
-use vfio_user_wire::{Frame, Header, V0_9_2};
+use vfio_user_wire::{Frame, Header};
 
 use direct::DirectMachine;
-
-const DEVICE: &str = include_str!("../fixtures/devices/conformance.toml");
+use probed::{Probed, REGISTER};
 
 /// The state machine is called: no socket, no process, no clock. `cargo test --test search -- --nocapture million` tells
 /// how long it takes.
 #[test]
 fn a_million_steps_by_calls_find_nothing() {
     let started = std::time::Instant::now();
-    let device = DeviceFile::parse("conformance.toml", DEVICE).unwrap();
-    let register = Register::bundled().unwrap();
-    let timeouts = Timeouts::from_reply(Duration::from_secs(2));
-    let interrupt = Interrupt::new().unwrap();
     let target = DirectMachine::target("the reference server", || Box::new(Server::new()));
-    let launcher = Launcher::new(target, timeouts.start, false).unwrap();
-    let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
-    let offer = Offer::new(&discovered, Some(&device));
-    let context = Context {
-        dialect: &V0_9_2,
-        register: &register,
-        launcher: &launcher,
-        discovered: &discovered,
-        device: Some(&device),
-        timeouts,
-        interrupt: &interrupt,
-    };
+    let probed = Probed::new(target, Timeouts::from_reply(Duration::from_secs(2)));
+    let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let folder = tempfile::tempdir().unwrap();
-    let runner = Runner { context, jobs: 2, fail_fast: false, replay: "{case}".to_owned() };
+    let runner = Runner { context: probed.context(), jobs: 2, fail_fast: false, replay: "{case}".to_owned() };
     let mut steps = 0;
     for seed in 100.. {
         let search = Search {
@@ -61,7 +45,7 @@ fn a_million_steps_by_calls_find_nothing() {
         let found = search.run(|_| ()).unwrap();
         let told = |record: &CaseRecord| {
             let text = std::fs::read_to_string(&record.file).unwrap_or_default();
-            format!("{text}\n{}", case_text(record, Class::Violation, &register))
+            format!("{text}\n{}", case_text(record, Class::Violation, &REGISTER))
         };
         let said: Vec<String> = found.records.iter().map(told).collect();
         assert!(found.complete && said.is_empty(), "seed {seed}: {}", said.join("\n"));
@@ -104,30 +88,16 @@ impl Machine for Careless {
 
 /// Searches for what is wrong with [`Careless`], and is interrupted behind the first sequences if asked to.
 fn search_careless(folder: &Path, stop: bool) -> Found {
-    let device = DeviceFile::parse("conformance.toml", DEVICE).unwrap();
-    let register = Register::bundled().unwrap();
-    let timeouts = Timeouts::default();
-    let interrupt = Interrupt::new().unwrap();
     let target = DirectMachine::target("careless", || Box::new(Careless::default()));
-    let launcher = Launcher::new(target, timeouts.start, false).unwrap();
-    let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
-    let offer = Offer::new(&discovered, Some(&device));
-    let context = Context {
-        dialect: &V0_9_2,
-        register: &register,
-        launcher: &launcher,
-        discovered: &discovered,
-        device: Some(&device),
-        timeouts,
-        interrupt: &interrupt,
-    };
-    let runner = Runner { context, jobs: 1, fail_fast: false, replay: "{case}".to_owned() };
+    let probed = Probed::new(target, Timeouts::default());
+    let runner = Runner { context: probed.context(), jobs: 1, fail_fast: false, replay: "{case}".to_owned() };
+    let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let (runner, offer, replay) = (&runner, &offer, "replay {file}");
     let search = Search { runner, offer, seed: 1, count: 1000, shard: None, folder, replay };
     search
         .run(|progress| {
             if stop && matches!(progress, Progress::Played(_)) {
-                interrupt.raise();
+                probed.interrupt.raise();
             }
         })
         .unwrap()

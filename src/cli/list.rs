@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Failure, setup};
 use crate::report::ExitCode;
-use crate::run::Selection;
+use crate::run::{Coverage, Selection};
 
 /// List the cases.
 #[derive(Debug, Args)]
@@ -28,16 +28,7 @@ impl List {
         let library = setup::library(self.cases.as_deref(), &register)?;
         let plan = setup::plan(&library)?;
         if self.requirements {
-            for requirement in register.requirements() {
-                let cases = plan.cases.iter().filter(|case| case.requirements().contains(&requirement.id)).count();
-                let said = match (&requirement.untestable, cases) {
-                    (Some(reason), _) => format!("no case: {reason}"),
-                    (None, 0) => "no case yet".to_owned(),
-                    (None, 1) => "1 case".to_owned(),
-                    (None, n) => format!("{n} cases"),
-                };
-                anstream::println!("{:<11}{:<8}{said}", requirement.id, requirement.level.to_string());
-            }
+            anstream::print!("{}", Coverage::new(&register, &plan));
             return Ok(ExitCode::Conforming);
         }
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;

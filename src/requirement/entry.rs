@@ -47,6 +47,11 @@ impl Requirement {
         self.level == Level::May || self.failure == Failure::Info
     }
 
+    /// It belongs to the current protocol, 0.9.2; the others to what came before alone.
+    pub fn is_current(&self) -> bool {
+        ["all", "0.9.2", "0.9.x", ">="].iter().any(|current| self.profiles.starts_with(current))
+    }
+
     /// Where it stands, on one line: `Header 397-399; Security 315-317`.
     pub fn clause(&self) -> String {
         self.cites.iter().map(Cite::to_string).collect::<Vec<_>>().join("; ")

@@ -1,5 +1,6 @@
 //! Which cases run, against how many servers at once, and what happens in each.
 
+mod coverage;
 mod event;
 mod library;
 mod paper;
@@ -9,6 +10,7 @@ mod runner;
 mod selection;
 mod timeouts;
 
+pub use coverage::Coverage;
 pub use event::{End, Event, Generated, Start};
 pub use library::{File, Library, LibraryError, check};
 pub use paper::{PaperError, PaperTarget};

@@ -10,6 +10,8 @@ mod dma;
 mod fault;
 mod irqs;
 mod loops;
+#[path = "../support/probed.rs"]
+mod probed;
 mod queries;
 mod sections;
 mod server;
@@ -20,15 +22,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use vfio_user_conformance::generate::{Found, Offer, Search};
-use vfio_user_conformance::requirement::Register;
-use vfio_user_conformance::run::{Context, Runner, Timeouts};
-use vfio_user_conformance::session::Interrupt;
-use vfio_user_conformance::target::{DeviceFile, Launcher, probe};
+use vfio_user_conformance::run::{Runner, Timeouts};
 use vfio_user_conformance::verdict::{CaseResult, Class};
-use vfio_user_wire::V0_9_2;
 
 use crate::direct::DirectMachine;
 use crate::fault::{Fault, Kind};
+use crate::probed::Probed;
 
 /// One command, whatever it is, shows none of these.
 const FAULTS: &[&str] = &[
@@ -118,7 +117,6 @@ const MOST_EXCHANGES: usize = 4;
 /// How many must be found.
 const WANTED: usize = 20;
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/found-by-generation.md");
-const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
 
 /// What became of one fault.
 struct Row {
@@ -188,31 +186,17 @@ fn row(title: &'static str, fault: &Arc<Fault>) -> Result<Row, String> {
 
 /// The first sequence that fails, shrunk.
 fn search(fault: &Arc<Fault>, folder: &Path) -> Result<Found, String> {
-    let text = |error: &dyn std::error::Error| error.to_string();
     let fault = Arc::clone(fault);
     let target = DirectMachine::target(fault.name, move || match &fault.kind {
         Kind::Machine(machine) => machine(),
         Kind::Loop(_) | Kind::Program(_) => panic!("only a state machine can be called"),
     });
-    let register = Register::bundled().map_err(|error| text(&error))?;
-    let device = DeviceFile::parse("conformance.toml", DEVICE).map_err(|error| text(&error))?;
-    let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().map_err(|error| text(&error))?);
-    let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| text(&error))?;
-    let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).map_err(|error| text(&error))?;
-    let context = Context {
-        dialect: &V0_9_2,
-        register: &register,
-        launcher: &launcher,
-        discovered: &discovered,
-        device: Some(&device),
-        timeouts,
-        interrupt: &interrupt,
-    };
-    let runner = Runner { context, jobs: 1, fail_fast: true, replay: "{case}".to_owned() };
-    let offer = Offer::new(&discovered, Some(&device));
+    let probed = Probed::new(target, Timeouts::default());
+    let runner = Runner { context: probed.context(), jobs: 1, fail_fast: true, replay: "{case}".to_owned() };
+    let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let (runner, offer, replay) = (&runner, &offer, "{file}");
     let search = Search { runner, offer, seed: SEED, count: SEQUENCES, shard: None, folder, replay };
-    search.run(|_| ()).map_err(|error| text(&error))
+    search.run(|_| ()).map_err(|error| error.to_string())
 }
 
 fn table(rows: &[Row]) -> String {

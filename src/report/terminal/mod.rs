@@ -5,6 +5,7 @@ mod differential;
 mod exchange;
 pub(super) mod finding;
 mod paint;
+mod requirements;
 mod summary;
 
 use std::io::{self, IsTerminal, Write};

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::differential;
 use super::finding::{self, Detail, Group};
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
+use super::{differential, requirements};
 use crate::report::text::{count, harmless, wrap};
 use crate::report::{Context, ExitCode, Report};
 use crate::run::End;
-use crate::verdict::{CaseResult, Class, Comparison, Finding, Observed, Status};
+use crate::verdict::{CaseResult, Class, Comparison, Finding, Observed};
 
 /// How many different findings of one requirement are shown with their messages.
 const FULL: usize = 3;
 /// How wide text may be.
-const WIDTH: usize = 108;
+pub(super) const WIDTH: usize = 108;
 
 /// What is told of a report.
 pub(super) struct Summary<'a> {
@@ -30,6 +30,9 @@ impl Summary<'_> {
         self.pinned(&mut lines);
         self.notes(&mut lines);
         self.skipped(&mut lines);
+        if self.verbose {
+            lines.extend(requirements::lines(self.report, self.context));
+        }
         self.undecided(&mut lines);
         self.drift(&mut lines);
         if let Some(found) = &self.report.differential {
@@ -239,20 +242,15 @@ impl Summary<'_> {
             let sequences = count(generated.sequences as usize, "generated sequence");
             lines.push(format!("{sequences} of {} messages, seed {}: {failed}", generated.steps, generated.seed));
         }
-        let kinds = [
-            (Status::Violated, "violated"),
-            (Status::Noted, "noted"),
-            (Status::Verified, "verified"),
-            (Status::Observed, "observed"),
-            (Status::NotExercised, "not exercised"),
-        ];
-        let parts: Vec<String> =
-            kinds.iter().map(|(status, word)| format!("{} {word}", self.report.with_status(*status))).collect();
+        let parts: Vec<String> = requirements::STATUSES
+            .iter()
+            .map(|(status, word)| format!("{} {word}", self.report.with_status(*status)))
+            .collect();
         lines.push(format!("{}: {}", count(self.report.requirements.len(), "requirement"), parts.join(", ")));
     }
 }
 
-fn title(lines: &mut Vec<String>, painted: String, said: &str) {
+pub(super) fn title(lines: &mut Vec<String>, painted: String, said: &str) {
     lines.push(format!("{painted}  {}", paint(DIM, said)));
     lines.push(String::new());
 }
