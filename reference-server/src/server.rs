@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use vfio_user_wire::{Frame, Header, TYPE_COMMAND, TYPE_REPLY, V0_9_2};
 
 use crate::answer::{Answer, Refusal, error_field};
+use crate::command::device_feature::device_feature;
 use crate::command::device_get_info::device_get_info;
 use crate::command::device_get_irq_info::device_get_irq_info;
 use crate::command::device_get_region_info::device_get_region_info;
@@ -78,6 +79,13 @@ impl Server {
                 let (answer, rung) = region_write(without, &mut self.device, payload, memory)?;
                 Answer { command: self.ring(rung, memory, effects), ..answer }
             }
+            "DEVICE_FEATURE" => {
+                let answer = device_feature(without, &mut self.device, payload, memory)?;
+                if !self.device.is_running() {
+                    self.stop_transfer();
+                }
+                answer
+            }
             "DEVICE_RESET" => {
                 self.session.transfer = None;
                 self.session.irqs.reset();
@@ -99,6 +107,10 @@ impl Server {
 
     /// Does what the doorbells ask for; a DMA that needs a message returns it.
     fn ring(&mut self, rung: Rung, memory: &mut dyn Memory, effects: &mut Vec<Effect>) -> Option<Frame> {
+        // 1679: a device that is stopped changes nothing.
+        if !self.device.is_running() {
+            return None;
+        }
         let registers = &mut self.device.registers;
         if rung.event != 0 {
             registers.events = registers.events.wrapping_add(1);

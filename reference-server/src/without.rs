@@ -13,15 +13,21 @@ pub enum Feature {
     InterruptTypes,
     /// All regions but configuration space.
     Regions,
+    /// Migration.
+    Migration,
+    /// The state PRE_COPY of migration.
+    PreCopy,
 }
 
 impl Feature {
     /// Every feature, with the word for it.
-    pub const ALL: [(&'static str, Feature); 4] = [
+    pub const ALL: [(&'static str, Feature); 6] = [
         ("dma", Feature::Dma),
         ("interrupts", Feature::Interrupts),
         ("interrupt-types", Feature::InterruptTypes),
         ("regions", Feature::Regions),
+        ("migration", Feature::Migration),
+        ("pre-copy", Feature::PreCopy),
     ];
 }
 

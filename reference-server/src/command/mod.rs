@@ -1,12 +1,14 @@
 //! The commands of a client, one file each. A function takes a payload and answers it; what all commands share (before
 //! VERSION, No_reply, the shape of an error) is the [server](crate::server)'s.
 
+pub(crate) mod device_feature;
 pub(crate) mod device_get_info;
 pub(crate) mod device_get_irq_info;
 pub(crate) mod device_get_region_info;
 pub(crate) mod device_set_irqs;
 pub(crate) mod dma_map;
 pub(crate) mod dma_unmap;
+pub(crate) mod migration;
 pub(crate) mod region_read;
 pub(crate) mod region_write;
 pub(crate) mod version;

@@ -2,6 +2,7 @@
 
 mod block;
 mod config_space;
+mod migration;
 mod registers;
 
 use nix::errno::Errno;
@@ -11,6 +12,7 @@ use crate::memory::Memory;
 use crate::region::{MIRRORED, mappable};
 use crate::without::Without;
 use config_space::ConfigSpace;
+use migration::Migration;
 pub use registers::Registers;
 pub(crate) use registers::{Rung, status};
 
@@ -43,6 +45,7 @@ pub(crate) struct Device {
     result: Vec<u8>,
     msix_table: Vec<u8>,
     config: ConfigSpace,
+    migration: Migration,
     without: Without,
 }
 
@@ -61,6 +64,7 @@ impl Device {
             result: vec![0; RESULT.1],
             msix_table: MSIX_ENTRY.repeat(8),
             config: ConfigSpace::without(without),
+            migration: Migration::default(),
             without,
         }
     }
