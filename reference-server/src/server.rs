@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
+use vfio_user_wire::message::MultiWrite;
 use vfio_user_wire::{Frame, Header, TYPE_COMMAND, TYPE_REPLY, V0_9_2};
 
 use crate::answer::{Answer, Refusal, error_field};
@@ -15,6 +16,7 @@ use crate::command::dma_map::dma_map;
 use crate::command::dma_unmap::dma_unmap;
 use crate::command::region_read::region_read;
 use crate::command::region_write::region_write;
+use crate::command::region_write_multi::{region_write_multi, write_one};
 use crate::command::version::version;
 use crate::device::{Device, MAX_DMA_READ, MAX_DMA_WRITE, Registers, Rung, status};
 use crate::effect::Effect;
@@ -54,7 +56,7 @@ impl Server {
     ) -> Result<Answer, Refusal> {
         let payload = frame.payload.as_slice();
         let name = V0_9_2.message(frame.header.command).map_or("", |message| message.name);
-        let Some(limits) = self.session.limits else {
+        let Some(agreed) = self.session.agreed else {
             // 466-470: VERSION is the first message.
             return if name == "VERSION" { self.negotiate(payload) } else { Err(Errno::EINVAL.into()) };
         };
@@ -71,13 +73,26 @@ impl Server {
                 answer
             }
             "DEVICE_GET_INFO" => device_get_info(without, payload)?,
-            "DEVICE_GET_REGION_INFO" => device_get_region_info(without, &limits, payload, memory)?,
+            "DEVICE_GET_REGION_INFO" => device_get_region_info(without, &agreed.limits, payload, memory)?,
             "DEVICE_GET_IRQ_INFO" => device_get_irq_info(without, payload)?,
             "DEVICE_SET_IRQS" => device_set_irqs(without, irqs, &mut self.device, payload, fds, effects)?,
             "REGION_READ" => region_read(without, &mut self.device, payload, memory)?,
             "REGION_WRITE" => {
                 let (answer, rung) = region_write(without, &mut self.device, payload, memory)?;
                 Answer { command: self.ring(rung, memory, effects), ..answer }
+            }
+            "REGION_WRITE_MULTI" if agreed.write_multiple => {
+                let writes = region_write_multi(without, payload)?;
+                let mut answer = Answer::default();
+                let mut wr_cnt = 0;
+                for write in &writes {
+                    // 1531: the client learns how many were done before one failed.
+                    let Ok(rung) = write_one(&mut self.device, write, memory) else { break };
+                    // While one DMA is under way no other starts, so that there is one command at the most.
+                    answer.command = self.ring(rung, memory, effects).or(answer.command);
+                    wr_cnt += 1;
+                }
+                Answer { payload: MultiWrite { wr_cnt }.bytes().to_vec(), ..answer }
             }
             "DEVICE_FEATURE" => {
                 let answer = device_feature(without, &mut self.device, payload, memory)?;
@@ -100,8 +115,8 @@ impl Server {
     }
 
     fn negotiate(&mut self, payload: &[u8]) -> Result<Answer, Refusal> {
-        let (answer, limits) = version(payload).map_err(|errno| Refusal { errno, close: true })?;
-        self.session.limits = Some(limits);
+        let (answer, agreed) = version(self.without, payload).map_err(|errno| Refusal { errno, close: true })?;
+        self.session.agreed = Some(agreed);
         Ok(answer)
     }
 

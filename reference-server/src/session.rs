@@ -7,11 +7,20 @@ use crate::irq_table::IrqTable;
 use crate::memory::Memory;
 use crate::transfer::Transfer;
 
+/// What VERSION agreed on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Agreed {
+    /// What the client stated.
+    pub(crate) limits: Limits,
+    /// The client may send REGION_WRITE_MULTI (538-539).
+    pub(crate) write_multiple: bool,
+}
+
 /// The state of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
-    /// What the client stated in VERSION; `None` before it.
-    pub(crate) limits: Option<Limits>,
+    /// What VERSION agreed on; `None` before it.
+    pub(crate) agreed: Option<Agreed>,
     /// Client memory.
     pub(crate) maps: DmaTable,
     /// Assigned interrupts.
@@ -25,7 +34,10 @@ impl Session {
     /// The most bytes of one DMA message: the client's limit (1303-1304), and no more than what a reply to this server
     /// can hold.
     pub(crate) fn max_dma_count(&self) -> u64 {
-        self.limits.unwrap_or_default().max_data_xfer_size.min(DEFAULT_MAX_DATA_XFER_SIZE)
+        self.agreed
+            .map_or_else(Limits::default, |agreed| agreed.limits)
+            .max_data_xfer_size
+            .min(DEFAULT_MAX_DATA_XFER_SIZE)
     }
 
     /// An id for a command of the server's own.

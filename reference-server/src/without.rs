@@ -17,17 +17,20 @@ pub enum Feature {
     Migration,
     /// The state PRE_COPY of migration.
     PreCopy,
+    /// REGION_WRITE_MULTI: write_multiple is not selected.
+    WriteMulti,
 }
 
 impl Feature {
     /// Every feature, with the word for it.
-    pub const ALL: [(&'static str, Feature); 6] = [
+    pub const ALL: [(&'static str, Feature); 7] = [
         ("dma", Feature::Dma),
         ("interrupts", Feature::Interrupts),
         ("interrupt-types", Feature::InterruptTypes),
         ("regions", Feature::Regions),
         ("migration", Feature::Migration),
         ("pre-copy", Feature::PreCopy),
+        ("write-multi", Feature::WriteMulti),
     ];
 }
 

@@ -45,6 +45,7 @@ pub const V0_9_2: Dialect = Dialect {
         (11, &message::DMA_READ),
         (12, &message::DMA_WRITE),
         (13, &message::DEVICE_RESET),
+        (15, &message::REGION_WRITE_MULTI),
         (16, &message::DEVICE_FEATURE),
     ],
 };

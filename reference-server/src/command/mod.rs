@@ -11,6 +11,7 @@ pub(crate) mod dma_unmap;
 pub(crate) mod migration;
 pub(crate) mod region_read;
 pub(crate) mod region_write;
+pub(crate) mod region_write_multi;
 pub(crate) mod version;
 
 use nix::errno::Errno;

@@ -6,6 +6,8 @@ use vfio_user_wire::message::Version;
 use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Limits, VersionData};
 
 use crate::answer::Answer;
+use crate::session::Agreed;
+use crate::without::{Feature, Without};
 
 /// The major version that is spoken.
 const MAJOR: u16 = 0;
@@ -22,11 +24,11 @@ const STATED: [(&str, u64); 4] = [
     ("pgsizes", DEFAULT_PGSIZES),
 ];
 
-/// Agrees on a version, and returns what the client stated.
+/// Agrees on a version, and on what both sides support.
 ///
 /// # Errors
 /// Where there is nothing to agree on; the connection ends then (88-90).
-pub(crate) fn version(payload: &[u8]) -> Result<(Answer, Limits), Errno> {
+pub(crate) fn version(without: Without, payload: &[u8]) -> Result<(Answer, Agreed), Errno> {
     let (proposed, data) = Version::parse(payload).ok_or(Errno::EINVAL)?;
     if proposed.major != MAJOR {
         return Err(Errno::EPROTONOSUPPORT);
@@ -38,12 +40,18 @@ pub(crate) fn version(payload: &[u8]) -> Result<(Answer, Limits), Errno> {
     if limits.max_data_xfer_size == 0 {
         return Err(Errno::EINVAL);
     }
+    let write_multiple =
+        client.capability("write_multiple") == Some(&Value::Bool(true)) && !without.has(Feature::WriteMulti);
     let agreed = Version { major: MAJOR, minor: proposed.minor.min(MINOR) };
     let mut reply = agreed.bytes().to_vec();
     if !data.is_empty() {
-        reply.extend(VersionData::with_capabilities(selected(&client)).bytes());
+        let mut selected = selected(&client);
+        if write_multiple {
+            selected.insert("write_multiple".to_owned(), Value::Bool(true));
+        }
+        reply.extend(VersionData::with_capabilities(selected).bytes());
     }
-    Ok((Answer { payload: reply, ..Answer::default() }, limits))
+    Ok((Answer { payload: reply, ..Answer::default() }, Agreed { limits, write_multiple }))
 }
 
 /// The client's numbers, or the defaults. 0 is a number: a client may take no descriptors (46-48, 517-518).

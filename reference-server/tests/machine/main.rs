@@ -11,3 +11,4 @@ mod maps;
 mod messages;
 mod regions;
 mod version;
+mod write_multi;

@@ -31,9 +31,10 @@ fn the_reply_selects_only_what_was_proposed() {
             0,
             1,
             "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"max_dma_maps\":65535,\
-             \"pgsizes\":4096}}\0"
+             \"pgsizes\":4096,\"write_multiple\":true}}\0"
         )
     );
+    assert_eq!(agreed(1, "{\"capabilities\":{\"write_multiple\":false}}\0"), version(0, 1, "{\"capabilities\":{}}\0"));
 }
 
 #[test]
