@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use vfio_user_conformance::case::{
     Bytes, Case, Context, Descriptor, Expect, Expression, FdExpectation, SealExpectation, Send, Source, Span, Spanned,
-    Step, StepKind, Subject, Value, With, check, parse, print,
+    Step, StepKind, Subject, Value, With, Write, check, parse, print,
 };
 use vfio_user_wire::V0_9_2;
 
@@ -195,12 +195,14 @@ proptest! {
     fn what_a_program_made_is_printed_as_it_is_meant(one in expression(), two in expression(), bytes in any::<Vec<u8>>()) {
         let argument = |key: &str, value| vfio_user_conformance::case::Argument { key: spanned(key.to_owned()), value: spanned(value) };
         let names = vec![(spanned("n".to_owned()), Some(two.clone()))];
+        let write = Write { region: one.clone(), offset: two.clone(), data: Bytes::Integer(4, one.clone()) };
         let arguments = vec![
             argument("payload", Value::Minus(one.clone())),
             argument("argsz", Value::Plus(two.clone())),
             argument("cut", Value::Integers(vec![one.clone(), two.clone()])),
             argument("fds", Value::Names(names)),
             argument("data", Value::Bytes(Bytes::Fill(one.clone(), two.clone()))),
+            argument("write", Value::Write(Box::new(write))),
         ];
         let send = |subject, arguments| Send { joined: true, end: None, label: Some(spanned("l".to_owned())), subject, arguments };
         let case = Case {

@@ -115,6 +115,8 @@ pub const NEEDS: &[Need] = &[
     need("dma-mapping", "server that maps client memory", "F_SEAL_WRITE gives EBUSY while mapped", &[]),
     need("map-limit", "max_dma_maps in its VERSION reply", "VERSION", &[]),
     need("no-map-limit", "VERSION reply without max_dma_maps", "VERSION", &[]),
+    need("write-multi", "write_multiple in its VERSION reply", "VERSION", &[]),
+    need("no-write-multi", "VERSION reply without write_multiple", "VERSION", &[]),
     need("device-dma", "way to make the device do DMA", "device file", &["dma.max"]),
     need(
         "device-dma-read",

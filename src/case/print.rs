@@ -219,6 +219,7 @@ impl fmt::Display for Value {
             }
             Value::Integers(values) => Joined(values, ",").fmt(f),
             Value::Bytes(bytes) => bytes.fmt(f),
+            Value::Write(write) => write!(f, "{}:{}:{}", write.region, write.offset, write.data),
         }
     }
 }

@@ -136,7 +136,7 @@ pub enum Subject {
 /// `key=value`, or a bare word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument {
-    /// A field of the request; `header.id`, `header.command`, `header.size`, `header.type`, `header.flags`,
+    /// A field of the request; `write` (each of several), `writes` (how often they all stand); `header.id`, `header.command`, `header.size`, `header.type`, `header.flags`,
     /// `header.error`; `no_reply` (bare); `payload` (a size, `+N` or `-N`); `cut`; `data`; `json`; `fd`, `fds`; `times`.
     pub key: Spanned<String>,
     /// Its value.
@@ -162,6 +162,19 @@ pub enum Value {
     Integers(Vec<Expression>),
     /// `hex:..`, `fill:..`, `u32:..`, `pattern:..`, `'..'`.
     Bytes(Bytes),
+    /// `0:0x1000:u32:7`: a write of REGION_WRITE_MULTI.
+    Write(Box<Write>),
+}
+
+/// `REGION:OFFSET:BYTES`: a write of REGION_WRITE_MULTI. Its count is the number of bytes, of which it holds 8 at the most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// Which region.
+    pub region: Expression,
+    /// Offset into the region.
+    pub offset: Expression,
+    /// What is written.
+    pub data: Bytes,
 }
 
 /// `< ..`.

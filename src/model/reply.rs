@@ -2,7 +2,7 @@
 
 use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
-    REGION_READ, REGION_WRITE, VERSION,
+    REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
 
@@ -27,6 +27,7 @@ const RULES: &[(&Message, &str, Rule)] = &[
     (&DEVICE_SET_IRQS, "SETIRQS-01", nothing_more),
     (&REGION_READ, "RREAD-01", region_access::judge_read),
     (&REGION_WRITE, "RWRITE-01", region_access::judge_write),
+    (&REGION_WRITE_MULTI, "WMULTI-03", nothing_more),
     (&DEVICE_RESET, "RESET-01", nothing_more),
 ];
 
@@ -147,7 +148,7 @@ fn excused(command: &Command, message: &Message, payload: usize) -> bool {
 /// A reply to a command with No_reply. Clients in use send posted writes, maps and interrupts so, and QEMU falls out of
 /// step on a reply to them; VERSION is open (470-472 against 450-452).
 fn unwanted(command: &Command, failed: bool, out: &mut Judgements) {
-    let posted = [DMA_MAP, DMA_UNMAP, DEVICE_SET_IRQS, DEVICE_RESET, REGION_WRITE];
+    let posted = [DMA_MAP, DMA_UNMAP, DEVICE_SET_IRQS, DEVICE_RESET, REGION_WRITE, REGION_WRITE_MULTI];
     let name = command.name();
     let (class, why) = match command.message {
         Some(message) if message.name == VERSION.name => return,

@@ -36,6 +36,8 @@ pub(super) enum Phase {
 pub(super) struct State {
     pub(super) offer: Arc<Offer>,
     pub(super) phase: Phase,
+    /// The server said `write_multiple` in its reply to VERSION.
+    pub(super) write_multiple: bool,
     pub(super) maps: Maps,
     pub(super) irqs: Irqs,
     pub(super) scratch: Scratch,
@@ -94,6 +96,7 @@ impl Session {
         let state = State {
             offer,
             phase: Phase::Connected,
+            write_multiple: false,
             maps,
             irqs,
             scratch,

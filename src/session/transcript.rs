@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use vfio_user_wire::message::{MultiWrite, SingleWrite};
 use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, Tail};
 
 /// How many bytes of a message are kept.
@@ -58,6 +59,8 @@ pub struct Entry {
 /// How many messages are kept from the start of an attempt, and how many from its end.
 const KEPT_FIRST: usize = 100;
 const KEPT_LAST: usize = 400;
+/// How many writes of a REGION_WRITE_MULTI are told one by one.
+const WRITES_SHOWN: usize = 8;
 
 /// The messages of one attempt: the first and the last ones, where there were many. What their tables say of them is
 /// worked out when it is asked for: of most attempts nobody asks.
@@ -187,21 +190,46 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
         length: decoded.field.width,
     });
     let mut all: Vec<EntryField> = header_fields.chain(payload_fields).collect();
-    if !decoded.tail.is_empty() {
+    let mut tail = decoded.tail;
+    if body.tail == Tail::Writes {
+        let (writes, rest) = MultiWrite { wr_cnt: decoded.get("wr_cnt").unwrap_or_default() }.writes(tail);
+        let first = HEADER_SIZE + payload.len() - tail.len();
+        for (at, write) in writes.iter().take(WRITES_SHOWN).enumerate() {
+            let length = SingleWrite::LAYOUT.size;
+            let value = write_text(write);
+            all.push(EntryField { name: format!("wrs[{at}]"), value, offset: first + at * length, length });
+        }
+        // Of many writes the first ones say what they are.
+        tail = if writes.len() > WRITES_SHOWN {
+            tail.get(WRITES_SHOWN * SingleWrite::LAYOUT.size..).unwrap_or_default()
+        } else {
+            rest
+        };
+    }
+    if !tail.is_empty() {
         let value = match body.tail {
             Tail::Json => {
-                String::from_utf8_lossy(decoded.tail.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+                String::from_utf8_lossy(tail.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
             }
             _ => {
-                let shown = &decoded.tail[..decoded.tail.len().min(32)];
-                let more = if shown.len() < decoded.tail.len() { ".." } else { "" };
-                format!("{}{more} ({} bytes)", hex(shown), decoded.tail.len())
+                let shown = &tail[..tail.len().min(32)];
+                let more = if shown.len() < tail.len() { ".." } else { "" };
+                format!("{}{more} ({} bytes)", hex(shown), tail.len())
             }
         };
-        let offset = HEADER_SIZE + payload.len() - decoded.tail.len();
-        all.push(EntryField { name: "data".to_owned(), value, offset, length: decoded.tail.len() });
+        let offset = HEADER_SIZE + payload.len() - tail.len();
+        all.push(EntryField { name: "data".to_owned(), value, offset, length: tail.len() });
     }
     all
+}
+
+/// A write of REGION_WRITE_MULTI, as a case would have it.
+fn write_text(write: &SingleWrite) -> String {
+    let (offset, region, count) = (write.offset, write.region, write.count);
+    match write.written() {
+        Some(data) => format!("{region}:{offset:#x}:hex:{}", hex(data)),
+        None => format!("{region}:{offset:#x}:hex:{}.. (count {count})", hex(&write.data.to_ne_bytes())),
+    }
 }
 
 /// A field's value for people: bits by name, small numbers in decimal, others in hexadecimal.

@@ -80,8 +80,13 @@ pub struct Discovered {
 impl Discovered {
     /// The server's limits: what it stated, and the defaults for the rest.
     pub fn limits(&self) -> Limits {
+        self.stated().limits()
+    }
+
+    /// The capabilities that it stated.
+    pub fn stated(&self) -> VersionData {
         let capabilities = self.capabilities.get("capabilities").and_then(serde_json::Value::as_object).cloned();
-        VersionData::with_capabilities(capabilities.unwrap_or_default()).limits()
+        VersionData::with_capabilities(capabilities.unwrap_or_default())
     }
 
     /// What the model judges by: what was found, and what the device file says.

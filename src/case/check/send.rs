@@ -43,7 +43,7 @@ impl<'a> Checker<'a> {
             }
             None => {}
         }
-        self.times = send.arguments.iter().any(|argument| argument.key.as_str() == "times");
+        self.times = send.arguments.iter().any(|argument| matches!(argument.key.as_str(), "times" | "writes"));
         self.once_each(&send.arguments);
         let payload = message.map(|message| beginning(message, &send.arguments)).unwrap_or_default();
         let request = message.map(|message| message.request_of(&payload));
@@ -126,10 +126,10 @@ impl<'a> Checker<'a> {
         found.map(|(_, message)| message)
     }
 
-    /// An error for every key that stands again.
+    /// An error for every key that stands again, where it is not one of several writes.
     pub(super) fn once_each(&mut self, arguments: &[Argument]) {
         let mut seen = HashSet::new();
-        for argument in arguments {
+        for argument in arguments.iter().filter(|argument| argument.key.as_str() != "write") {
             let key = if argument.key.as_str() == "fds" { "fd" } else { argument.key.as_str() };
             if !seen.insert(key) {
                 let message = format!("`{}` is said twice", *argument.key);
@@ -162,6 +162,8 @@ impl<'a> Checker<'a> {
         match key.as_str() {
             "data" if data => return Some(Wanted::Bytes),
             "json" if tail == Some(Tail::Json) => return Some(Wanted::Json),
+            "write" if tail == Some(Tail::Writes) => return Some(Wanted::Write),
+            "writes" if tail == Some(Tail::Writes) => return Some(Wanted::Integer(1, 1 << 20)),
             "memory" if lends => return Some(Wanted::Memory),
             _ => {}
         }
@@ -174,7 +176,14 @@ impl<'a> Checker<'a> {
             _ => "a command known by its number alone".to_owned(),
         };
         let fields = layout.map_or(&[][..], |layout| layout.fields).iter().map(|field| field.name);
-        let more = [("data", data), ("json", tail == Some(Tail::Json)), ("memory", lends)];
+        let writes = tail == Some(Tail::Writes);
+        let more = [
+            ("data", data),
+            ("json", tail == Some(Tail::Json)),
+            ("write", writes),
+            ("writes", writes),
+            ("memory", lends),
+        ];
         let more = more.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
         let suggestion = similar(key, fields.chain(common.iter().copied()).chain(more));
         let error = Diagnostic::new(key.span, format!("{of} has no `{}`", **key), "unknown here").suggest(suggestion);

@@ -1,10 +1,11 @@
 //! Whether a value fits where it stands.
 
 use vfio_user_wire::Field;
+use vfio_user_wire::message::SingleWrite;
 
 use super::names::{Meaning, holds_integers};
 use super::{Checker, similar};
-use crate::case::{Bytes, Diagnostic, EvaluationError, Expression, Name, Span, Spanned, Value};
+use crate::case::{Bytes, Diagnostic, EvaluationError, Expression, Name, Span, Spanned, Value, Write};
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,8 @@ pub(super) enum Wanted {
     Json,
     /// This many descriptors at most.
     Descriptors(usize),
+    /// A write of REGION_WRITE_MULTI.
+    Write,
     /// A word that stands for itself.
     Flag,
     /// Whatever a procedure takes.
@@ -50,6 +53,7 @@ impl Wanted {
             Wanted::Json => "text in quotes, or `none`".to_owned(),
             Wanted::Descriptors(1) => "the name of a descriptor".to_owned(),
             Wanted::Descriptors(_) => "names of descriptors".to_owned(),
+            Wanted::Write => "REGION:OFFSET:BYTES".to_owned(),
             Wanted::Flag => "no value".to_owned(),
             Wanted::Anything => "a value".to_owned(),
         }
@@ -118,8 +122,19 @@ impl<'a> Checker<'a> {
             }
             (Value::Bytes(bytes), Wanted::Bytes | Wanted::Anything)
             | (Value::Bytes(bytes @ Bytes::Text(_)), Wanted::Json) => self.bytes(bytes, span),
+            (Value::Write(write), Wanted::Write) => self.write(write, span),
             _ => self.misfit(key, span, wanted),
         }
+    }
+
+    fn write(&mut self, write: &Write, span: Span) {
+        let fields = [("region", &write.region), ("offset", &write.offset)];
+        for (name, value) in fields {
+            if let Some(field) = SingleWrite::LAYOUT.field(name) {
+                self.fits(value, span, field, true);
+            }
+        }
+        self.bytes(&write.data, span);
     }
 
     fn descriptors(&mut self, key: &str, names: &[(Name, Option<Expression>)], most: usize, span: Span) {

@@ -3,7 +3,7 @@
 use super::line::Token;
 use super::{Result, quoted};
 use crate::case::similar::similar;
-use crate::case::{Argument, Bytes, Diagnostic, Expression, Name, Span, Spanned, Value};
+use crate::case::{Argument, Bytes, Diagnostic, Expression, Name, Span, Spanned, Value, Write};
 
 /// No expression has more parts than this, so that none is nested deeper.
 const MOST_PARTS: usize = 64;
@@ -270,6 +270,7 @@ impl<'a> Cursor<'a> {
         match (key, self.peek()) {
             ("fd" | "fds" | "memory", _) => Ok(Value::Names(self.names()?)),
             ("cut", _) => Ok(Value::Integers(self.integers()?)),
+            ("write", _) => self.write(),
             ("data", Some('{')) => {
                 let name = self.braces()?;
                 Ok(if name.contains('.') {
@@ -292,6 +293,19 @@ impl<'a> Cursor<'a> {
             (_, Some(c)) if is_name(c) => Ok(Value::Words(self.words()?)),
             _ => Err(self.error("a value")),
         }
+    }
+
+    /// `REGION:OFFSET:BYTES`.
+    fn write(&mut self) -> Result<Value> {
+        let region = self.expression()?;
+        if !self.eat(":") {
+            return Err(self.error("`:` and an offset"));
+        }
+        let offset = self.expression()?;
+        if !self.eat(":") {
+            return Err(self.error("`:` and bytes"));
+        }
+        Ok(Value::Write(Box::new(Write { region, offset, data: self.bytes()? })))
     }
 
     /// Where reading goes on.

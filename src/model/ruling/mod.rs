@@ -5,12 +5,13 @@ mod form;
 mod irqs;
 mod maps;
 mod queries;
+mod region_write_multi;
 mod regions;
 mod version;
 
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS,
-    DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION,
+    DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{Direction, Message};
 
@@ -54,6 +55,12 @@ const RULINGS: &[Ruling] = &[
         permits: regions::permits_write,
         judge: regions::judge_write,
         apply: regions::apply_write,
+    },
+    Ruling {
+        message: &REGION_WRITE_MULTI,
+        permits: region_write_multi::permits,
+        judge: region_write_multi::judge,
+        apply: region_write_multi::apply,
     },
     Ruling { message: &DEVICE_RESET, permits: queries::permits_reset, judge: nothing, apply: queries::apply_reset },
     Ruling { message: &DEVICE_FEATURE, permits: features::permits, judge: nothing, apply: no_effect },

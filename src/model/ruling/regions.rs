@@ -6,12 +6,13 @@ use vfio_user_wire::region_info_flags::{READ, WRITE};
 
 use super::super::judgement::{bytes_mark, payload_mark};
 use super::super::permits::Permits;
+use super::super::scratch::Difference;
 use super::super::session::{Given, State};
 use super::super::{Command, Judgements, LetGo};
 use crate::verdict::Class::{Note, Violation};
 
 /// Where an access stands.
-enum Place {
+pub(super) enum Place {
     /// Nothing is known of the region.
     Unknown,
     /// There is no such region.
@@ -24,7 +25,7 @@ enum Place {
     Inside { flags: u32 },
 }
 
-fn place(state: &State, access: &RegionAccess) -> Place {
+pub(super) fn place(state: &State, access: &RegionAccess) -> Place {
     let (region, offset, count) = (access.region, access.offset, access.count);
     if state.offer.num_regions.is_some_and(|known| region >= known) {
         return Place::NoRegion;
@@ -39,7 +40,7 @@ fn place(state: &State, access: &RegionAccess) -> Place {
 }
 
 /// An access that every device takes: of 1, 2, 4 or 8 bytes, at a multiple of them.
-fn natural(access: &RegionAccess) -> bool {
+pub(super) fn natural(access: &RegionAccess) -> bool {
     let (offset, count) = (access.offset, u64::from(access.count));
     matches!(count, 1 | 2 | 4 | 8) && offset.is_multiple_of(count)
 }
@@ -101,17 +102,18 @@ pub(super) fn judge_read(state: &State, command: &Command, payload: &[u8], out: 
             let expected = format!("the {asked} bytes that were asked for");
             out.should("RREAD-03", got >= asked, &expected, returned, mark());
             if state.alone {
-                let differs = state.scratch.differs(region, offset, data);
-                let expected = differs.map_or_else(String::new, |(at, _, right)| {
-                    format!("{right:#04x} at {:#x}, as it was written", offset + at as u64)
-                });
-                out.must(
-                    "RWRITE-02",
-                    differs.is_none(),
-                    &expected,
-                    || differs.map_or_else(String::new, |(_, got, _)| format!("{got:#04x}")),
-                    differs.and_then(|(at, ..)| bytes_mark("data", RegionAccess::LAYOUT.size + at, 1)),
-                );
+                match state.scratch.differs(region, offset, data) {
+                    None => {
+                        for requirement in state.scratch.requirements(region, offset, data.len() as u64) {
+                            out.must(requirement, true, "", String::new, None);
+                        }
+                    }
+                    Some(Difference { at, got, right, requirement }) => {
+                        let expected = format!("{right:#04x} at {:#x}, as it was written", offset + at as u64);
+                        let mark = bytes_mark("data", RegionAccess::LAYOUT.size + at, 1);
+                        out.must(requirement, false, &expected, || format!("{got:#04x}"), mark);
+                    }
+                }
             }
         }
     }
@@ -184,7 +186,7 @@ pub(super) fn apply_write(state: &mut State, command: &Command, given: Given<'_>
     };
     match all {
         Some(data) if written && state.offer.is_scratch(region, offset, u64::from(count)) => {
-            state.scratch.written(region, offset, data);
+            state.scratch.written("RWRITE-02", region, offset, data);
         }
         _ => state.scratch.forget(region, offset, u64::from(count).max(data.len() as u64)),
     }

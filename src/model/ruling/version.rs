@@ -76,6 +76,10 @@ fn text_ends_at_nul(data: &[u8]) -> bool {
 
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
+    if let Given::Ok(payload) = given {
+        let data = VersionData::parse(payload.get(Version::LAYOUT.size..).unwrap_or_default()).unwrap_or_default();
+        state.write_multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
+    }
     state.phase = match (given, state.phase) {
         (Given::Ok(_), Phase::Connected | Phase::Refused | Phase::Perhaps) => Phase::Negotiated,
         (Given::Unknown, Phase::Refused) => Phase::Perhaps,

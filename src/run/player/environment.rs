@@ -17,7 +17,7 @@ use super::Fault;
 const MOST_BYTES: i128 = 16 << 20;
 
 /// What the names in a case stand for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Environment {
     /// Parameters, as written.
     pub(super) parameters: HashMap<String, Value>,

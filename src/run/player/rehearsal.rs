@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use serde_json::Value;
 use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DeviceInfo, IrqInfo, REGION_READ, RegionInfo, VERSION,
 };
-use vfio_user_wire::{Dialect, Frame};
+use vfio_user_wire::{Dialect, Frame, VersionData};
 
 use super::Fault;
 use super::environment::{Environment, words_value};
@@ -51,6 +52,7 @@ pub fn rehearse(rehearsal: Rehearsal<'_>, case: &Planned) -> Result<Vec<Diagnost
         talk: Conversation::new(rehearsal.dialect, Arc::clone(&offer), Duration::ZERO, rehearsal.interrupt),
         environment: Environment::new(case, rehearsal.discovered),
         offer,
+        stated: rehearsal.discovered.stated(),
         errors: Vec::new(),
         skipped: false,
     };
@@ -67,6 +69,8 @@ struct Actor<'a> {
     talk: Conversation<'a>,
     environment: Environment,
     offer: Arc<Offer>,
+    /// The version data of its reply to QEMU's proposal.
+    stated: VersionData,
     errors: Vec<Diagnostic>,
     /// A set-up line wants another server than this: the case would be skipped.
     skipped: bool,
@@ -248,7 +252,7 @@ impl Actor<'_> {
         let header = sent.command.header;
         match outcome {
             Outcome::Ok(conditions) => {
-                let mut payload = usual_reply(&sent.command, &self.offer);
+                let mut payload = usual_reply(&sent.command, &self.offer, &self.stated);
                 for condition in conditions.iter().filter(|condition| condition.relation == Relation::Equal) {
                     self.meet(index, condition.field.value.as_str(), &condition.value.value, &mut payload)?;
                 }
@@ -339,7 +343,7 @@ fn diagnostic(span: Span, rule: &Rule, label: &str) -> Diagnostic {
 }
 
 /// The payload of a reply by a server that offers this, as far as that is known.
-fn usual_reply(command: &Command, offer: &Offer) -> Vec<u8> {
+fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData) -> Vec<u8> {
     let Some(message) = command.message else { return Vec::new() };
     let request = command.request();
     let index = request.get("index").unwrap_or_default();
@@ -365,6 +369,12 @@ fn usual_reply(command: &Command, offer: &Offer) -> Vec<u8> {
         if let Some(value) = request.get(field.name) {
             field.write(&mut payload, value);
         }
+    }
+    if name == VERSION.name && !request.tail.is_empty() {
+        let proposed = VersionData::parse(request.tail).unwrap_or_default();
+        let mut selected = stated.capabilities().cloned().unwrap_or_default();
+        selected.retain(|name, _| proposed.capability(name).is_some_and(|value| *value != Value::Bool(false)));
+        payload.extend(VersionData::with_capabilities(selected).bytes());
     }
     if name == REGION_READ.name {
         let count = request.get("count").unwrap_or_default().min(1 << 20) as usize;

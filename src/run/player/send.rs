@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use vfio_user_wire::feature::DmaLoggingRange;
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, VERSION,
+    DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, SingleWrite, VERSION,
 };
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
 
-use crate::case::{Argument, Send, Subject, Value};
+use crate::case::{Argument, Send, Subject, Value, Write};
 use crate::model::PassedFd;
 use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed};
 
@@ -166,7 +166,7 @@ impl Arguments<'_> {
 
     /// The payload: fields as given, others as QEMU would send them.
     fn payload(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
-        let data = self.data(message)?;
+        let data = [self.writes()?, self.data(message)?].concat();
         let Some(message) = message else { return Ok(data) };
         let mut payload = Vec::new();
         self.fields(message, message.request, &mut payload, data.len())?;
@@ -193,6 +193,46 @@ impl Arguments<'_> {
             field.write(payload, value);
         }
         Ok(())
+    }
+
+    /// The writes of REGION_WRITE_MULTI, all of them as often as `writes` says; `{i}` counts the times.
+    fn writes(&self) -> Result<Vec<u8>, Fault> {
+        let writes = self.list.iter().filter_map(|argument| match &argument.value.value {
+            Value::Write(write) => Some(write.as_ref()),
+            _ => None,
+        });
+        let times = match self.get("writes") {
+            Some(times) => self.environment.field(None, times, self.talk)?,
+            None => return self.each_write(self.environment, writes),
+        };
+        let mut environment = self.environment.clone();
+        let mut bytes = Vec::new();
+        for i in 0..times {
+            environment.integers.insert("i".to_owned(), i128::from(i));
+            bytes.extend(self.each_write(&environment, writes.clone())?);
+        }
+        Ok(bytes)
+    }
+
+    fn each_write<'w>(
+        &self,
+        environment: &Environment,
+        writes: impl Iterator<Item = &'w Write>,
+    ) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        for write in writes {
+            let data = environment.bytes(&write.data, self.talk)?;
+            let mut wide = [0; 8];
+            wide.iter_mut().zip(&data).for_each(|(to, from)| *to = *from);
+            let entry = SingleWrite {
+                offset: environment.u64(&write.offset, self.talk)?,
+                region: environment.u64(&write.region, self.talk)? as u32,
+                count: data.len() as u32,
+                data: u64::from_ne_bytes(wide),
+            };
+            bytes.extend_from_slice(entry.bytes());
+        }
+        Ok(bytes)
     }
 
     fn data(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
@@ -333,6 +373,7 @@ fn usual(message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
         "argsz" if message.name == DEVICE_SET_IRQS.name => (payload.len() + data) as u64,
         "argsz" if message.name == DEVICE_FEATURE.name => (payload.len() + data).max(reply.fixed_size()) as u64,
         "argsz" => reply.fixed.map_or(payload.len(), |layout| layout.size) as u64,
+        "wr_cnt" => (data / SingleWrite::LAYOUT.size) as u64,
         "page_size" => 4096,
         "num_ranges" => (data / size_of::<DmaLoggingRange>()) as u64,
         // QEMU maps RAM for reading and writing.

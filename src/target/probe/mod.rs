@@ -82,6 +82,8 @@ fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> 
             Ok(data) => {
                 let stated = data.number("max_dma_maps").is_some();
                 found.yes(if stated { "map-limit" } else { "no-map-limit" }, &[]);
+                let multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
+                found.yes(if multiple { "write-multi" } else { "no-write-multi" }, &[]);
                 found.capabilities = Value::Object(data.object);
             }
             Err(error) => found.troubles.push(format!("VERSION: {error}")),

@@ -18,6 +18,7 @@ mod sec;
 mod setirqs;
 mod sock;
 mod ver;
+mod wmulti;
 
 use crate::fault::Fault;
 
@@ -44,6 +45,7 @@ const SECTIONS: &[Section] = &[
     (setirqs::faults, setirqs::NO_FAULT),
     (sock::faults, sock::NO_FAULT),
     (ver::faults, ver::NO_FAULT),
+    (wmulti::faults, wmulti::NO_FAULT),
 ];
 
 /// All faults.

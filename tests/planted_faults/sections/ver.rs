@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use vfio_user_reference_server::{Effect, Errno, Machine};
 use vfio_user_wire::message::Version;
-use vfio_user_wire::{Frame, VersionData, VersionDataError};
+use vfio_user_wire::{Frame, NO_REPLY, VersionData, VersionDataError};
 
 use crate::fault::{Fault, fault};
 use crate::wrapper::{
@@ -74,6 +74,12 @@ fn data() -> Vec<Fault> {
                 let names: Vec<String> = capabilities(reply).keys().cloned().collect();
                 reply.payload.truncate(4);
                 reply.payload.extend(format!("{}\0", json!({ "capabilities": names })).bytes());
+            })
+        }),
+        fault("VER-21", "write-multiple-in-name-only", || {
+            answers(|command| {
+                let multi = is(command, "REGION_WRITE_MULTI") && command.header.flags & NO_REPLY == 0;
+                multi.then_some(Answer::Error(Errno::ENOSYS))
             })
         }),
         fault("VER-20", "pgsizes-as-a-shift", || stated("pgsizes", 12)),
