@@ -8,6 +8,7 @@
 // What `layout!` expands to names zerocopy by this crate's name, here as in every other crate.
 extern crate self as vfio_user_wire;
 
+mod bitmap;
 mod capability;
 mod constants;
 mod dialect;
@@ -21,6 +22,7 @@ pub mod message;
 mod sub_region;
 mod version_data;
 
+pub use bitmap::{bitmap_size, dirty_pages};
 pub use capability::{
     Capability, CapabilityBody, CapabilityError, CapabilityHeader, RegionType, SparseArea, SparseHeader, capabilities,
     sparse_mmap_bytes, type_bytes,

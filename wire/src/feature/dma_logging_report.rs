@@ -1,6 +1,7 @@
 //! DMA_LOGGING_REPORT: what the device wrote by DMA, as a bitmap of pages (specification 1803-1841).
 
 use super::{Exchange, Feature, fields, with_data};
+use crate::bitmap;
 use crate::field::{Body, Field, Layout, Tail};
 use crate::layout;
 
@@ -31,22 +32,11 @@ pub const DMA_LOGGING_REPORT: Feature = Feature {
 impl DmaLoggingReport {
     /// How many pages the range has, a last one that it does not fill included; `None` for a `page_size` of 0.
     pub fn pages(&self) -> Option<u64> {
-        let pages = self.length.checked_div(self.page_size)?;
-        Some(pages + u64::from(!self.length.is_multiple_of(self.page_size)))
+        bitmap::pages(self.length, self.page_size)
     }
 
     /// Bytes of the bitmap: whole u64s with a bit for each page; `None` for a `page_size` of 0.
     pub fn bitmap_size(&self) -> Option<u64> {
-        Some(self.pages()?.div_ceil(64) * 8)
+        bitmap::bitmap_size(self.length, self.page_size)
     }
-}
-
-/// The pages whose bits are set in `bitmap`, counted from the start of the range, in order. Page p has bit p % 64 of
-/// u64 p / 64: the formula of the specification (1841), which is the kernel's, leaves out the division by 64 and takes
-/// the bit from the address. Bytes behind the last whole u64 have no bits.
-pub fn dirty_pages(bitmap: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bitmap.as_chunks::<8>().0.iter().zip(0u64..).flat_map(|(word, index)| {
-        let word = u64::from_ne_bytes(*word);
-        (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index * 64 + bit)
-    })
 }

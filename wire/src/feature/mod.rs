@@ -6,12 +6,13 @@ mod dma_logging_stop;
 mod mig_device_state;
 mod migration;
 
-pub use dma_logging_report::{DMA_LOGGING_REPORT, DmaLoggingReport, dirty_pages};
+pub use dma_logging_report::{DMA_LOGGING_REPORT, DmaLoggingReport};
 pub use dma_logging_start::{DMA_LOGGING_START, DmaLoggingRange, DmaLoggingStart};
 pub use dma_logging_stop::DMA_LOGGING_STOP;
 pub use mig_device_state::{MIG_DEVICE_STATE, MigDeviceState};
 pub use migration::{MIGRATION, Migration};
 
+pub use crate::bitmap::dirty_pages;
 use crate::constants::{feature_flags, feature_index};
 use crate::field::{Body, Field, Layout, Variant};
 use crate::message::DeviceFeature;
