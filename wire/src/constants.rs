@@ -60,6 +60,18 @@ pub mod region_capability {
     pub const TYPE: u16 = 2;
 }
 
+/// `type` of a region with the capability TYPE.
+pub mod region_type {
+    /// A migration region (0.9.1 and version 8).
+    pub const MIGRATION: u32 = 3;
+}
+
+/// `subtype` of a region with the capability TYPE.
+pub mod region_subtype {
+    /// The one of a migration region (0.9.1 and version 8).
+    pub const MIGRATION: u32 = 1;
+}
+
 /// `flags` of DEVICE_GET_IRQ_INFO.
 pub mod irq_info_flags {
     /// Can signal an eventfd.
@@ -148,4 +160,35 @@ pub mod device_state {
     pub const PRE_COPY_P2P: u32 = 7;
     /// How many states there are.
     pub const COUNT: u32 = 8;
+}
+
+/// The bits of `device_state` in a migration region (0.9.1 and version 8); the states that they make are in
+/// [`migration_state`](crate::legacy::migration_state).
+pub mod device_state_v1 {
+    /// No bit: stopped.
+    pub const STOP: u32 = 0;
+    /// Runs.
+    pub const RUNNING: u32 = 1;
+    /// Its state can be read.
+    pub const SAVING: u32 = 2;
+    /// It takes in a state.
+    pub const RESUMING: u32 = 4;
+}
+
+/// `flags` of DMA_UNMAP (0.9.1; version 8 has the first of them).
+pub mod dma_unmap_flags {
+    /// Tell which pages were dirty.
+    pub const GET_DIRTY_BITMAP: u32 = 1;
+    /// Unmap everything.
+    pub const ALL: u32 = 2;
+}
+
+/// `flags` of DIRTY_PAGES (0.9.1 and version 8).
+pub mod dirty_pages_flags {
+    /// Begin to log.
+    pub const START: u32 = 1;
+    /// End the logging.
+    pub const STOP: u32 = 2;
+    /// Tell what was logged.
+    pub const GET_BITMAP: u32 = 4;
 }

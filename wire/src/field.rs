@@ -112,8 +112,12 @@ pub enum Tail {
     Feature,
     /// Ranges of IOVAs (DMA_LOGGING_START).
     Ranges,
-    /// One bit per page, in whole u64s (DMA_LOGGING_REPORT).
+    /// One bit per page, in whole u64s (DMA_LOGGING_REPORT, and DMA_UNMAP of 0.9.1).
     Bitmap,
+    /// Bytes that the wide layout of a range has and nobody uses, or nothing (DIRTY_PAGES of 0.9.1).
+    Unused,
+    /// One bit per page, in whole u64s, behind such unused bytes or not (DIRTY_PAGES of 0.9.1).
+    RangeBitmap,
 }
 
 /// The payload of a request or of a successful reply.
@@ -220,11 +224,16 @@ pub struct Message {
     pub reply: Body,
     /// Other payloads that it has where its `flags` ask for them.
     pub variants: &'static [Variant],
-    /// Section and lines of specification 0.9.2.
+    /// Section and lines of specification 0.9.2, or of the text that it names.
     pub clause: &'static str,
 }
 
 impl Message {
+    /// The same message as another text has it.
+    pub const fn in_text(self, clause: &'static str) -> Message {
+        Message { clause, ..self }
+    }
+
     /// The body of a request that begins like this.
     pub fn request_of(&self, payload: &[u8]) -> Body {
         self.variant(payload).map_or(self.request, |variant| variant.request)

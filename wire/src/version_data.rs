@@ -10,6 +10,11 @@ pub const DEFAULT_MAX_DATA_XFER_SIZE: u64 = 1 << 20;
 pub const DEFAULT_MAX_DMA_MAPS: u64 = 65535;
 /// Page sizes where a peer says nothing (530-532).
 pub const DEFAULT_PGSIZES: u64 = 4096;
+/// Most bytes of a message, its header included, where a peer of version 8, or of 0.9.1 before commit 57684de, says
+/// nothing (0.9.1 at 9ed0776, 496-500).
+pub const DEFAULT_MAX_MSG_SIZE: u64 = 4096;
+/// Descriptors that a peer of version 8 takes in one message where it says nothing (version 8 at 595dff9, 448-452).
+pub const DEFAULT_MAX_FDS: u64 = 1;
 
 /// The version data of one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +44,25 @@ impl Default for Limits {
             max_dma_maps: DEFAULT_MAX_DMA_MAPS,
             pgsizes: DEFAULT_PGSIZES,
         }
+    }
+}
+
+/// What a peer's well-formed numbers say, or the defaults, for the capabilities that 0.9.2 has no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegacyLimits {
+    /// Descriptors that it takes in one message; later `max_msg_fds`.
+    pub max_fds: u64,
+    /// Most bytes of a message, its header included.
+    pub max_msg_size: u64,
+    /// It can migrate: there is an object `migration`.
+    pub migration: bool,
+    /// Bytes of memory for each bit of its bitmaps, where it says so: between two peers the smaller number counts.
+    pub pgsize: Option<u64>,
+}
+
+impl Default for LegacyLimits {
+    fn default() -> Self {
+        LegacyLimits { max_fds: DEFAULT_MAX_FDS, max_msg_size: DEFAULT_MAX_MSG_SIZE, migration: false, pgsize: None }
     }
 }
 
@@ -131,6 +155,19 @@ impl VersionData {
             max_data_xfer_size: limit("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE),
             max_dma_maps: limit("max_dma_maps", DEFAULT_MAX_DMA_MAPS),
             pgsizes: limit("pgsizes", DEFAULT_PGSIZES),
+        }
+    }
+
+    /// The limits that this peer states by the capabilities of version 8 and of 0.9.1, with the defaults for what it does
+    /// not state.
+    pub fn legacy_limits(&self) -> LegacyLimits {
+        let positive = |number: &u64| *number > 0;
+        let migration = self.capability("migration").and_then(Value::as_object);
+        LegacyLimits {
+            max_fds: self.number("max_fds").unwrap_or(DEFAULT_MAX_FDS),
+            max_msg_size: self.number("max_msg_size").filter(positive).unwrap_or(DEFAULT_MAX_MSG_SIZE),
+            migration: migration.is_some(),
+            pgsize: migration.and_then(|migration| migration.get("pgsize")?.as_u64()).filter(positive),
         }
     }
 
@@ -246,5 +283,27 @@ mod tests {
         assert_eq!(data.capability("write_multiple"), Some(&json!(true)));
         assert_eq!(data.number("write_multiple"), None);
         assert_eq!(data.number("max_msg_fds"), Some(8));
+    }
+
+    #[test]
+    fn the_limits_of_before_are_read_as_those_of_now() {
+        let legacy =
+            |capabilities: &str| parsed(&format!("{{\"capabilities\":{capabilities}}}")).unwrap().legacy_limits();
+        let defaults = LegacyLimits { max_fds: 1, max_msg_size: 4096, migration: false, pgsize: None };
+        assert_eq!(LegacyLimits::default(), defaults);
+        assert_eq!(VersionData::default().legacy_limits(), defaults);
+        assert_eq!(legacy(r#"{"max_msg_fds":8,"max_data_xfer_size":4,"pgsize":4096}"#), defaults);
+        assert_eq!(legacy(r#"{"max_fds":0}"#), LegacyLimits { max_fds: 0, ..defaults });
+        assert_eq!(legacy(r#"{"max_msg_size":65536}"#), LegacyLimits { max_msg_size: 65536, ..defaults });
+        let can_migrate = LegacyLimits { migration: true, ..defaults };
+        assert_eq!(legacy(r#"{"migration":{}}"#), can_migrate);
+        assert_eq!(legacy(r#"{"migration":{"pgsize":4096}}"#), LegacyLimits { pgsize: Some(4096), ..can_migrate });
+        for value in ["0", "-1", "1.5", "1e3", "18446744073709551616", "null", "true", "\"8\"", "[8]", "{}"] {
+            let capabilities = format!("{{\"max_msg_size\":{value},\"migration\":{{\"pgsize\":{value}}}}}");
+            assert_eq!(legacy(&capabilities), can_migrate, "{value}");
+        }
+        for value in ["0", "4096", "null", "true", "\"\"", "[{}]"] {
+            assert_eq!(legacy(&format!("{{\"migration\":{value}}}")), defaults, "{value}");
+        }
     }
 }

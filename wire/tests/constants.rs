@@ -4,9 +4,10 @@
 use pretty_assertions::assert_eq;
 use vfio_bindings::bindings::vfio;
 use vfio_user_wire::{
-    IoEventFd, IoRegionFd, Layout, device_info_flags, device_state, feature, feature_flags, feature_index,
-    io_event_fd_flags, io_fd_type, io_region_fd_flags, irq, irq_info_flags, irq_set_flags, message, migration_flags,
-    region, region_capability, region_info_flags,
+    IoEventFd, IoRegionFd, Layout, device_info_flags, device_state, device_state_v1, dirty_pages_flags,
+    dma_unmap_flags, feature, feature_flags, feature_index, io_event_fd_flags, io_fd_type, io_region_fd_flags, irq,
+    irq_info_flags, irq_set_flags, legacy, message, migration_flags, region, region_capability, region_info_flags,
+    region_subtype, region_type,
 };
 
 /// Every constant of `wire/src/constants.rs`: its module and name, our value, the kernel's.
@@ -31,6 +32,8 @@ const CONSTANTS: &[(&str, &str, u32, u32)] = &[
     ("region_info_flags", "CAPS", region_info_flags::CAPS, vfio::VFIO_REGION_INFO_FLAG_CAPS),
     ("region_capability", "SPARSE_MMAP", region_capability::SPARSE_MMAP as u32, vfio::VFIO_REGION_INFO_CAP_SPARSE_MMAP),
     ("region_capability", "TYPE", region_capability::TYPE as u32, vfio::VFIO_REGION_INFO_CAP_TYPE),
+    ("region_type", "MIGRATION", region_type::MIGRATION, vfio::VFIO_REGION_TYPE_MIGRATION_DEPRECATED),
+    ("region_subtype", "MIGRATION", region_subtype::MIGRATION, vfio::VFIO_REGION_SUBTYPE_MIGRATION_DEPRECATED),
     ("irq_info_flags", "EVENTFD", irq_info_flags::EVENTFD, vfio::VFIO_IRQ_INFO_EVENTFD),
     ("irq_info_flags", "MASKABLE", irq_info_flags::MASKABLE, vfio::VFIO_IRQ_INFO_MASKABLE),
     ("irq_info_flags", "AUTOMASKED", irq_info_flags::AUTOMASKED, vfio::VFIO_IRQ_INFO_AUTOMASKED),
@@ -94,6 +97,20 @@ const CONSTANTS: &[(&str, &str, u32, u32)] = &[
         vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_PRE_COPY_P2P,
     ),
     ("device_state", "COUNT", device_state::COUNT, vfio::vfio_device_mig_state_VFIO_DEVICE_STATE_NR),
+    ("device_state_v1", "STOP", device_state_v1::STOP, vfio::VFIO_DEVICE_STATE_V1_STOP),
+    ("device_state_v1", "RUNNING", device_state_v1::RUNNING, vfio::VFIO_DEVICE_STATE_V1_RUNNING),
+    ("device_state_v1", "SAVING", device_state_v1::SAVING, vfio::VFIO_DEVICE_STATE_V1_SAVING),
+    ("device_state_v1", "RESUMING", device_state_v1::RESUMING, vfio::VFIO_DEVICE_STATE_V1_RESUMING),
+    (
+        "dma_unmap_flags",
+        "GET_DIRTY_BITMAP",
+        dma_unmap_flags::GET_DIRTY_BITMAP,
+        vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+    ),
+    ("dma_unmap_flags", "ALL", dma_unmap_flags::ALL, vfio::VFIO_DMA_UNMAP_FLAG_ALL),
+    ("dirty_pages_flags", "START", dirty_pages_flags::START, vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
+    ("dirty_pages_flags", "STOP", dirty_pages_flags::STOP, vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP),
+    ("dirty_pages_flags", "GET_BITMAP", dirty_pages_flags::GET_BITMAP, vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP),
 ];
 
 #[test]
@@ -228,6 +245,38 @@ fn the_bits_of_the_flags_fields_are_the_kernels() {
             ("pre_copy", vfio::VFIO_MIGRATION_PRE_COPY),
         ],
     );
+}
+
+#[test]
+fn the_bits_of_messages_before_0_9_2_are_the_kernels() {
+    for layout in [legacy::DirtyPages::LAYOUT, legacy::DirtyPagesGet::LAYOUT] {
+        bits_match(
+            &layout,
+            &[
+                ("start", vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
+                ("stop", vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP),
+                ("get_bitmap", vfio::VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP),
+            ],
+        );
+    }
+    for layout in [legacy::DmaUnmap::LAYOUT, legacy::DmaUnmapGet::LAYOUT] {
+        bits_match(
+            &layout,
+            &[("get_dirty_bitmap", vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP), ("all", vfio::VFIO_DMA_UNMAP_FLAG_ALL)],
+        );
+    }
+}
+
+#[test]
+fn the_structs_before_0_9_2_are_the_kernels_but_for_pointers() {
+    use legacy::{Bitmap, BitmapRange, DirtyPages, DmaMap, DmaUnmap, MigrationInfo, RangeLayout};
+    assert_eq!(MigrationInfo::LAYOUT.size, size_of::<vfio::vfio_device_migration_info>());
+    assert_eq!(DirtyPages::LAYOUT.size, std::mem::offset_of!(vfio::vfio_iommu_type1_dirty_bitmap, data));
+    assert_eq!(Bitmap::LAYOUT.size, std::mem::offset_of!(vfio::vfio_bitmap, data));
+    assert_eq!(BitmapRange::LAYOUT.size, RangeLayout::Narrow.size());
+    assert_eq!(RangeLayout::Wide.size(), size_of::<vfio::vfio_iommu_type1_dirty_bitmap_get>());
+    assert_eq!(DmaMap::LAYOUT.size, size_of::<vfio::vfio_iommu_type1_dma_map>());
+    assert_eq!(DmaUnmap::LAYOUT.size, std::mem::offset_of!(vfio::vfio_iommu_type1_dma_unmap, data));
 }
 
 /// No bindings have these: KVM's `KVM_IOEVENTFD_FLAG_*` are 1 << 0, 1 << 1 and, behind a flag that a server does not

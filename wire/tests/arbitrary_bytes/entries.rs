@@ -10,7 +10,7 @@ use vfio_user_wire::{IoEventFd, IoRegionFd, StrideError, SubRegion, SubRegions, 
 use crate::edgy;
 use crate::memory::measured;
 
-fn wide() -> impl Strategy<Value = u64> {
+pub(crate) fn wide() -> impl Strategy<Value = u64> {
     prop_oneof![
         edgy().prop_map(u64::from),
         any::<u64>(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test, helpers included")]
 
 mod entries;
+mod legacy;
 mod memory;
 #[path = "../whole/mod.rs"]
 mod whole;
@@ -19,7 +20,7 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{
     Body, Capability, CapabilityBody, CapabilityError, CapabilityHeader, Field, Frame, FrameError, HEADER_SIZE, Header,
-    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, VersionData, VersionDataError, capabilities,
+    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, V0_9_1, VersionData, VersionDataError, capabilities,
     sparse_mmap_bytes, type_bytes,
 };
 
@@ -27,7 +28,7 @@ use memory::measured;
 use whole::WHOLE;
 
 /// Any number, most often one at an edge of something.
-fn edgy() -> impl Strategy<Value = u32> {
+pub(crate) fn edgy() -> impl Strategy<Value = u32> {
     prop_oneof![
         Just(0),
         Just(1),
@@ -81,8 +82,12 @@ fn split_is_sound(stream: &[u8], limit: usize) {
 }
 
 fn bodies() -> Vec<(String, Body)> {
-    let messages = WHOLE.commands.iter().flat_map(|(_, message)| {
-        [(format!("{} request", message.name), message.request), (format!("{} reply", message.name), message.reply)]
+    let dialects = [WHOLE, V0_9_1];
+    let messages = dialects.iter().flat_map(|dialect| dialect.commands).flat_map(|(_, message)| {
+        let variants = message.variants.iter().map(|variant| (variant.request, variant.reply));
+        variants.chain([(message.request, message.reply)]).flat_map(|(request, reply)| {
+            [(format!("{} request", message.clause), request), (format!("{} reply", message.clause), reply)]
+        })
     });
     let features = FEATURES.iter().flat_map(|(_, feature)| {
         feature.get.into_iter().chain(feature.set).flat_map(|exchange| {
@@ -120,22 +125,25 @@ fn decoding_is_sound(payload: &[u8]) {
 }
 
 /// The struct takes exactly the bytes that its table counts, and gives them back.
-fn structs_are_sound(bytes: &[u8]) {
-    macro_rules! sound {
-        ($($name:ident),+) => {$(
-            match $name::parse(bytes) {
-                Some((parsed, rest)) => {
-                    assert_eq!(parsed.bytes(), &bytes[..$name::LAYOUT.size]);
-                    assert_eq!(rest, &bytes[$name::LAYOUT.size..]);
-                }
-                None => assert!(bytes.len() < $name::LAYOUT.size),
+macro_rules! sound {
+    ($bytes:ident: $($name:ident),+) => {$(
+        match $name::parse($bytes) {
+            Some((parsed, rest)) => {
+                assert_eq!(parsed.bytes(), &$bytes[..$name::LAYOUT.size]);
+                assert_eq!(rest, &$bytes[$name::LAYOUT.size..]);
             }
-        )+};
-    }
-    sound!(Header, Version, DmaMap, DmaUnmap, DeviceInfo, RegionInfo, IrqInfo, IrqSet, RegionAccess, DmaAccess);
-    sound!(DmaWriteReply, CapabilityHeader, SparseHeader, SparseArea, RegionIoFds, IoEventFd, IoRegionFd, MultiWrite);
-    sound!(SingleWrite, DeviceFeature, Migration, MigDeviceState, DmaLoggingStart, DmaLoggingRange, DmaLoggingReport);
-    sound!(MigrationData);
+            None => assert!($bytes.len() < $name::LAYOUT.size),
+        }
+    )+};
+}
+pub(crate) use sound;
+
+fn structs_are_sound(bytes: &[u8]) {
+    sound!(bytes: Header, Version, DmaMap, DmaUnmap, DeviceInfo, RegionInfo, IrqInfo, IrqSet, RegionAccess, DmaAccess);
+    sound!(bytes: DmaWriteReply, CapabilityHeader, SparseHeader, SparseArea, RegionIoFds, IoEventFd, IoRegionFd, MultiWrite);
+    sound!(bytes: SingleWrite, DeviceFeature, Migration, MigDeviceState, DmaLoggingStart, DmaLoggingRange, DmaLoggingReport);
+    sound!(bytes: MigrationData);
+    legacy::structs_are_sound(bytes);
 }
 
 /// Bytes that a capability takes, as far as this protocol defines it.
@@ -299,6 +307,10 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         Just("pgsizes".to_owned()),
         Just("capabilities".to_owned()),
         Just("twin_socket".to_owned()),
+        Just("max_fds".to_owned()),
+        Just("max_msg_size".to_owned()),
+        Just("migration".to_owned()),
+        Just("pgsize".to_owned()),
         ".{0,6}",
     ];
     leaf.prop_recursive(6, 48, 6, move |inner| {
@@ -355,6 +367,9 @@ fn version_data_is_sound(data: &[u8]) {
         // No descriptors at all is a limit, too; of the rest there must be some.
         let numbers = [limits.max_data_xfer_size, limits.max_dma_maps, limits.pgsizes];
         assert!(numbers.iter().all(|number| *number > 0), "{limits:?}");
+        let legacy = parsed.legacy_limits();
+        assert!(legacy.max_msg_size > 0 && legacy.pgsize != Some(0), "{legacy:?}");
+        assert!(legacy.migration || legacy.pgsize.is_none(), "{legacy:?}");
         let bytes = parsed.bytes();
         assert_eq!(bytes.iter().position(|byte| *byte == 0), Some(bytes.len() - 1));
         assert!(VersionData::parse(&bytes).is_ok());
@@ -555,8 +570,9 @@ fn nesting_ends_in_an_error_and_not_in_a_full_stack() {
 #[test]
 fn every_tail_belongs_to_some_body_that_is_decoded_here() {
     let bodies = bodies();
-    use Tail::{Bitmap, Bools, Capabilities, Data, Feature, Json, Ranges, SubRegions, Writes};
-    for tail in [Tail::None, Data, Json, Capabilities, Bools, SubRegions, Writes, Feature, Ranges, Bitmap] {
+    use Tail::{Bitmap, Bools, Capabilities, Data, Feature, Json, RangeBitmap, Ranges, SubRegions, Unused, Writes};
+    let fewer = [Tail::None, Data, Json, Capabilities, Bools, SubRegions, Writes, Feature, Ranges, Bitmap];
+    for tail in [&fewer[..], &[Unused, RangeBitmap]].concat() {
         assert!(bodies.iter().any(|(_, body)| body.tail == tail), "{tail:?}");
     }
 }

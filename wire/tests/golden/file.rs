@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pretty_assertions::assert_eq;
-use vfio_user_wire::{Body, Frame, HEADER_SIZE, Header, Layout, Message};
+use vfio_user_wire::{Body, Dialect, Frame, HEADER_SIZE, Header, Layout, Message};
 
 use crate::whole::WHOLE;
 
@@ -123,7 +123,12 @@ impl Golden {
 
 /// A command from the hand-written id, the number that 0.9.2 gives the message, and the payload.
 pub(crate) fn command(id: [u8; 2], message: &Message, payload: &[u8]) -> Frame {
-    let (number, known) = WHOLE.command(message.name).unwrap();
+    command_in(&WHOLE, id, message, payload)
+}
+
+/// The same with the number that `dialect` gives the message.
+pub(crate) fn command_in(dialect: &Dialect, id: [u8; 2], message: &Message, payload: &[u8]) -> Frame {
+    let (number, known) = dialect.command(message.name).unwrap();
     assert_eq!(known, message);
     Frame::command(u16::from_le_bytes(id), number, payload.to_vec())
 }
