@@ -14,6 +14,8 @@ use crate::command::device_get_region_info::device_get_region_info;
 use crate::command::device_set_irqs::device_set_irqs;
 use crate::command::dma_map::dma_map;
 use crate::command::dma_unmap::dma_unmap;
+use crate::command::mig_data_read::mig_data_read;
+use crate::command::mig_data_write::mig_data_write;
 use crate::command::region_read::region_read;
 use crate::command::region_write::region_write;
 use crate::command::region_write_multi::{region_write_multi, write_one};
@@ -101,6 +103,8 @@ impl Server {
                 }
                 answer
             }
+            "MIG_DATA_READ" => mig_data_read(&mut self.device, payload, memory)?,
+            "MIG_DATA_WRITE" => mig_data_write(&mut self.device, payload)?,
             "DEVICE_RESET" => {
                 self.session.transfer = None;
                 self.session.irqs.reset();

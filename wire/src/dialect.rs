@@ -47,6 +47,8 @@ pub const V0_9_2: Dialect = Dialect {
         (13, &message::DEVICE_RESET),
         (15, &message::REGION_WRITE_MULTI),
         (16, &message::DEVICE_FEATURE),
+        (17, &message::MIG_DATA_READ),
+        (18, &message::MIG_DATA_WRITE),
     ],
 };
 

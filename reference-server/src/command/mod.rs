@@ -8,6 +8,8 @@ pub(crate) mod device_get_region_info;
 pub(crate) mod device_set_irqs;
 pub(crate) mod dma_map;
 pub(crate) mod dma_unmap;
+pub(crate) mod mig_data_read;
+pub(crate) mod mig_data_write;
 pub(crate) mod migration;
 pub(crate) mod region_read;
 pub(crate) mod region_write;

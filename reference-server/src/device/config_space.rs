@@ -74,6 +74,13 @@ impl ConfigSpace {
         &self.bytes
     }
 
+    /// Whether `bytes` are a configuration space of the same device, whatever was written to it.
+    pub(crate) fn is_like(&self, bytes: &[u8]) -> bool {
+        let writable = laid_out(self.without, WRITABLE);
+        let same = |((ours, theirs), mask): ((&u8, &u8), u8)| ours & !mask == theirs & !mask;
+        bytes.len() == SIZE && self.bytes.iter().zip(bytes).zip(writable).all(same)
+    }
+
     /// Stores what can be stored of `bytes`, at `offset`.
     pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) {
         let writable = laid_out(self.without, WRITABLE);

@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
 
+use super::state::{Load, Save};
 use super::{Device, status};
 use crate::memory::Memory;
 use crate::without::Feature;
@@ -27,11 +28,21 @@ const SAVING: [u32; 2] = [PRE_COPY, STOP_COPY];
 #[derive(Debug)]
 pub(crate) struct Migration {
     state: u32,
+    stream: Stream,
+}
+
+/// The session in which the device's state is transferred.
+#[derive(Debug)]
+enum Stream {
+    /// There is none.
+    Closed,
+    Saving(Save),
+    Loading(Load),
 }
 
 impl Default for Migration {
     fn default() -> Self {
-        Migration { state: RUNNING }
+        Migration { state: RUNNING, stream: Stream::Closed }
     }
 }
 
@@ -60,22 +71,64 @@ impl Device {
         Ok(())
     }
 
-    /// One of the [`ARCS`].
-    fn step(&mut self, next: u32, _: &mut dyn Memory) -> Result<(), Errno> {
-        match (self.migration.state, next) {
-            (RUNNING, STOP) | (PRE_COPY, STOP_COPY) => {
-                // What the DMA engine is at does not wait for the device to run again.
-                if self.registers.dma_status == status::BUSY {
-                    self.registers.dma_status = status::FAILED;
-                }
-            }
-            (RESUMING, STOP) => {
-                // 1709-1712: the device is half what it was and half what it should become.
-                self.migration.state = ERROR;
-                return Err(Errno::EINVAL);
-            }
-            _ => {}
+    /// The stream that MIG_DATA_READ reads.
+    ///
+    /// # Errors
+    /// EINVAL where the device is not being saved.
+    pub(crate) fn saving(&mut self, memory: &mut dyn Memory) -> Result<&mut Save, Errno> {
+        // While the device runs, what it changes comes behind what was read.
+        let changed = match &self.migration.stream {
+            Stream::Saving(save) if self.migration.state == PRE_COPY && save.is_read() => Some(self.image(memory)?),
+            _ => None,
+        };
+        let Stream::Saving(save) = &mut self.migration.stream else { return Err(Errno::EINVAL) };
+        if let Some(image) = changed {
+            save.add(&image);
         }
+        Ok(save)
+    }
+
+    /// The stream that MIG_DATA_WRITE writes.
+    ///
+    /// # Errors
+    /// EINVAL where the device is not being restored.
+    pub(crate) fn loading(&mut self) -> Result<&mut Load, Errno> {
+        match &mut self.migration.stream {
+            Stream::Loading(load) => Ok(load),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// One of the [`ARCS`].
+    fn step(&mut self, next: u32, memory: &mut dyn Memory) -> Result<(), Errno> {
+        if !matches!(next, RUNNING | PRE_COPY) && self.registers.dma_status == status::BUSY {
+            // What the DMA engine is at does not wait for the device to run again.
+            self.registers.dma_status = status::FAILED;
+        }
+        // Whatever else is done ends the session that there was (1706-1715); PRE_COPY -> STOP_COPY goes on with it (1724).
+        let before = std::mem::replace(&mut self.migration.stream, Stream::Closed);
+        self.migration.stream = match (next, before) {
+            (PRE_COPY, _) => {
+                let mut save = Save::new();
+                save.add(&self.image(memory)?);
+                Stream::Saving(save)
+            }
+            (STOP_COPY, before) => {
+                let mut save = if let Stream::Saving(save) = before { save } else { Save::new() };
+                save.add(&self.image(memory)?);
+                save.end();
+                Stream::Saving(save)
+            }
+            (RESUMING, _) => Stream::Loading(Load::new()),
+            (STOP, Stream::Loading(load)) => {
+                // 1709-1712: what does not make sense is no state that the device could be in.
+                load.finish().and_then(|image| self.restore(image, memory)).inspect_err(|_| {
+                    self.migration.state = ERROR;
+                })?;
+                Stream::Closed
+            }
+            _ => Stream::Closed,
+        };
         Ok(())
     }
 }

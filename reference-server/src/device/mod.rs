@@ -2,8 +2,10 @@
 
 mod block;
 mod config_space;
+mod image;
 mod migration;
 mod registers;
+mod state;
 
 use nix::errno::Errno;
 use vfio_user_wire::region;

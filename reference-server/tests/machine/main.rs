@@ -9,6 +9,7 @@ mod info;
 mod irqs;
 mod maps;
 mod messages;
+mod mig_data;
 mod regions;
 mod version;
 mod write_multi;
