@@ -12,6 +12,7 @@ mod irq_info;
 mod irqs;
 mod judgement;
 mod maps;
+mod mig_data;
 mod offer;
 mod permits;
 mod region_access;

@@ -2,7 +2,7 @@
 
 use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
-    REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
+    MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
 
@@ -10,7 +10,8 @@ use crate::verdict::Class;
 
 use super::judgement::{header_mark, payload_mark};
 use super::{
-    Command, Judgement, Judgements, Negotiated, Reply, device_info, irq_info, region_access, region_info, version,
+    Command, Judgement, Judgements, Negotiated, Reply, device_info, irq_info, mig_data, region_access, region_info,
+    version,
 };
 
 /// The rule for a successful reply to one message.
@@ -29,6 +30,8 @@ const RULES: &[(&Message, &str, Rule)] = &[
     (&REGION_WRITE, "RWRITE-01", region_access::judge_write),
     (&REGION_WRITE_MULTI, "WMULTI-03", nothing_more),
     (&DEVICE_RESET, "RESET-01", nothing_more),
+    (&MIG_DATA_READ, "MIGDATA-03", mig_data::judge_read),
+    (&MIG_DATA_WRITE, "MIGDATA-10", nothing_more),
 ];
 
 /// Judges a reply that was matched to `command`: header, size, fixed fields, limits.

@@ -10,6 +10,7 @@ mod dma;
 mod fault;
 mod irqs;
 mod loops;
+mod migration;
 #[path = "../support/probed.rs"]
 mod probed;
 mod queries;

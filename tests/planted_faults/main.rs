@@ -20,6 +20,7 @@ mod dma;
 mod fault;
 mod irqs;
 mod loops;
+mod migration;
 mod queries;
 mod sections;
 mod server;

@@ -33,6 +33,12 @@ impl Step<'_> {
         self.server.receive(self.frame, self.fds, self.memory, self.effects);
     }
 
+    /// The same, and then something more to the server.
+    pub(crate) fn pass_then(self, then: impl FnOnce(&mut Server, &mut dyn Memory)) {
+        self.server.receive(self.frame, self.fds, self.memory, self.effects);
+        then(self.server, self.memory);
+    }
+
     /// The same, with a change to what it does.
     pub(crate) fn pass_and(self, change: impl FnOnce(&mut Vec<Effect>)) {
         let mut effects = Vec::new();
@@ -91,7 +97,12 @@ impl<F: FnMut(Step<'_>)> Machine for Around<F> {
 
 /// Every message goes through `receive`.
 pub(crate) fn around(receive: impl FnMut(Step<'_>) + 'static) -> Faulty {
-    Box::new(Around { server: Server::new(), receive })
+    around_server(Server::new(), receive)
+}
+
+/// The same, with a server that is not the usual one.
+pub(crate) fn around_server(server: Server, receive: impl FnMut(Step<'_>) + 'static) -> Faulty {
+    Box::new(Around { server, receive })
 }
 
 /// Changes what the server does at a message, in any way.

@@ -12,7 +12,7 @@ use super::super::session::{Phase, State};
 use crate::verdict::Class::{self, Note, Violation};
 
 /// Commands of 0.9.2 that a server may lack, and that must be answered nevertheless.
-const OPTIONAL: [u16; 3] = [6, 17, 18];
+const OPTIONAL: [u16; 1] = [6];
 /// DIRTY_PAGES of the older protocol, which a server may still offer.
 const DIRTY_PAGES: u16 = 14;
 

@@ -4,6 +4,7 @@ mod features;
 mod form;
 mod irqs;
 mod maps;
+mod mig_data;
 mod queries;
 mod region_write_multi;
 mod regions;
@@ -11,7 +12,7 @@ mod version;
 
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS,
-    DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
+    DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{Direction, Message};
 
@@ -63,6 +64,13 @@ const RULINGS: &[Ruling] = &[
         apply: region_write_multi::apply,
     },
     Ruling { message: &DEVICE_RESET, permits: queries::permits_reset, judge: nothing, apply: queries::apply_reset },
+    Ruling {
+        message: &MIG_DATA_READ,
+        permits: mig_data::permits_read,
+        judge: mig_data::judge_read,
+        apply: mig_data::apply_read,
+    },
+    Ruling { message: &MIG_DATA_WRITE, permits: mig_data::permits_write, judge: nothing, apply: mig_data::apply_write },
     Ruling { message: &DEVICE_FEATURE, permits: features::permits, judge: nothing, apply: no_effect },
 ];
 

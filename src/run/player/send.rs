@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use vfio_user_wire::feature::DmaLoggingRange;
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ, REGION_WRITE, SingleWrite, VERSION,
+    DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, MigrationData, REGION_READ,
+    REGION_WRITE, SingleWrite, VERSION,
 };
 use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
 
@@ -372,6 +373,12 @@ fn usual(message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
     match field.name {
         "argsz" if message.name == DEVICE_SET_IRQS.name => (payload.len() + data) as u64,
         "argsz" if message.name == DEVICE_FEATURE.name => (payload.len() + data).max(reply.fixed_size()) as u64,
+        "argsz" if message.name == MIG_DATA_READ.name || message.name == MIG_DATA_WRITE.name => {
+            MigrationData::parse(payload)
+                .map_or(0, |(head, _)| u64::from(head.size).saturating_add(MigrationData::LAYOUT.size as u64))
+                .min(field.max())
+        }
+        "size" if message.name == MIG_DATA_WRITE.name => data as u64,
         "argsz" => reply.fixed.map_or(payload.len(), |layout| layout.size) as u64,
         "wr_cnt" => (data / SingleWrite::LAYOUT.size) as u64,
         "page_size" => 4096,

@@ -9,6 +9,8 @@ mod dunmap;
 mod hdr;
 mod info;
 mod irqinfo;
+mod migdata;
+mod migfsm_data;
 mod msz;
 mod reginfo;
 mod reset;
@@ -36,6 +38,8 @@ const SECTIONS: &[Section] = &[
     (hdr::faults, hdr::NO_FAULT),
     (info::faults, info::NO_FAULT),
     (irqinfo::faults, irqinfo::NO_FAULT),
+    (migdata::faults, migdata::NO_FAULT),
+    (migfsm_data::faults, migfsm_data::NO_FAULT),
     (msz::faults, msz::NO_FAULT),
     (reginfo::faults, reginfo::NO_FAULT),
     (reset::faults, reset::NO_FAULT),

@@ -1,0 +1,151 @@
+//! The states of migration, where it is the data that shows what is wrong.
+
+use vfio_user_reference_server::{Errno, Memory, Server};
+use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
+use vfio_user_wire::{feature_flags, feature_index};
+
+use crate::fault::{Fault, fault};
+use crate::migration::{WRITE, ask, set_state, wanted};
+use crate::wrapper::{Answer, answers, around, get, is, replies, replies_to};
+
+/// The flags of a DEVICE_FEATURE that asks for the state.
+const GET_STATE: u32 = feature_flags::GET | feature_index::MIG_DEVICE_STATE as u32;
+
+/// No server can show these.
+pub(crate) const NO_FAULT: &[(&str, &str)] = &[];
+
+pub(crate) fn faults() -> Vec<Fault> {
+    [restored(), refused(), saved()].into_iter().flatten().collect()
+}
+
+fn restored() -> Vec<Fault> {
+    vec![
+        fault("MIGFSM-05", "resuming-ends-in-running-alone", || {
+            let mut state = RUNNING;
+            answers(move |command| {
+                let wanted = wanted(command)?;
+                let stuck = state == RESUMING && wanted == STOP;
+                state = if stuck { state } else { wanted };
+                stuck.then_some(Answer::Error(Errno::EBUSY))
+            })
+        }),
+        fault("MIGFSM-05", "still-resuming-when-it-answers", || {
+            let mut state = RUNNING;
+            replies_to("DEVICE_FEATURE", move |command, reply| match wanted(command) {
+                Some(to) if state == RESUMING && to == STOP => {
+                    reply.payload[8..12].copy_from_slice(&state.to_ne_bytes())
+                }
+                Some(to) => state = to,
+                None => {}
+            })
+        }),
+        fault("MIGFSM-10", "the-stream-begins-again", || {
+            let mut state = RUNNING;
+            around(move |step| {
+                let wanted = wanted(&step.frame);
+                if state == PRE_COPY && wanted == Some(STOP_COPY) {
+                    set_state(step.server, step.memory, RUNNING);
+                }
+                state = wanted.unwrap_or(state);
+                step.pass();
+            })
+        }),
+        fault("MIGFSM-10", "pre-copy-must-be-read-to-its-end", || {
+            let (mut state, mut read) = (RUNNING, 0);
+            answers(move |command| {
+                read = if is(command, "MIG_DATA_READ") { read + 1 } else { read };
+                let wanted = wanted(command)?;
+                let early = state == PRE_COPY && wanted == STOP_COPY && read < 2;
+                (state, read) = (wanted, 0);
+                early.then_some(Answer::Error(Errno::EAGAIN))
+            })
+        }),
+    ]
+}
+
+fn refused() -> Vec<Fault> {
+    vec![
+        fault("MIGFSM-25", "the-state-that-was-asked-for", || {
+            let mut asked = RUNNING;
+            replies(move |command, reply| {
+                asked = wanted(command).unwrap_or(asked);
+                if get(command, "flags") == u64::from(GET_STATE) && !reply.header.is_error() {
+                    reply.payload[8..12].copy_from_slice(&asked.to_ne_bytes());
+                }
+            })
+        }),
+        fault("MIGFSM-26", "any-change-is-a-reset", || {
+            around(|step| {
+                if wanted(&step.frame).is_some() && state(step.server, step.memory) == Some(ERROR) {
+                    ask(step.server, step.memory, "DEVICE_RESET", Vec::new());
+                }
+                step.pass();
+            })
+        }),
+        fault("MIGFSM-26", "not-even-by-a-reset", || {
+            let mut failed = false;
+            around(move |step| {
+                if is(&step.frame, "DEVICE_RESET") {
+                    failed |= state(step.server, step.memory) == Some(ERROR);
+                }
+                if wanted(&step.frame).is_some() && failed {
+                    step.answer(Answer::Error(Errno::EIO))
+                } else {
+                    step.pass()
+                }
+            })
+        }),
+        fault("MIGFSM-27", "whatever-came-will-do", || {
+            around(|step| {
+                let wanted = wanted(&step.frame);
+                if let Some(to) = wanted.filter(|to| matches!(*to, STOP | RUNNING))
+                    && state(step.server, step.memory) == Some(RESUMING)
+                    && !set_state(step.server, step.memory, to)
+                {
+                    ask(step.server, step.memory, "DEVICE_RESET", Vec::new());
+                }
+                step.pass();
+            })
+        })
+        .noted(),
+        fault("MIGFSM-27", "stuck-where-the-data-break-off", || {
+            let mut written = 0;
+            answers(move |command| {
+                written += if is(command, WRITE) { get(command, "size") } else { 0 };
+                (wanted(command) == Some(STOP) && (1..100).contains(&written)).then_some(Answer::Nothing)
+            })
+        }),
+    ]
+}
+
+fn saved() -> Vec<Fault> {
+    vec![
+        fault("MIGFSM-31", "what-was-saved-is-gone", || {
+            let mut saving = false;
+            around(move |step| {
+                let wanted = wanted(&step.frame);
+                let before = saving;
+                saving = wanted.map_or(saving, |to| to == STOP_COPY);
+                if before && wanted == Some(RUNNING) {
+                    ask(step.server, step.memory, "DEVICE_RESET", Vec::new());
+                }
+                step.pass();
+            })
+        }),
+        fault("MIGFSM-31", "once-saved-it-runs-no-more", || {
+            let mut saved = false;
+            answers(move |command| {
+                let wanted = wanted(command)?;
+                saved |= wanted == STOP_COPY;
+                (saved && wanted == RUNNING).then_some(Answer::Error(Errno::EIO))
+            })
+        }),
+    ]
+}
+
+/// The state that the device is in.
+fn state(server: &mut Server, memory: &mut dyn Memory) -> Option<u32> {
+    let get: Vec<u8> = [16, GET_STATE].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
+    let reply = ask(server, memory, "DEVICE_FEATURE", get)?;
+    Some(u32::from_ne_bytes(reply.payload.get(8..12)?.try_into().ok()?))
+}
