@@ -6,8 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use vfio_user_conformance::case::{
-    Bytes, Case, Context, Descriptor, Expect, Expression, FdExpectation, SealExpectation, Send, Source, Span, Spanned,
-    Step, StepKind, Subject, Value, With, Write, check, parse, print,
+    Bytes, Case, Context, Descriptor, Expect, Expression, FdExpectation, Range, SealExpectation, Send, Source, Span,
+    Spanned, Step, StepKind, Subject, Value, With, Write, check, parse, print,
 };
 use vfio_user_wire::V0_9_2;
 
@@ -95,6 +95,8 @@ fn piece() -> impl Strategy<Value = String> {
         "{i}",
         "{a.data}",
         "fds=",
+        "ranges=1:2:3:4,",
+        "pages=0,2..4,last",
         "payload=-",
         "payload=+",
         "cut=1,2",
@@ -196,6 +198,7 @@ proptest! {
         let argument = |key: &str, value| vfio_user_conformance::case::Argument { key: spanned(key.to_owned()), value: spanned(value) };
         let names = vec![(spanned("n".to_owned()), Some(two.clone()))];
         let write = Write { region: one.clone(), offset: two.clone(), data: Bytes::Integer(4, one.clone()) };
+        let range = |repeated| Range { iova: one.clone(), length: two.clone(), repeated };
         let arguments = vec![
             argument("payload", Value::Minus(one.clone())),
             argument("argsz", Value::Plus(two.clone())),
@@ -203,6 +206,7 @@ proptest! {
             argument("fds", Value::Names(names)),
             argument("data", Value::Bytes(Bytes::Fill(one.clone(), two.clone()))),
             argument("write", Value::Write(Box::new(write))),
+            argument("ranges", Value::Ranges(vec![range(None), range(Some((two.clone(), one.clone())))])),
         ];
         let send = |subject, arguments| Send { joined: true, end: None, label: Some(spanned("l".to_owned())), subject, arguments };
         let case = Case {

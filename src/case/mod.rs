@@ -27,7 +27,7 @@ pub use similar::similar;
 pub use span::{Span, Spanned};
 pub use step::{
     Argument, Condition, ConditionValue, Descriptor, DeviceAction, Expect, FdExpectation, Given, Memory, Name, Outcome,
-    Outcomes, Relation, SealExpectation, Send, Serve, Step, StepKind, Subject, Value, With, Write,
+    Outcomes, Pages, Range, Relation, SealExpectation, Send, Serve, Step, StepKind, Subject, Value, With, Write,
 };
 
 /// One case: its head, and the steps in order.

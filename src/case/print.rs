@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use super::{
     Argument, Bytes, Case, Condition, ConditionValue, Descriptor, DeviceAction, Expect, Expression, FdExpectation,
-    Given, Name, Outcome, Relation, SealExpectation, Send, Serve, Spanned, Step, StepKind, Subject, Value,
+    Given, Name, Outcome, Pages, Range, Relation, SealExpectation, Send, Serve, Spanned, Step, StepKind, Subject,
+    Value,
 };
 
 /// Requirements stand from this column on, counted from 1, where the line is shorter.
@@ -218,8 +219,19 @@ impl fmt::Display for Value {
                 Ok(())
             }
             Value::Integers(values) => Joined(values, ",").fmt(f),
+            Value::Ranges(ranges) => Joined(ranges, ",").fmt(f),
             Value::Bytes(bytes) => bytes.fmt(f),
             Value::Write(write) => write!(f, "{}:{}:{}", write.region, write.offset, write.data),
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.iova, self.length)?;
+        match &self.repeated {
+            Some((count, distance)) => write!(f, ":{count}:{distance}"),
+            None => Ok(()),
         }
     }
 }
@@ -381,6 +393,18 @@ impl fmt::Display for ConditionValue {
             ConditionValue::Integer(value) => value.fmt(f),
             ConditionValue::Words(words) => Joined(words, "|").fmt(f),
             ConditionValue::Bytes(bytes) => bytes.fmt(f),
+            ConditionValue::Pages(pages) if pages.is_empty() => f.write_str("none"),
+            ConditionValue::Pages(pages) => Joined(pages, ",").fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pages::One(page) => page.fmt(f),
+            Pages::Span(first, end) => write!(f, "{first}..{end}"),
+            Pages::Last => f.write_str("last"),
         }
     }
 }

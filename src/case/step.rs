@@ -136,8 +136,9 @@ pub enum Subject {
 /// `key=value`, or a bare word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument {
-    /// A field of the request; `write` (each of several), `writes` (how often they all stand); `header.id`, `header.command`, `header.size`, `header.type`, `header.flags`,
-    /// `header.error`; `no_reply` (bare); `payload` (a size, `+N` or `-N`); `cut`; `data`; `json`; `fd`, `fds`; `times`.
+    /// A field of the request; `write` (each of several), `writes` (how often they all stand); `header.id`,
+    /// `header.command`, `header.size`, `header.type`, `header.flags`, `header.error`; `no_reply` (bare); `payload` (a size,
+    /// `+N` or `-N`); `cut`; `data`; `json`; `ranges`; `fd`, `fds`; `times`.
     pub key: Spanned<String>,
     /// Its value.
     pub value: Spanned<Value>,
@@ -160,6 +161,8 @@ pub enum Value {
     Names(Vec<(Name, Option<Expression>)>),
     /// `8,16`: integers.
     Integers(Vec<Expression>),
+    /// `0x10000:0x2000,0x100000000:0x1000`: ranges of IOVAs.
+    Ranges(Vec<Range>),
     /// `hex:..`, `fill:..`, `u32:..`, `pattern:..`, `'..'`.
     Bytes(Bytes),
     /// `0:0x1000:u32:7`: a write of REGION_WRITE_MULTI.
@@ -175,6 +178,17 @@ pub struct Write {
     pub offset: Expression,
     /// What is written.
     pub data: Bytes,
+}
+
+/// `IOVA:LENGTH`, `IOVA:LENGTH:COUNT:DISTANCE`: a range of IOVAs, or several of one length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Range {
+    /// First IOVA.
+    pub iova: Expression,
+    /// Bytes.
+    pub length: Expression,
+    /// How many of them, and how far each begins behind the one before.
+    pub repeated: Option<(Expression, Expression)>,
 }
 
 /// `< ..`.
@@ -235,7 +249,8 @@ pub enum Outcome {
 /// `argsz>=16`, `data=hex:00`, `payload=16`, `fds=0`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// A field of the reply; `header.flags`, `header.error`; `payload` and `data.length` (bytes); `data`; `fds` (how many).
+    /// A field of the reply; `header.flags`, `header.error`; `payload` and `data.length` (bytes); `data`; `pages`; `fds` (how
+    /// many).
     pub field: Spanned<String>,
     /// How they must relate.
     pub relation: Relation,
@@ -252,6 +267,19 @@ pub enum ConditionValue {
     Words(Vec<Spanned<String>>),
     /// Bytes.
     Bytes(Bytes),
+    /// Pages of a bitmap; `none` for no page at all.
+    Pages(Vec<Pages>),
+}
+
+/// Pages of the range that a bitmap is about, counted from its start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pages {
+    /// `7`.
+    One(Expression),
+    /// `0..16`: the end is exclusive.
+    Span(Expression, Expression),
+    /// `last`.
+    Last,
 }
 
 /// How a field must relate to a value.

@@ -9,6 +9,7 @@ mod direct;
 mod interrupt;
 mod memory;
 mod outstanding;
+mod pages;
 mod serving;
 mod transcript;
 
@@ -19,5 +20,6 @@ pub use descriptor::{Held, Signals};
 pub use direct::Direct;
 pub use interrupt::{Interrupt, Waited, wait};
 pub use memory::{ClientMemory, LentRange};
+pub use pages::pages_text;
 pub use serving::{Alteration, Serving};
 pub use transcript::{Entry, EntryField, KEPT_BYTES, Transcript, Way, hex, value_text};

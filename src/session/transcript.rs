@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use vfio_user_wire::feature::dirty_pages;
 use vfio_user_wire::message::{MultiWrite, SingleWrite};
 use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, Tail};
+
+use super::pages::{page_numbers, ranges_text};
 
 /// How many bytes of a message are kept.
 pub const KEPT_BYTES: usize = 4096;
@@ -211,6 +214,8 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
             Tail::Json => {
                 String::from_utf8_lossy(tail.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
             }
+            Tail::Ranges => ranges_text(tail),
+            Tail::Bitmap => page_numbers(dirty_pages(tail)),
             _ => {
                 let shown = &tail[..tail.len().min(32)];
                 let more = if shown.len() < tail.len() { ".." } else { "" };
@@ -218,7 +223,12 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
             }
         };
         let offset = HEADER_SIZE + payload.len() - tail.len();
-        all.push(EntryField { name: "data".to_owned(), value, offset, length: tail.len() });
+        let name = match body.tail {
+            Tail::Ranges => "ranges",
+            Tail::Bitmap => "pages",
+            _ => "data",
+        };
+        all.push(EntryField { name: name.to_owned(), value, offset, length: tail.len() });
     }
     all
 }

@@ -7,7 +7,7 @@ use super::value::{Wanted, length};
 use super::{Checker, similar};
 use crate::case::{
     Condition, ConditionValue, Descriptor, Diagnostic, Expect, Expression, FdExpectation, Name, Outcome, Outcomes,
-    Relation, Span, Spanned, errno,
+    Pages, Relation, Span, Spanned, errno,
 };
 
 /// Conditions on every message.
@@ -208,6 +208,7 @@ impl<'a> Checker<'a> {
             (ConditionValue::Integer(value), Wanted::Integer(least, most)) => self.between(value, span, least, most),
             (ConditionValue::Words(words), Wanted::Field(field)) => self.bits(words, field),
             (ConditionValue::Bytes(bytes), Wanted::Bytes) => self.bytes(bytes, span),
+            (ConditionValue::Pages(pages), Wanted::Pages) => self.pages(pages, span),
             (_, Wanted::Bytes) => self.push(Diagnostic::new(span, "`data` is compared with bytes", "expected bytes")),
             _ => self.push(Diagnostic::new(
                 span,
@@ -215,9 +216,36 @@ impl<'a> Checker<'a> {
                 "expected an integer",
             )),
         }
+        let bits = matches!(condition.relation, Relation::Equal | Relation::Has | Relation::HasNone);
+        if matches!(wanted, Wanted::Pages) && !bits {
+            let span = Span { start: condition.field.span.start, end: span.end };
+            self.push(Diagnostic::new(
+                span,
+                "pages are all (=), among others (&) or not (!&) set",
+                "no other comparison",
+            ));
+        }
         if matches!(wanted, Wanted::Bytes) && !matches!(condition.relation, Relation::Equal | Relation::Unequal) {
             let span = Span { start: condition.field.span.start, end: span.end };
             self.push(Diagnostic::new(span, "bytes are equal (=) or not (!=)", "no other comparison"));
+        }
+    }
+
+    fn pages(&mut self, pages: &[Pages], span: Span) {
+        let most = i128::from(u64::MAX);
+        for pages in pages {
+            match pages {
+                Pages::One(page) => self.between(page, span, 0, most),
+                Pages::Span(first, end) => {
+                    self.between(first, span, 0, most);
+                    self.between(end, span, 1, most);
+                    let (first, end) = (self.constant(first, span), self.constant(end, span));
+                    if first.zip(end).is_some_and(|(first, end)| end <= first) {
+                        self.push(Diagnostic::new(span, "this span is empty", "the end is exclusive"));
+                    }
+                }
+                Pages::Last => {}
+            }
         }
     }
 
@@ -236,6 +264,7 @@ impl<'a> Checker<'a> {
             "payload" | "fds" => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "data.length" if data => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "data" if data => return Some(Wanted::Bytes),
+            "pages" if body.is_some_and(|body| body.tail == Tail::Bitmap) => return Some(Wanted::Pages),
             _ => {}
         }
         let fields = layout.map_or(&[][..], |layout| layout.fields).iter().map(|field| field.name);

@@ -130,7 +130,11 @@ impl<'a> Checker<'a> {
     pub(super) fn once_each(&mut self, arguments: &[Argument]) {
         let mut seen = HashSet::new();
         for argument in arguments.iter().filter(|argument| argument.key.as_str() != "write") {
-            let key = if argument.key.as_str() == "fds" { "fd" } else { argument.key.as_str() };
+            let key = match argument.key.as_str() {
+                "fds" => "fd",
+                "ranges" => "data",
+                key => key,
+            };
             if !seen.insert(key) {
                 let message = format!("`{}` is said twice", *argument.key);
                 self.push(Diagnostic::new(argument.key.span, message, "said before"));
@@ -164,6 +168,7 @@ impl<'a> Checker<'a> {
             "json" if tail == Some(Tail::Json) => return Some(Wanted::Json),
             "write" if tail == Some(Tail::Writes) => return Some(Wanted::Write),
             "writes" if tail == Some(Tail::Writes) => return Some(Wanted::Integer(1, 1 << 20)),
+            "ranges" if tail == Some(Tail::Ranges) => return Some(Wanted::Ranges),
             "memory" if lends => return Some(Wanted::Memory),
             _ => {}
         }
@@ -182,6 +187,7 @@ impl<'a> Checker<'a> {
             ("json", tail == Some(Tail::Json)),
             ("write", writes),
             ("writes", writes),
+            ("ranges", tail == Some(Tail::Ranges)),
             ("memory", lends),
         ];
         let more = more.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);

@@ -5,7 +5,10 @@ use vfio_user_wire::message::SingleWrite;
 
 use super::names::{Meaning, holds_integers};
 use super::{Checker, similar};
-use crate::case::{Bytes, Diagnostic, EvaluationError, Expression, Name, Span, Spanned, Value, Write};
+use crate::case::{Bytes, Diagnostic, EvaluationError, Expression, Name, Range, Span, Spanned, Value, Write};
+
+/// No line has more ranges than a message of usual size can hold.
+const MOST_RANGES: i128 = 65_536;
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,10 @@ pub(super) enum Wanted {
     Cut,
     /// Bytes.
     Bytes,
+    /// Ranges of IOVAs.
+    Ranges,
+    /// Pages of a bitmap.
+    Pages,
     /// How many more or fewer.
     Change,
     /// Memory of the client.
@@ -48,6 +55,8 @@ impl Wanted {
             Wanted::Size => "a number of bytes, +N or -N".to_owned(),
             Wanted::Cut => "numbers of bytes".to_owned(),
             Wanted::Bytes => "bytes".to_owned(),
+            Wanted::Ranges => "ranges of IOVAs".to_owned(),
+            Wanted::Pages => "pages of a bitmap".to_owned(),
             Wanted::Change => "+N or -N".to_owned(),
             Wanted::Memory => "the name of a memfd".to_owned(),
             Wanted::Json => "text in quotes, or `none`".to_owned(),
@@ -120,6 +129,7 @@ impl<'a> Checker<'a> {
             (Value::Integers(integers), Wanted::Cut | Wanted::Anything) => {
                 integers.iter().for_each(|integer| self.integer(integer, span));
             }
+            (Value::Ranges(ranges), Wanted::Ranges | Wanted::Anything) => self.ranges(ranges, span),
             (Value::Bytes(bytes), Wanted::Bytes | Wanted::Anything)
             | (Value::Bytes(bytes @ Bytes::Text(_)), Wanted::Json) => self.bytes(bytes, span),
             (Value::Write(write), Wanted::Write) => self.write(write, span),
@@ -135,6 +145,18 @@ impl<'a> Checker<'a> {
             }
         }
         self.bytes(&write.data, span);
+    }
+
+    fn ranges(&mut self, ranges: &[Range], span: Span) {
+        let most = i128::from(u64::MAX);
+        for Range { iova, length, repeated } in ranges {
+            self.between(iova, span, 0, most);
+            self.between(length, span, 0, most);
+            if let Some((count, distance)) = repeated {
+                self.between(count, span, 1, MOST_RANGES);
+                self.between(distance, span, 0, most);
+            }
+        }
     }
 
     fn descriptors(&mut self, key: &str, names: &[(Name, Option<Expression>)], most: usize, span: Span) {

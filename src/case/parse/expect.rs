@@ -234,6 +234,9 @@ fn condition_value(cursor: &mut Cursor<'_>, field: &str) -> Result<ConditionValu
     if cursor.peek() == Some('+') {
         return Err(cursor.error("a value"));
     }
+    if field == "pages" {
+        return Ok(ConditionValue::Pages(cursor.pages()?));
+    }
     // Only `data` tells bytes from integers where a name stands in braces.
     let key = if field == "data" && cursor.peek() == Some('{') { "data" } else { "" };
     match cursor.value(key)? {

@@ -3,7 +3,7 @@
 use super::line::Token;
 use super::{Result, quoted};
 use crate::case::similar::similar;
-use crate::case::{Argument, Bytes, Diagnostic, Expression, Name, Span, Spanned, Value, Write};
+use crate::case::{Argument, Bytes, Diagnostic, Expression, Name, Pages, Range, Span, Spanned, Value, Write};
 
 /// No expression has more parts than this, so that none is nested deeper.
 const MOST_PARTS: usize = 64;
@@ -188,6 +188,37 @@ impl<'a> Cursor<'a> {
         Ok(integers)
     }
 
+    fn ranges(&mut self) -> Result<Vec<Range>> {
+        let mut ranges = Vec::new();
+        loop {
+            let (iova, length) = self.two()?;
+            let repeated = if self.eat(":") { Some(self.two()?) } else { None };
+            ranges.push(Range { iova, length, repeated });
+            if !self.eat(",") {
+                return Ok(ranges);
+            }
+        }
+    }
+
+    /// Pages of a bitmap.
+    pub(super) fn pages(&mut self) -> Result<Vec<Pages>> {
+        if self.eat("none") {
+            return Ok(Vec::new());
+        }
+        let mut pages = Vec::new();
+        loop {
+            pages.push(if self.eat("last") {
+                Pages::Last
+            } else {
+                let first = self.expression()?;
+                if self.eat("..") { Pages::Span(first, self.expression()?) } else { Pages::One(first) }
+            });
+            if !self.eat(",") {
+                return Ok(pages);
+            }
+        }
+    }
+
     /// Bytes, where nothing else can stand.
     pub(super) fn bytes(&mut self) -> Result<Bytes> {
         match self.peek() {
@@ -271,6 +302,7 @@ impl<'a> Cursor<'a> {
             ("fd" | "fds" | "memory", _) => Ok(Value::Names(self.names()?)),
             ("cut", _) => Ok(Value::Integers(self.integers()?)),
             ("write", _) => self.write(),
+            ("ranges", _) => Ok(Value::Ranges(self.ranges()?)),
             ("data", Some('{')) => {
                 let name = self.braces()?;
                 Ok(if name.contains('.') {

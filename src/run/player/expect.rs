@@ -3,7 +3,7 @@
 use vfio_user_wire::message::DEVICE_RESET;
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
-use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Relation, errno, error_text};
+use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Pages, Relation, errno, error_text};
 use crate::model::Command;
 use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
@@ -11,6 +11,7 @@ use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 use super::ending::Ending;
 use super::environment::words_value;
 use super::judge::{Found, Line};
+use super::pages::PageSet;
 use super::{Fault, Player, Stop};
 
 /// What became of a command.
@@ -199,6 +200,10 @@ impl Player<'_> {
                 }),
             }));
         }
+        if let ConditionValue::Pages(pages) = &condition.value.value {
+            let wanted = self.pages(index, pages)?;
+            return Ok(wanted.misses(condition.relation, tail, answer.payload.len() - tail.len()));
+        }
         let header_field = name.strip_prefix("header.").and_then(|name| Header::LAYOUT.field(name));
         let field: Option<&Field> = header_field.or_else(|| layout.and_then(|layout| layout.field(name)));
         let header = answer.header;
@@ -217,7 +222,7 @@ impl Player<'_> {
         let wanted = match &condition.value.value {
             ConditionValue::Integer(expression) => self.environment.u64(expression, &self.talk)?,
             ConditionValue::Words(words) => words_value(field, words)?,
-            ConditionValue::Bytes(_) => 0,
+            ConditionValue::Bytes(_) | ConditionValue::Pages(_) => 0,
         };
         let held = value.is_some_and(|value| condition.relation.holds(value, wanted));
         let mark = field.map(|field| FieldMark {
@@ -235,6 +240,11 @@ impl Player<'_> {
             actual: said,
             field: mark,
         }))
+    }
+
+    fn pages(&self, index: usize, pages: &[Pages]) -> Result<PageSet, Fault> {
+        let request = self.talk.sent.get(index).map(|sent| sent.command.payload.as_slice()).unwrap_or_default();
+        PageSet::new(pages, request, &|value| self.environment.u64(value, &self.talk))
     }
 
     pub(super) fn report(
@@ -383,6 +393,7 @@ impl Player<'_> {
                 .environment
                 .bytes(bytes, &self.talk)
                 .map_or_else(|fault| fault.to_string(), |bytes| brief(&bytes, 0)),
+            pages @ ConditionValue::Pages(_) => pages.to_string(),
         };
         format!("{}{}{value}", condition.field.value, condition.relation)
     }

@@ -9,6 +9,7 @@ mod exchange;
 mod expect;
 mod judge;
 mod mapped;
+mod pages;
 mod rehearsal;
 mod send;
 mod server;

@@ -8,10 +8,11 @@ use serde_json::Value;
 use vfio_user_wire::message::{
     DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DeviceInfo, IrqInfo, REGION_READ, RegionInfo, VERSION,
 };
-use vfio_user_wire::{Dialect, Frame, VersionData};
+use vfio_user_wire::{Dialect, Frame, Tail, VersionData};
 
 use super::Fault;
 use super::environment::{Environment, words_value};
+use super::pages::{PageSet, asked_for};
 use super::send::Built;
 use crate::case::{
     ConditionValue, Diagnostic, Expect, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step, StepKind,
@@ -282,7 +283,7 @@ impl Actor<'_> {
                     let field = body.fixed.and_then(|layout| layout.field(&condition.field.value));
                     words_value(field, words).ok()
                 }
-                ConditionValue::Bytes(_) => None,
+                ConditionValue::Bytes(_) | ConditionValue::Pages(_) => None,
             };
             match (reply.get(&condition.field.value), wanted) {
                 (Some(value), Some(wanted)) => condition.relation.holds(value, wanted),
@@ -299,6 +300,11 @@ impl Actor<'_> {
             (ConditionValue::Bytes(bytes), _) => {
                 payload.truncate(body.fixed_size());
                 payload.extend(self.environment.bytes(bytes, &self.talk)?);
+            }
+            (ConditionValue::Pages(pages), _) => {
+                let request = self.talk.sent.get(index).map(|sent| sent.command.payload.as_slice()).unwrap_or_default();
+                let pages = PageSet::new(pages, request, &|value| self.environment.u64(value, &self.talk))?;
+                pages.set_in(payload.get_mut(body.fixed_size()..).unwrap_or_default());
             }
             (ConditionValue::Integer(value), None) if field == "payload" => {
                 if let Ok(size) = self.environment.u64(value, &self.talk) {
@@ -379,6 +385,13 @@ fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData) -> Vec<u8
     if name == REGION_READ.name {
         let count = request.get("count").unwrap_or_default().min(1 << 20) as usize;
         payload.resize(payload.len() + count, 0);
+    }
+    if body.tail == Tail::Ranges {
+        payload.extend_from_slice(request.tail);
+    }
+    if body.tail == Tail::Bitmap {
+        let bitmap = asked_for(&command.payload).and_then(|report| report.bitmap_size()).unwrap_or_default();
+        payload.resize(payload.len() + bitmap.min(1 << 20) as usize, 0);
     }
     payload
 }

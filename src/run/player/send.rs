@@ -9,17 +9,21 @@ use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, MigrationData, REGION_READ,
     REGION_WRITE, SingleWrite, VERSION,
 };
-use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK};
+use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail};
 
-use crate::case::{Argument, Send, Subject, Value, Write};
+use crate::case::{Argument, Range, Send, Subject, Value, Write};
 use crate::model::PassedFd;
 use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed};
 
 use super::environment::Environment;
+use super::pages::asked_for;
 use super::{Fault, Player, Stop};
 
 /// The version data that QEMU 11 sends.
 pub(super) const QEMU_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#;
+
+/// No line has more ranges than this.
+const MOST_RANGES: u64 = 65_536;
 
 /// Bytes that wait for a `>+` line, or for the next line of another kind.
 #[derive(Debug, Default)]
@@ -237,6 +241,9 @@ impl Arguments<'_> {
     }
 
     fn data(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
+        if let Some(Value::Ranges(ranges)) = self.get("ranges") {
+            return self.ranges(ranges);
+        }
         if let Some(value) = self.get("data") {
             return match value {
                 Value::Bytes(bytes) => self.environment.bytes(bytes, self.talk),
@@ -254,6 +261,23 @@ impl Arguments<'_> {
         };
         text.push(0);
         Ok(text)
+    }
+
+    fn ranges(&self, ranges: &[Range]) -> Result<Vec<u8>, Fault> {
+        let value = |expression| self.environment.u64(expression, self.talk);
+        let mut data = Vec::new();
+        for Range { iova, length, repeated } in ranges {
+            let (mut iova, length) = (value(iova)?, value(length)?);
+            let (count, distance) = match repeated {
+                Some((count, distance)) => (value(count)?, value(distance)?),
+                None => (1, 0),
+            };
+            for _ in 0..count.min(MOST_RANGES) {
+                data.extend_from_slice(DmaLoggingRange { iova, length }.bytes());
+                iova = iova.wrapping_add(distance);
+            }
+        }
+        Ok(data)
     }
 
     fn descriptors(&self) -> Result<Vec<Arc<Held>>, Fault> {
@@ -367,11 +391,15 @@ impl Arguments<'_> {
     }
 }
 
-/// What QEMU would send in a field that a line leaves out; /// behind `payload`, the fixed part so far, come `data` bytes.
+/// What QEMU would send in a field that a line leaves out; behind `payload`, the fixed part so far, come `data` bytes.
 fn usual(message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
     let reply = message.reply_of(payload);
     match field.name {
         "argsz" if message.name == DEVICE_SET_IRQS.name => (payload.len() + data) as u64,
+        "argsz" if reply.tail == Tail::Bitmap => {
+            let bitmap = asked_for(payload).and_then(|report| report.bitmap_size()).unwrap_or_default();
+            (reply.fixed_size() as u64).saturating_add(bitmap).min(field.max())
+        }
         "argsz" if message.name == DEVICE_FEATURE.name => (payload.len() + data).max(reply.fixed_size()) as u64,
         "argsz" if message.name == MIG_DATA_READ.name || message.name == MIG_DATA_WRITE.name => {
             MigrationData::parse(payload)
