@@ -12,6 +12,7 @@
 mod answer;
 mod command;
 mod device;
+mod dirty_log;
 mod dma_table;
 mod driver;
 mod effect;
@@ -19,6 +20,7 @@ mod host;
 mod irq_table;
 mod machine;
 mod memory;
+mod range_set;
 mod region;
 mod server;
 mod session;

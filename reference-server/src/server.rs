@@ -97,7 +97,7 @@ impl Server {
                 Answer { payload: MultiWrite { wr_cnt }.bytes().to_vec(), ..answer }
             }
             "DEVICE_FEATURE" => {
-                let answer = device_feature(without, &mut self.device, payload, memory)?;
+                let answer = device_feature(without, &mut self.device, &mut self.session.log, payload, memory)?;
                 if !self.device.is_running() {
                     self.stop_transfer();
                 }
@@ -176,7 +176,7 @@ impl Server {
         let max_count = self.session.max_dma_count();
         let id = self.session.next_id();
         let transfer = self.session.transfer.as_mut()?;
-        match transfer.advance(&self.session.maps, max_count, id, memory) {
+        match transfer.advance(&self.session.maps, &mut self.session.log, max_count, id, memory) {
             Progress::Waiting(command) => return Some(command),
             Progress::Failed => self.stop_transfer(),
             Progress::Done(bytes) => {

@@ -2,6 +2,7 @@
 
 use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, Limits};
 
+use crate::dirty_log::DirtyLog;
 use crate::dma_table::DmaTable;
 use crate::irq_table::IrqTable;
 use crate::memory::Memory;
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) agreed: Option<Agreed>,
     /// Client memory.
     pub(crate) maps: DmaTable,
+    /// What the device wrote into it, while that is logged.
+    pub(crate) log: DirtyLog,
     /// Assigned interrupts.
     pub(crate) irqs: IrqTable,
     /// What the DMA engine is at.

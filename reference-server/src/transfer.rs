@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, DmaWriteReply};
 use vfio_user_wire::{Frame, Message, V0_9_2};
 
+use crate::dirty_log::DirtyLog;
 use crate::dma_table::{DmaTable, Map};
 use crate::memory::Memory;
 
@@ -65,13 +66,24 @@ impl Transfer {
     }
 
     /// Goes on until a message is needed or nothing is left. A message takes the id `id` and at most `max_count` bytes.
-    pub(crate) fn advance(&mut self, maps: &DmaTable, max_count: u64, id: u16, memory: &mut dyn Memory) -> Progress {
+    pub(crate) fn advance(
+        &mut self,
+        maps: &DmaTable,
+        log: &mut DirtyLog,
+        max_count: u64,
+        id: u16,
+        memory: &mut dyn Memory,
+    ) -> Progress {
         while self.done < self.length {
             let at = self.iova.wrapping_add(self.done);
             let Some(map) = permitted(maps, self.direction, at) else { return Progress::Failed };
             let piece = (map.last - at).saturating_add(1).min(self.length - self.done);
             if !map.direct {
                 return Progress::Waiting(self.command(id, at, piece.min(max_count)));
+            }
+            // What goes by message the client sees. A copy that fails may have written a part, so it is logged before.
+            if let Direction::Write(_) = self.direction {
+                log.written(at, piece.min(CHUNK));
             }
             if self.copy(map.address, at - map.address, piece.min(CHUNK), memory).is_err() {
                 return Progress::Failed;

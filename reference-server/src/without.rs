@@ -7,6 +7,8 @@ use std::str::FromStr;
 pub enum Feature {
     /// The DMA engine: client memory is never accessed. Maps are kept, for a client sends them all the same.
     Dma,
+    /// The log of DMA writes.
+    DmaLogging,
     /// Interrupts: every type has a count of 0.
     Interrupts,
     /// Interrupt types: num_irqs is 0.
@@ -23,8 +25,9 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature, with the word for it.
-    pub const ALL: [(&'static str, Feature); 7] = [
+    pub const ALL: [(&'static str, Feature); 8] = [
         ("dma", Feature::Dma),
+        ("dma-logging", Feature::DmaLogging),
         ("interrupts", Feature::Interrupts),
         ("interrupt-types", Feature::InterruptTypes),
         ("regions", Feature::Regions),

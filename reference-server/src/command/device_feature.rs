@@ -4,10 +4,12 @@ use nix::errno::Errno;
 use vfio_user_wire::message::DeviceFeature;
 use vfio_user_wire::{feature_flags as flags, feature_index as index};
 
+use super::dma_logging::{report, start, with_page_size};
 use super::enough;
 use super::migration::{get_state, migration, set_state};
 use crate::answer::Answer;
 use crate::device::Device;
+use crate::dirty_log::DirtyLog;
 use crate::memory::Memory;
 use crate::without::{Feature, Without};
 
@@ -15,6 +17,7 @@ use crate::without::{Feature, Without};
 pub(crate) fn device_feature(
     without: Without,
     device: &mut Device,
+    log: &mut DirtyLog,
     payload: &[u8],
     memory: &mut dyn Memory,
 ) -> Result<Answer, Errno> {
@@ -35,6 +38,17 @@ pub(crate) fn device_feature(
             set_state(device, data, memory)?;
             Ok(answer)
         }
+        (flags::SET, index::DMA_LOGGING_START) => {
+            let answer = repeated(&request, payload)?;
+            let page_size = start(log, data)?;
+            Ok(with_page_size(answer, page_size))
+        }
+        (flags::SET, index::DMA_LOGGING_STOP) => {
+            let answer = repeated(&request, payload)?;
+            log.stop();
+            Ok(answer)
+        }
+        (flags::GET, index::DMA_LOGGING_REPORT) => report(log, &request, data),
         // No method, or both of them (1585-1586).
         _ => Err(Errno::EINVAL),
     }
@@ -45,6 +59,8 @@ fn methods(without: Without, feature: u16) -> Option<u32> {
     match feature {
         index::MIGRATION if !without.has(Feature::Migration) => Some(flags::GET),
         index::MIG_DEVICE_STATE if !without.has(Feature::Migration) => Some(flags::GET | flags::SET),
+        index::DMA_LOGGING_START | index::DMA_LOGGING_STOP if !without.has(Feature::DmaLogging) => Some(flags::SET),
+        index::DMA_LOGGING_REPORT if !without.has(Feature::DmaLogging) => Some(flags::GET),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod device_get_info;
 pub(crate) mod device_get_irq_info;
 pub(crate) mod device_get_region_info;
 pub(crate) mod device_set_irqs;
+pub(crate) mod dma_logging;
 pub(crate) mod dma_map;
 pub(crate) mod dma_unmap;
 pub(crate) mod mig_data_read;

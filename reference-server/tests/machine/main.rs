@@ -4,6 +4,7 @@
 mod client;
 mod device;
 mod dma;
+mod dma_logging;
 mod fake_memory;
 mod info;
 mod irqs;

@@ -1,0 +1,93 @@
+//! The log of what the device writes into client memory (specification 1754-1841).
+
+use nix::errno::Errno;
+use vfio_user_wire::feature::DmaLoggingRange;
+
+use crate::dma_table::PAGE;
+use crate::range_set::RangeSet;
+
+/// The largest page of the log.
+const MAX_PAGE: u64 = 1 << 30;
+
+/// What the device wrote since the client last asked. Windows come and go meanwhile, and with them nothing of this: a
+/// client asks once more after it has unmapped one.
+#[derive(Debug, Default)]
+pub(crate) struct DirtyLog {
+    /// `None` while nothing is logged.
+    logging: Option<Logging>,
+}
+
+#[derive(Debug)]
+struct Logging {
+    /// Bytes that one entry stands for, a power of two.
+    page_size: u64,
+    /// What is to be logged: first and last address. None at all stands for everything (1783-1784).
+    ranges: Vec<(u64, u64)>,
+    /// Whole pages.
+    dirty: RangeSet,
+}
+
+impl DirtyLog {
+    /// Begins to log writes into `ranges`; the size of the log's pages, as near to `page_size` as it can be (1778-1781).
+    ///
+    /// # Errors
+    /// EBUSY while something is logged: what was written so far is not to be lost. EINVAL for a page that is no power of
+    /// two, and for ranges that are empty, wrap past 2^64 or overlap.
+    pub(crate) fn start(&mut self, page_size: u64, ranges: &[DmaLoggingRange]) -> Result<u64, Errno> {
+        if self.logging.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        if !page_size.is_power_of_two() {
+            return Err(Errno::EINVAL);
+        }
+        let mut ranges = ranges
+            .iter()
+            .map(|range| bounds(range.iova, range.length))
+            .collect::<Option<Vec<(u64, u64)>>>()
+            .ok_or(Errno::EINVAL)?;
+        ranges.sort_unstable();
+        if ranges.windows(2).any(|pair| matches!(pair, [(_, last), (first, _)] if first <= last)) {
+            return Err(Errno::EINVAL);
+        }
+        let page_size = page_size.clamp(PAGE, MAX_PAGE);
+        self.logging = Some(Logging { page_size, ranges, dirty: RangeSet::default() });
+        Ok(page_size)
+    }
+
+    /// Ends the logging, and forgets what was logged.
+    pub(crate) fn stop(&mut self) {
+        self.logging = None;
+    }
+
+    /// The device writes `count` bytes at `iova`.
+    pub(crate) fn written(&mut self, iova: u64, count: u64) {
+        let (Some(logging), Some((first, last))) = (&mut self.logging, bounds(iova, count)) else { return };
+        let Logging { page_size, ranges, dirty } = logging;
+        let mut log = |first: u64, last: u64| dirty.insert(first & !(*page_size - 1), last | (*page_size - 1));
+        if ranges.is_empty() {
+            log(first, last);
+        }
+        for range in ranges.iter().filter(|range| range.0 <= last && first <= range.1) {
+            log(first.max(range.0), last.min(range.1));
+        }
+    }
+
+    /// What was written from `first` to `last`, as whole pages but for those two ends; from here on that counts as clean,
+    /// and nothing else does.
+    ///
+    /// # Errors
+    /// EINVAL where nothing is logged (1806-1808).
+    pub(crate) fn take(&mut self, first: u64, last: u64) -> Result<Vec<(u64, u64)>, Errno> {
+        self.logging.as_mut().map(|logging| logging.dirty.take(first, last)).ok_or(Errno::EINVAL)
+    }
+
+    /// Something is logged.
+    pub(crate) fn is_on(&self) -> bool {
+        self.logging.is_some()
+    }
+}
+
+/// First and last address of a range; `None` where it is empty or wraps past 2^64.
+pub(crate) fn bounds(iova: u64, length: u64) -> Option<(u64, u64)> {
+    Some((iova, iova.checked_add(length.checked_sub(1)?)?))
+}
