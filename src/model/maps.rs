@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::spans::{Span, common, span};
+
 /// One map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Map {
@@ -187,6 +189,12 @@ impl Maps {
     /// A map that is not sure to be there may overlap the range.
     pub(super) fn may_overlap(&self, address: u64, size: u64) -> bool {
         self.others.iter().any(|map| map.overlaps(address, size) || map.size == 0)
+    }
+
+    /// What of a span lies in maps that are there for sure, and have a file.
+    pub(super) fn with_file(&self, asked: Span) -> Vec<Span> {
+        let usual = self.all().filter(|map| map.sure && map.odd.is_none() && map.file.is_some());
+        usual.filter_map(|map| common(span(map.address, map.size), asked)).collect()
     }
 
     /// Address and size of all that may be there.

@@ -8,6 +8,8 @@
 mod capabilities;
 mod command;
 mod device_info;
+mod dirty_bitmap;
+mod dirty_log;
 mod irq_info;
 mod irqs;
 mod judgement;
@@ -22,6 +24,7 @@ mod request;
 mod ruling;
 mod scratch;
 mod session;
+mod spans;
 mod version;
 
 pub use command::{Command, FdKind, Negotiated, PassedFd, Reply};

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use vfio_user_wire::message::VERSION;
 use vfio_user_wire::{HEADER_SIZE, TYPE_COMMAND};
 
+use super::dirty_log::DirtyLog;
 use super::irqs::{Irqs, LetGo, Signals};
 use super::judgement::header_mark;
 use super::maps::{Maps, Released};
 use super::permits::{Kind, Permits, Rule};
 use super::scratch::Scratch;
+use super::spans::span;
 use super::{
     Broken, Command, Instead, Judgement, Judgements, Negotiated, Offer, Reply, judge_order, judge_reply, negotiated,
     ruling,
@@ -40,6 +42,7 @@ pub(super) struct State {
     pub(super) write_multiple: bool,
     pub(super) maps: Maps,
     pub(super) irqs: Irqs,
+    pub(super) log: DirtyLog,
     pub(super) scratch: Scratch,
     /// The full DEVICE_GET_REGION_INFO replies that came, by index.
     pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
@@ -99,6 +102,7 @@ impl Session {
             write_multiple: false,
             maps,
             irqs,
+            log: DirtyLog::default(),
             scratch,
             region_infos: BTreeMap::new(),
             elsewhere: Vec::new(),
@@ -272,6 +276,32 @@ impl Session {
         self.state.irqs.raise(index, sub, automasked);
     }
 
+    /// The device is made to write client memory.
+    pub fn device_writes(&mut self, iova: u64, length: u64) {
+        self.state.log.writes(span(iova, length));
+    }
+
+    /// The device is made to read client memory.
+    pub fn device_reads(&mut self, iova: u64, length: u64) {
+        self.state.log.reads(span(iova, length));
+    }
+
+    /// The device may write this memory whenever it does something.
+    pub fn device_uses(&mut self, iova: u64, length: u64) {
+        self.state.log.uses(span(iova, length));
+    }
+
+    /// The device writes client memory by message.
+    pub fn device_sends(&mut self, iova: u64, length: u64) {
+        self.state.log.message(span(iova, length));
+    }
+
+    /// The device says that what it was made to do is done, or has failed.
+    pub fn device_finished(&mut self, done: bool) {
+        let reached = self.state.maps.with_file((0, 1 << 64));
+        self.state.log.finished(done, &reached);
+    }
+
     /// Something other than a message has changed the device's bytes.
     pub fn forget_scratch(&mut self) {
         self.state.scratch.forget_all();
@@ -282,6 +312,7 @@ impl State {
     pub(super) fn doubt_all(&mut self) {
         self.maps.doubt_all();
         self.irqs.doubt_all();
+        self.log.doubt();
         self.scratch.forget_all();
     }
 

@@ -521,6 +521,10 @@ impl<'a> Conversation<'a> {
         let judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, &mapped);
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         let (header, payload) = (frame.header, frame.payload);
+        let writes = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_WRITE.name);
+        if let (true, Some((access, _)), Some(end)) = (writes, DmaAccess::parse(&payload), self.ends.get_mut(end)) {
+            end.session.device_sends(access.address, access.count);
+        }
         self.requests.push(Request { end, header, payload, entry, claimed: false });
         let count = self.requests.len();
         if let Some(connection) = self.connection(end).filter(|_| count >= MOST_REQUESTS) {

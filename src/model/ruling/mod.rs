@@ -1,5 +1,6 @@
 //! What may be answered to each command, and what it does: one file for each family.
 
+mod dma_logging;
 mod features;
 mod form;
 mod irqs;
@@ -71,7 +72,7 @@ const RULINGS: &[Ruling] = &[
         apply: mig_data::apply_read,
     },
     Ruling { message: &MIG_DATA_WRITE, permits: mig_data::permits_write, judge: nothing, apply: mig_data::apply_write },
-    Ruling { message: &DEVICE_FEATURE, permits: features::permits, judge: nothing, apply: no_effect },
+    Ruling { message: &DEVICE_FEATURE, permits: features::permits, judge: features::judge, apply: features::apply },
 ];
 
 fn ruling(command: &Command) -> Option<&'static Ruling> {

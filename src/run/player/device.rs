@@ -56,6 +56,13 @@ impl Player<'_> {
             }
         }
         self.place(line, end, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
+        if let Some(end) = self.talk.ends.get_mut(end) {
+            match what {
+                DeviceAction::DmaWrite => end.session.device_writes(parameters.iova, parameters.length),
+                DeviceAction::DmaRead => end.session.device_reads(parameters.iova, parameters.length),
+                DeviceAction::RaiseIrq => {}
+            }
+        }
         self.asked = Some(Asked { end, status: action.status, doorbell: None });
         let last = action.steps.iter().rposition(|step| matches!(step, Step::Write { .. }));
         for (n, step) in action.steps.iter().enumerate() {
@@ -109,6 +116,9 @@ impl Player<'_> {
             )?;
             self.answered_with_success(index)?;
             self.environment.descriptors.insert(name.clone(), std::sync::Arc::new(held));
+            if let Some(end) = self.talk.ends.get_mut(end) {
+                end.session.device_uses(DESCRIPTOR_IOVA, page);
+            }
         }
         let held = self.environment.descriptor(&name)?;
         let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
@@ -146,6 +156,9 @@ impl Player<'_> {
             }
             self.pass_time(deadline)?;
         };
+        if let (Some(state), Some(end)) = (state, self.talk.ends.get_mut(asked.end)) {
+            end.session.device_finished(state);
+        }
         let expected = format!("the device says that its work is {}", if done { "done" } else { "failed" });
         let evidence = if state.is_some() { Evidence::Received } else { Evidence::Deadline };
         let actual = || match state {
