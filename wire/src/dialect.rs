@@ -1,7 +1,7 @@
 //! Which command number means which message.
 
 use crate::field::Message;
-use crate::{legacy, message};
+use crate::{legacy, message, tables};
 
 /// A version of the protocol: the numbers of its commands and the layouts behind them.
 #[derive(Debug, Clone, Copy)]
@@ -71,5 +71,49 @@ pub const V0_9_1: Dialect = Dialect {
         (12, &message::DMA_WRITE.in_text("0.9.1 at 190f85b^, DMA_WRITE 1509-1547")),
         (13, &message::DEVICE_RESET.in_text("0.9.1 at 190f85b^, DEVICE_RESET 1549-1553")),
         (14, &legacy::DIRTY_PAGES),
+    ],
+};
+
+/// Version 8: `docs/vfio-user.rst` of libvfio-user at commit 595dff9 (December 2020; 291-326), whose title says 0.1. DMA
+/// commands carry tables, and numbers from 6 on are others than in every later version.
+pub const V8: Dialect = Dialect {
+    name: "v8",
+    commands: &[
+        (1, &message::VERSION.in_text("version 8 at 595dff9, VFIO_USER_VERSION 392-499")),
+        (2, &tables::DMA_MAP_V8),
+        (3, &tables::DMA_UNMAP_V8),
+        (4, &tables::DEVICE_GET_INFO),
+        (5, &message::DEVICE_GET_REGION_INFO.in_text("version 8 at 595dff9, VFIO_USER_DEVICE_GET_REGION_INFO 764-956")),
+        (6, &message::DEVICE_GET_IRQ_INFO.in_text("version 8 at 595dff9, VFIO_USER_DEVICE_GET_IRQ_INFO 1130-1199")),
+        (7, &message::DEVICE_SET_IRQS.in_text("version 8 at 595dff9, VFIO_USER_DEVICE_SET_IRQS 1201-1301")),
+        (8, &message::REGION_READ.in_text("version 8 at 595dff9, VFIO_USER_REGION_READ 1317-1339, 1359-1384")),
+        (9, &message::REGION_WRITE.in_text("version 8 at 595dff9, VFIO_USER_REGION_WRITE 1317-1339, 1386-1411")),
+        (10, &tables::DMA_READ),
+        (11, &tables::DMA_WRITE),
+        (12, &tables::VM_INTERRUPT),
+        (13, &message::DEVICE_RESET.in_text("version 8 at 595dff9, VFIO_USER_DEVICE_RESET 1504-1524")),
+        (14, &tables::DIRTY_PAGES_V8),
+    ],
+};
+
+/// Version 0.9.1 while DMA commands still carried tables: `docs/vfio-user.rst` of libvfio-user before commit cda5e5f (May
+/// 2021; 343-364). Numbers are those of 0.9.1.
+pub const V8C: Dialect = Dialect {
+    name: "v8c",
+    commands: &[
+        (1, &message::VERSION.in_text("0.9.1 at cda5e5f^, VERSION 434-520")),
+        (2, &tables::DMA_MAP_V8C),
+        (3, &tables::DMA_UNMAP_V8C),
+        (4, &message::DEVICE_GET_INFO.in_text("0.9.1 at cda5e5f^, DEVICE_GET_INFO 683-749")),
+        (5, &message::DEVICE_GET_REGION_INFO.in_text("0.9.1 at cda5e5f^, DEVICE_GET_REGION_INFO 751-943")),
+        (6, &message::DEVICE_GET_REGION_IO_FDS.in_text("0.9.1 at cda5e5f^, DEVICE_GET_REGION_IO_FDS 945-1107")),
+        (7, &message::DEVICE_GET_IRQ_INFO.in_text("0.9.1 at cda5e5f^, DEVICE_GET_IRQ_INFO 1109-1188")),
+        (8, &message::DEVICE_SET_IRQS.in_text("0.9.1 at cda5e5f^, DEVICE_SET_IRQS 1190-1306")),
+        (9, &message::REGION_READ.in_text("0.9.1 at cda5e5f^, REGION_READ 1308-1355")),
+        (10, &message::REGION_WRITE.in_text("0.9.1 at cda5e5f^, REGION_WRITE 1357-1399")),
+        (11, &message::DMA_READ.in_text("0.9.1 at cda5e5f^, DMA_READ 1401-1437")),
+        (12, &message::DMA_WRITE.in_text("0.9.1 at cda5e5f^, DMA_WRITE 1439-1475")),
+        (13, &message::DEVICE_RESET.in_text("0.9.1 at cda5e5f^, DEVICE_RESET 1477-1481")),
+        (14, &tables::DIRTY_PAGES_V8C),
     ],
 };

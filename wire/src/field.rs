@@ -118,6 +118,11 @@ pub enum Tail {
     Unused,
     /// One bit per page, in whole u64s, behind such unused bytes or not (DIRTY_PAGES of 0.9.1).
     RangeBitmap,
+    /// More entries like the one in the fixed part (DMA_MAP, DMA_UNMAP and DIRTY_PAGES of version 8).
+    Entries,
+    /// The bitmap that the fixed part tells of, and more bitmaps, each behind its own structure (DMA_UNMAP and
+    /// DIRTY_PAGES of version 8).
+    Bitmaps,
 }
 
 /// The payload of a request or of a successful reply.

@@ -1,9 +1,10 @@
 //! vfio-user on the wire: the header, every message as a table of fields, the dialects that map command numbers to
 //! messages, and the parsing of all that is not a fixed table (version data, capability chains, sub-regions). No I/O.
 //!
-//! Each message is declared once, in [`mod@message`], or in [`legacy`] where an earlier version of the protocol has it
-//! otherwise, by the [`layout!`] macro: from it come the struct with its asserted layout and the [`Layout`] that names
-//! each field with offset, width and meaning. Integers are in host byte order (specification 358-361).
+//! Each message is declared once, in [`mod@message`], or in [`legacy`] and [`tables`] where an earlier version of the
+//! protocol has it otherwise, by the [`layout!`] macro: from it come the struct with its asserted layout and the
+//! [`Layout`] that names each field with offset, width and meaning. Integers are in host byte order (specification
+//! 358-361).
 
 // What `layout!` expands to names zerocopy by this crate's name, here as in every other crate.
 extern crate self as vfio_user_wire;
@@ -21,6 +22,7 @@ mod io_fd;
 pub mod legacy;
 pub mod message;
 mod sub_region;
+pub mod tables;
 mod version_data;
 
 pub use bitmap::{bitmap_size, dirty_pages};
@@ -33,7 +35,7 @@ pub use constants::{
     irq, irq_info_flags, irq_set_flags, migration_flags, region, region_capability, region_info_flags, region_subtype,
     region_type,
 };
-pub use dialect::{Dialect, V0_9_1, V0_9_2};
+pub use dialect::{Dialect, V0_9_1, V0_9_2, V8, V8C};
 pub use field::{Bit, Body, Decoded, DecodedField, Direction, Field, Layout, Message, Tail, Variant};
 pub use frame::{Frame, FrameError};
 pub use header::{ERROR, HEADER_SIZE, Header, NO_REPLY, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};

@@ -7,7 +7,7 @@ use vfio_user_wire::{
     IoEventFd, IoRegionFd, Layout, device_info_flags, device_state, device_state_v1, dirty_pages_flags,
     dma_unmap_flags, feature, feature_flags, feature_index, io_event_fd_flags, io_fd_type, io_region_fd_flags, irq,
     irq_info_flags, irq_set_flags, legacy, message, migration_flags, region, region_capability, region_info_flags,
-    region_subtype, region_type,
+    region_subtype, region_type, tables,
 };
 
 /// Every constant of `wire/src/constants.rs`: its module and name, our value, the kernel's.
@@ -249,7 +249,8 @@ fn the_bits_of_the_flags_fields_are_the_kernels() {
 
 #[test]
 fn the_bits_of_messages_before_0_9_2_are_the_kernels() {
-    for layout in [legacy::DirtyPages::LAYOUT, legacy::DirtyPagesGet::LAYOUT] {
+    let heads = [tables::DirtyPages::LAYOUT, tables::DirtyPagesGetV8::LAYOUT, tables::DirtyPagesGetV8c::LAYOUT];
+    for layout in [&heads[..], &[legacy::DirtyPages::LAYOUT, legacy::DirtyPagesGet::LAYOUT]].concat() {
         bits_match(
             &layout,
             &[
@@ -265,6 +266,9 @@ fn the_bits_of_messages_before_0_9_2_are_the_kernels() {
             &[("get_dirty_bitmap", vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP), ("all", vfio::VFIO_DMA_UNMAP_FLAG_ALL)],
         );
     }
+    for layout in [tables::DmaUnmap::LAYOUT, tables::DmaUnmapGetV8::LAYOUT, tables::DmaUnmapGetV8c::LAYOUT] {
+        bits_match(&layout, &[("get_dirty_bitmap", vfio::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)]);
+    }
 }
 
 #[test]
@@ -275,6 +279,8 @@ fn the_structs_before_0_9_2_are_the_kernels_but_for_pointers() {
     assert_eq!(Bitmap::LAYOUT.size, std::mem::offset_of!(vfio::vfio_bitmap, data));
     assert_eq!(BitmapRange::LAYOUT.size, RangeLayout::Narrow.size());
     assert_eq!(RangeLayout::Wide.size(), size_of::<vfio::vfio_iommu_type1_dirty_bitmap_get>());
+    assert_eq!(tables::WideBitmap::LAYOUT.size, size_of::<vfio::vfio_bitmap>());
+    assert_eq!(tables::WideBitmapRange::LAYOUT.size, size_of::<vfio::vfio_iommu_type1_dirty_bitmap_get>());
     assert_eq!(DmaMap::LAYOUT.size, size_of::<vfio::vfio_iommu_type1_dma_map>());
     assert_eq!(DmaUnmap::LAYOUT.size, std::mem::offset_of!(vfio::vfio_iommu_type1_dma_unmap, data));
 }

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test, helpers included")]
 
 use pretty_assertions::assert_eq;
-use vfio_user_wire::{Dialect, Direction, V0_9_1, V0_9_2, message};
+use vfio_user_wire::{Dialect, Direction, V0_9_1, V0_9_2, V8, V8C, message};
 
-const DIALECTS: [Dialect; 2] = [V0_9_2, V0_9_1];
+const DIALECTS: [Dialect; 4] = [V0_9_2, V0_9_1, V8, V8C];
 
 fn numbers(dialect: &Dialect) -> Vec<(u16, &str)> {
     dialect.commands.iter().map(|(number, message)| (*number, message.name)).collect()
@@ -31,6 +31,23 @@ const NUMBERS_0_9_1: [(u16, &str); 14] = [
 #[test]
 fn the_numbers_of_0_9_1() {
     assert_eq!(numbers(&V0_9_1), NUMBERS_0_9_1);
+    assert_eq!(numbers(&V8C), NUMBERS_0_9_1);
+}
+
+#[test]
+fn the_numbers_of_version_8() {
+    let others = [
+        (6, "DEVICE_GET_IRQ_INFO"),
+        (7, "DEVICE_SET_IRQS"),
+        (8, "REGION_READ"),
+        (9, "REGION_WRITE"),
+        (10, "DMA_READ"),
+        (11, "DMA_WRITE"),
+        (12, "VM_INTERRUPT"),
+        (13, "DEVICE_RESET"),
+        (14, "DIRTY_PAGES"),
+    ];
+    assert_eq!(numbers(&V8), [&NUMBERS_0_9_1[..5], &others].concat());
 }
 
 #[test]
@@ -59,7 +76,11 @@ fn the_server_sends_what_the_tables_let_it_send() {
 fn what_a_text_has_as_0_9_2_is_told_apart_by_its_clause_alone() {
     let (_, reset) = V0_9_1.command("DEVICE_RESET").unwrap();
     assert_eq!(reset.in_text(message::DEVICE_RESET.clause), message::DEVICE_RESET);
-    for (number, message) in V0_9_1.commands {
-        assert!(message.clause.starts_with("0.9.1 at 190f85b^, "), "{number}");
+    for (dialect, text) in
+        [(V0_9_1, "0.9.1 at 190f85b^, "), (V8, "version 8 at 595dff9, "), (V8C, "0.9.1 at cda5e5f^, ")]
+    {
+        for (number, message) in dialect.commands {
+            assert!(message.clause.starts_with(text), "{} {number}", dialect.name);
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod entries;
 mod legacy;
 mod memory;
+mod tables;
 #[path = "../whole/mod.rs"]
 mod whole;
 
@@ -20,8 +21,8 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{
     Body, Capability, CapabilityBody, CapabilityError, CapabilityHeader, Field, Frame, FrameError, HEADER_SIZE, Header,
-    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, V0_9_1, VersionData, VersionDataError, capabilities,
-    sparse_mmap_bytes, type_bytes,
+    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, V0_9_1, V8, V8C, VersionData, VersionDataError,
+    capabilities, sparse_mmap_bytes, type_bytes,
 };
 
 use memory::measured;
@@ -82,7 +83,7 @@ fn split_is_sound(stream: &[u8], limit: usize) {
 }
 
 fn bodies() -> Vec<(String, Body)> {
-    let dialects = [WHOLE, V0_9_1];
+    let dialects = [WHOLE, V0_9_1, V8, V8C];
     let messages = dialects.iter().flat_map(|dialect| dialect.commands).flat_map(|(_, message)| {
         let variants = message.variants.iter().map(|variant| (variant.request, variant.reply));
         variants.chain([(message.request, message.reply)]).flat_map(|(request, reply)| {
@@ -144,6 +145,7 @@ fn structs_are_sound(bytes: &[u8]) {
     sound!(bytes: SingleWrite, DeviceFeature, Migration, MigDeviceState, DmaLoggingStart, DmaLoggingRange, DmaLoggingReport);
     sound!(bytes: MigrationData);
     legacy::structs_are_sound(bytes);
+    tables::structs_are_sound(bytes);
 }
 
 /// Bytes that a capability takes, as far as this protocol defines it.
@@ -570,9 +572,12 @@ fn nesting_ends_in_an_error_and_not_in_a_full_stack() {
 #[test]
 fn every_tail_belongs_to_some_body_that_is_decoded_here() {
     let bodies = bodies();
-    use Tail::{Bitmap, Bools, Capabilities, Data, Feature, Json, RangeBitmap, Ranges, SubRegions, Unused, Writes};
+    use Tail::{
+        Bitmap, Bitmaps, Bools, Capabilities, Data, Entries, Feature, Json, RangeBitmap, Ranges, SubRegions, Unused,
+        Writes,
+    };
     let fewer = [Tail::None, Data, Json, Capabilities, Bools, SubRegions, Writes, Feature, Ranges, Bitmap];
-    for tail in [&fewer[..], &[Unused, RangeBitmap]].concat() {
+    for tail in [&fewer[..], &[Unused, RangeBitmap, Entries, Bitmaps]].concat() {
         assert!(bodies.iter().any(|(_, body)| body.tail == tail), "{tail:?}");
     }
 }

@@ -16,6 +16,7 @@ mod file;
 mod legacy;
 mod mig_data;
 mod region_write_multi;
+mod tables;
 #[path = "../whole/mod.rs"]
 mod whole;
 
@@ -30,7 +31,7 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{
     Body, Capability, CapabilityBody, CapabilityHeader, ERROR, Frame, HEADER_SIZE, Message, NO_REPLY, RegionType,
-    SparseArea, SparseHeader, TYPE_REPLY, V0_9_1, V0_9_2, VersionData, capabilities, device_info_flags, irq,
+    SparseArea, SparseHeader, TYPE_REPLY, V0_9_1, V0_9_2, V8, V8C, VersionData, capabilities, device_info_flags, irq,
     irq_info_flags, irq_set_flags, region_info_flags, sparse_mmap_bytes, type_bytes,
 };
 
@@ -246,7 +247,7 @@ fn every_message_has_a_request_and_a_reply_and_every_file_is_compared_here() {
         has("", *number, message);
     }
     // Of the dialects before, the messages that are not those of 0.9.2 but for their clause.
-    for dialect in [V0_9_1] {
+    for dialect in [V0_9_1, V8, V8C] {
         for (number, message) in dialect.commands {
             let current = WHOLE.command(message.name).map(|(_, current)| current.in_text(message.clause));
             if current != Some(**message) {
@@ -261,6 +262,7 @@ fn every_message_has_a_request_and_a_reply_and_every_file_is_compared_here() {
         include_str!("legacy.rs"),
         include_str!("mig_data.rs"),
         include_str!("region_write_multi.rs"),
+        include_str!("tables.rs"),
     ]
     .concat();
     for file in there {
