@@ -78,6 +78,8 @@ pub(super) struct Irqs {
     silenced: BTreeSet<Vector>,
     /// Sub-indexes that fired while they may have been masked: the signal may come later, to whoever is bound then.
     pended: BTreeSet<Vector>,
+    /// Sub-indexes that the device was told to raise while it was stopped.
+    hushed: BTreeSet<Vector>,
     let_go: HashMap<u64, LetGo>,
     tallies: HashMap<u64, Tally>,
     /// Descriptors that the server may hold for something that is not followed here.
@@ -179,15 +181,30 @@ impl Irqs {
     }
 
     /// The device raises an interrupt; what is masked for sure waits, if anything comes of it at all.
-    pub(super) fn raise(&mut self, index: u32, sub: u32, automasked: bool) {
+    pub(super) fn raise(&mut self, index: u32, sub: u32, automasked: bool, sure: bool) {
         let vector = (index, sub);
         if !self.silenced.contains(&vector) {
-            return self.fire(index, sub, true, automasked, "SETIRQS-30");
+            return self.fire(index, sub, sure, automasked, "SETIRQS-30");
         }
         for fd in self.slots.get(&vector).into_iter().flatten().flatten() {
             self.tallies.entry(*fd).or_default().by = Some("SETIRQS-17");
         }
         self.pended.insert(vector);
+    }
+
+    /// The device was told to raise an interrupt while it is stopped: nothing may come of that before it runs again.
+    pub(super) fn hush(&mut self, index: u32, sub: u32) {
+        for fd in self.slots.get(&(index, sub)).into_iter().flatten().flatten() {
+            self.tallies.entry(*fd).or_default().by = Some("MIGFSM-29");
+        }
+        self.hushed.insert((index, sub));
+    }
+
+    /// The device may run again: what it was told meanwhile it may do now.
+    pub(super) fn resume(&mut self) {
+        for (index, sub) in std::mem::take(&mut self.hushed) {
+            self.fire(index, sub, false, true, "SETIRQS-30");
+        }
     }
 
     /// A range is masked for sure.
@@ -327,17 +344,17 @@ mod tests {
         irqs.assign(2, 0, &[7], true);
         irqs.mask(2, &[0]);
         irqs.silence(2, &[0]);
-        irqs.raise(2, 0, false);
+        irqs.raise(2, 0, false, true);
         assert_eq!(irqs.signals(7), Some(Signals { least: (0, "SETIRQS-17"), most: (0, "SETIRQS-17") }));
         irqs.assign(2, 0, &[8], true);
-        irqs.raise(2, 0, false);
+        irqs.raise(2, 0, false, true);
         assert_eq!(irqs.signals(8).map(|signals| signals.most.0), Some(0));
         irqs.unmask(2, &[0], false);
-        irqs.raise(2, 0, false);
+        irqs.raise(2, 0, false, true);
         assert_eq!(irqs.signals(8).map(|signals| (signals.least.0, signals.most.0)), Some((1, 2)));
         irqs.silence(2, &[0]);
         irqs.doubt_masks(2);
-        irqs.raise(2, 0, false);
+        irqs.raise(2, 0, false, true);
         assert_eq!(irqs.signals(8).map(|signals| signals.most.0), Some(3));
     }
 

@@ -7,6 +7,7 @@
 
 mod capabilities;
 mod command;
+mod device_feature;
 mod device_info;
 mod dirty_bitmap;
 mod dirty_log;
@@ -15,6 +16,7 @@ mod irqs;
 mod judgement;
 mod maps;
 mod mig_data;
+mod migration;
 mod offer;
 mod permits;
 mod region_access;

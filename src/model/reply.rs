@@ -1,8 +1,8 @@
 //! What holds for every reply.
 
 use vfio_user_wire::message::{
-    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
-    MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS,
+    DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
 
@@ -10,8 +10,8 @@ use crate::verdict::Class;
 
 use super::judgement::{header_mark, payload_mark};
 use super::{
-    Command, Judgement, Judgements, Negotiated, Reply, device_info, irq_info, mig_data, region_access, region_info,
-    version,
+    Command, Judgement, Judgements, Negotiated, Reply, device_feature, device_info, irq_info, mig_data, region_access,
+    region_info, version,
 };
 
 /// The rule for a successful reply to one message.
@@ -85,6 +85,10 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
             let expected = "a failed write answered with the header alone";
             out.must("RWRITE-10", reply.payload.is_empty(), expected, || format!("{size} bytes"), header_mark("size"));
         }
+        if command.message.is_some_and(|message| message.name == DEVICE_FEATURE.name) {
+            let expected = "a failed DEVICE_FEATURE answered with the header alone";
+            out.must("FEAT-17", reply.payload.is_empty(), expected, || format!("{size} bytes"), header_mark("size"));
+        }
         let all = format!("an error reply of the header alone, {HEADER_SIZE} bytes");
         out.must("HDR-10", reply.payload.is_empty(), &all, || format!("{size} bytes"), header_mark("size"));
         return out.into_vec();
@@ -114,6 +118,9 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
         if reply.payload.len() >= fixed {
             rule(command, reply, negotiated, &mut out);
         }
+    }
+    if command.message.is_some_and(|message| message.name == DEVICE_FEATURE.name) {
+        device_feature::judge(command, reply, &mut out);
     }
     out.into_vec()
 }

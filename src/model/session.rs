@@ -10,13 +10,15 @@ use super::dirty_log::DirtyLog;
 use super::irqs::{Irqs, LetGo, Signals};
 use super::judgement::header_mark;
 use super::maps::{Maps, Released};
+use super::migration::Migration;
 use super::permits::{Kind, Permits, Rule};
 use super::scratch::Scratch;
 use super::spans::span;
 use super::{
-    Broken, Command, Instead, Judgement, Judgements, Negotiated, Offer, Reply, judge_order, judge_reply, negotiated,
-    ruling,
+    Broken, Command, Instead, Judgement, Judgements, Negotiated, Offer, Reply, judge_order, judge_reply, migration,
+    negotiated, ruling,
 };
+use crate::verdict::Class;
 
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub(super) struct State {
     pub(super) irqs: Irqs,
     pub(super) log: DirtyLog,
     pub(super) scratch: Scratch,
+    pub(super) migration: Migration,
     /// The full DEVICE_GET_REGION_INFO replies that came, by index.
     pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
     /// What other clients of this server have mapped: address and size.
@@ -104,6 +107,7 @@ impl Session {
             irqs,
             log: DirtyLog::default(),
             scratch,
+            migration: Migration::default(),
             region_infos: BTreeMap::new(),
             elsewhere: Vec::new(),
             alone: true,
@@ -123,6 +127,11 @@ impl Session {
         for state in [&mut self.state, &mut other.state] {
             state.alone = false;
             state.scratch.share();
+        }
+        // What one of them did to the state, the other finds.
+        if self.state.migration.was_touched() || other.state.migration.was_touched() {
+            self.state.migration.touch();
+            other.state.migration.touch();
         }
     }
 
@@ -273,7 +282,50 @@ impl Session {
         if !self.state.alone {
             self.state.irqs.doubt_all_masks();
         }
-        self.state.irqs.raise(index, sub, automasked);
+        if self.is_stopped() {
+            self.state.irqs.hush(index, sub);
+        } else {
+            self.state.irqs.raise(index, sub, automasked, !self.may_be_stopped());
+        }
+    }
+
+    /// Another client of the server sends this.
+    pub fn overheard(&mut self, command: &Command) {
+        if migration::changes_state(command) {
+            self.state.migration.overheard(command);
+        }
+    }
+
+    /// The state of the device's migration, where it is known.
+    pub fn device_state(&self) -> Option<u32> {
+        self.state.migration.states().only()
+    }
+
+    /// The device may do nothing of its own accord.
+    pub fn may_be_stopped(&self) -> bool {
+        self.state.migration.may_be_stopped()
+    }
+
+    /// The device does nothing of its own accord, if the server is right; nothing under way can have changed that.
+    pub fn is_stopped(&self) -> bool {
+        let under_way = |pending: &Pending| migration::changes_state(&pending.command);
+        self.state.migration.is_stopped() && !self.pending.iter().any(under_way)
+    }
+
+    /// Judges by the state that the server sent a command of its own.
+    pub fn requested(&self, name: &str) -> Option<Judgement> {
+        let actual = format!("{name} in {}", self.state.migration.states());
+        self.is_stopped().then(|| Judgement {
+            requirement: "MIGFSM-29",
+            broken: Some(Broken {
+                class: Class::Violation,
+                expected: "no DMA: the device is stopped".to_owned(),
+                actual,
+                field: header_mark("command"),
+                instead: None,
+                by_state: true,
+            }),
+        })
     }
 
     /// The device is made to write client memory.
@@ -310,6 +362,12 @@ impl Session {
 
 impl State {
     pub(super) fn doubt_all(&mut self) {
+        self.doubt_device();
+        self.migration.doubt();
+    }
+
+    /// All but the state of migration.
+    pub(super) fn doubt_device(&mut self) {
         self.maps.doubt_all();
         self.irqs.doubt_all();
         self.log.doubt();

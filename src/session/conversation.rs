@@ -240,6 +240,9 @@ impl<'a> Conversation<'a> {
         if let Some(end) = self.ends.get_mut(end) {
             end.session.sent(self.sent.len(), command.clone());
         }
+        let server = self.ends.get(end).map_or(0, |end| end.server);
+        let others = self.ends.iter_mut().enumerate().filter(|(other, known)| *other != end && known.server == server);
+        others.for_each(|(_, other)| other.session.overheard(&command));
         self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect })
     }
 
@@ -518,7 +521,9 @@ impl<'a> Conversation<'a> {
         let dialect = self.dialect;
         let memory = self.memory_at(end);
         let mapped = |address, count| memory.access(address, count);
-        let judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, &mapped);
+        let mut judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, &mapped);
+        let name = dialect.name_of(frame.header.command);
+        judgements.extend(self.ends.get(end).and_then(|end| end.session.requested(&name)));
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         let (header, payload) = (frame.header, frame.payload);
         let writes = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_WRITE.name);

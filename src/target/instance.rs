@@ -296,6 +296,11 @@ impl Instance {
         matches!(self.door, Door::Direct(_))
     }
 
+    /// The server was there before the case, and stays.
+    pub fn is_shared(&self) -> bool {
+        self.process.is_none() && self.thread.is_none() && !self.is_direct()
+    }
+
     /// Tries once to connect.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! What may be answered to a message for its form alone, whatever it asks for.
 
 use vfio_user_wire::message::{
-    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, REGION_READ,
-    VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
+    DeviceFeature, REGION_READ, VERSION,
 };
-use vfio_user_wire::{Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY};
+use vfio_user_wire::{Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY, feature_flags};
 
 use super::super::Command;
 use super::super::permits::{Permits, Rule};
@@ -72,6 +72,10 @@ pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
     None
 }
 
+fn sets(payload: &[u8]) -> bool {
+    DeviceFeature::parse(payload).is_some_and(|(head, _)| head.operation() == feature_flags::SET)
+}
+
 fn unknown(state: &State, number: u16) -> Permits {
     if state.phase != Phase::Negotiated || number == DIRTY_PAGES || OPTIONAL.contains(&number) {
         return Permits::either();
@@ -98,6 +102,8 @@ fn too_short(state: &State, message: &Message, payload: &[u8]) -> Option<(&'stat
         name if name == DEVICE_GET_INFO.name => ("HDR-20", Note),
         name if name == REGION_READ.name => ("RREAD-12", Violation),
         name if name == VERSION.name => ("VER-27", Violation),
+        name if name == DEVICE_FEATURE.name && payload.len() < 8 => ("FEAT-01", Violation),
+        name if name == DEVICE_FEATURE.name && sets(payload) => ("FEAT-11", Violation),
         name if name == DEVICE_SET_IRQS.name => ("HDR-20", Violation),
         _ => ("HDR-20", Violation),
     })

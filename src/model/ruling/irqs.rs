@@ -205,7 +205,9 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             let chosen = |at: usize| !bools || data.get(at).is_some_and(|byte| *byte != 0);
             for (at, sub) in range.enumerate().filter(|(at, _)| chosen(*at)) {
                 // A byte that is neither 0 nor 1 may be read either way (SETIRQS-05).
-                let certain = sure && (!bools || data.get(at) == Some(&1));
+                // A stopped device raises nothing; what the client triggers may be another matter.
+                let runs = !state.migration.may_be_stopped();
+                let certain = sure && runs && (!bools || data.get(at) == Some(&1));
                 state.irqs.fire(index, sub, certain, automasked, by(bools));
             }
         }

@@ -6,6 +6,7 @@ mod form;
 mod irqs;
 mod maps;
 mod mig_data;
+mod migration;
 mod queries;
 mod region_write_multi;
 mod regions;
@@ -90,11 +91,13 @@ pub fn is_known(message: &Message) -> bool {
 pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let permits = form::permits(state, command)
         .unwrap_or_else(|| ruling(command).map_or_else(Permits::anything, |ruling| (ruling.permits)(state, command)));
-    match command.cut_breaks() {
+    let mut permits = match command.cut_breaks() {
         // What a whole message would have got.
         Some(requirement) => permits.refused_for(requirement),
         None => permits,
-    }
+    };
+    migration::stopped(state, command, &mut permits);
+    permits
 }
 
 /// Judges a successful reply by the state.

@@ -141,7 +141,13 @@ pub(super) fn permits_reset(state: &State, command: &Command) -> Permits {
 /// What a reset does to maps and interrupts is left open (policy A-28).
 pub(super) fn apply_reset(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
-    if !matches!(given, Given::Error) {
-        state.doubt_all();
+    match given {
+        Given::Error => {}
+        Given::Ok(_) => {
+            state.doubt_device();
+            state.migration.reset();
+            state.irqs.resume();
+        }
+        Given::Unknown => state.doubt_all(),
     }
 }

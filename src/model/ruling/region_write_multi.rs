@@ -140,7 +140,9 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         let RegionAccess { region, offset, count } = access(write);
         let scratch = state.offer.is_scratch(region, offset, u64::from(count));
         match write.written() {
-            Some(data) if done && at < asked && scratch => state.scratch.written("WMULTI-02", region, offset, data),
+            Some(data) if done && at < asked && scratch && !state.migration.may_be_stopped() => {
+                state.scratch.written("WMULTI-02", region, offset, data)
+            }
             _ => state.scratch.forget(region, offset, u64::from(count)),
         }
     }

@@ -185,7 +185,12 @@ pub(super) fn apply_write(state: &mut State, command: &Command, given: Given<'_>
         Given::Unknown => command.header.no_reply() && !permits_write(state, command).error.is_empty(),
     };
     match all {
-        Some(data) if written && state.offer.is_scratch(region, offset, u64::from(count)) => {
+        // What is written while the device is stopped may stay or not (1679).
+        Some(data)
+            if written
+                && state.offer.is_scratch(region, offset, u64::from(count))
+                && !state.migration.may_be_stopped() =>
+        {
             state.scratch.written("RWRITE-02", region, offset, data);
         }
         _ => state.scratch.forget(region, offset, u64::from(count).max(data.len() as u64)),

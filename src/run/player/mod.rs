@@ -8,6 +8,7 @@ mod environment;
 mod exchange;
 mod expect;
 mod judge;
+mod left_running;
 mod mapped;
 mod pages;
 mod rehearsal;
@@ -184,6 +185,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         came: Vec::new(),
     };
     let stop = player.run().err();
+    player.leave_running();
     player.finish(stop, started)
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde_json::Value;
 use vfio_user_wire::message::{
-    DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DeviceInfo, IrqInfo, REGION_READ, RegionInfo, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DeviceInfo, IrqInfo, REGION_READ,
+    RegionInfo, VERSION,
 };
-use vfio_user_wire::{Dialect, Frame, Tail, VersionData};
+use vfio_user_wire::{Dialect, Frame, Tail, VersionData, device_state};
 
 use super::Fault;
 use super::environment::{Environment, words_value};
@@ -253,7 +254,8 @@ impl Actor<'_> {
         let header = sent.command.header;
         match outcome {
             Outcome::Ok(conditions) => {
-                let mut payload = usual_reply(&sent.command, &self.offer, &self.stated);
+                let state = self.talk.ends.get(sent.end).and_then(|end| end.session.device_state());
+                let mut payload = usual_reply(&sent.command, &self.offer, &self.stated, state);
                 for condition in conditions.iter().filter(|condition| condition.relation == Relation::Equal) {
                     self.meet(index, condition.field.value.as_str(), &condition.value.value, &mut payload)?;
                 }
@@ -349,7 +351,7 @@ fn diagnostic(span: Span, rule: &Rule, label: &str) -> Diagnostic {
 }
 
 /// The payload of a reply by a server that offers this, as far as that is known.
-fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData) -> Vec<u8> {
+fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData, state: Option<u32>) -> Vec<u8> {
     let Some(message) = command.message else { return Vec::new() };
     let request = command.request();
     let index = request.get("index").unwrap_or_default();
@@ -381,6 +383,15 @@ fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData) -> Vec<u8
         let mut selected = stated.capabilities().cloned().unwrap_or_default();
         selected.retain(|name, _| proposed.capability(name).is_some_and(|value| *value != Value::Bool(false)));
         payload.extend(VersionData::with_capabilities(selected).bytes());
+    }
+    if name == DEVICE_FEATURE.name && request.get("device_state").is_none() {
+        let values =
+            [("argsz", payload.len() as u64), ("device_state", u64::from(state.unwrap_or(device_state::RUNNING)))];
+        for (name, value) in values {
+            if let Some(field) = body.fixed.and_then(|layout| layout.field(name)) {
+                field.write(&mut payload, value);
+            }
+        }
     }
     if name == REGION_READ.name {
         let count = request.get("count").unwrap_or_default().min(1 << 20) as usize;
