@@ -17,7 +17,7 @@ pub(super) struct ReferenceServer {
     /// Descriptor of a socket that was inherited, connected or listening.
     #[arg(long, value_name = "N")]
     fd: Option<i32>,
-    /// What the device shall lack, between commas: dma, interrupts, interrupt-types, regions, write-multi.
+    /// What the server shall lack, between commas; an unknown word brings up the list of them.
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     without: Vec<Feature>,
 }

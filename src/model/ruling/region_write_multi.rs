@@ -61,7 +61,7 @@ fn writes(command: &Command) -> Option<(MultiWrite, &[SingleWrite], bool)> {
 pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if !state.write_multiple {
         let expected = "a refusal: write_multiple was not returned";
-        return Permits::refusal("WMULTI-01", Note, expected).open("WMULTI-01", Note, "an error reply");
+        return Permits::refusal("WMULTI-01", Note, expected);
     }
     let Some((request, writes, exact)) = writes(command) else { return Permits::either() };
     let (asked, there) = (request.wr_cnt, writes.len() as u64);
