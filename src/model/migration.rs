@@ -132,6 +132,8 @@ pub(super) struct Migration {
     /// `None` as long as nobody asked for it or changed it: a device that was left alone runs.
     states: Option<States>,
     due: Option<Due>,
+    /// All of the migration data that there is in this state was read.
+    read: bool,
 }
 
 impl Migration {
@@ -153,6 +155,32 @@ impl Migration {
     /// The device does nothing of its own accord, for sure.
     pub(super) fn is_stopped(&self) -> bool {
         self.states.is_some_and(|states| !states.iter().any(runs))
+    }
+
+    /// Its data can be read; `None` where nobody knows.
+    pub(super) fn is_saving(&self) -> Option<bool> {
+        self.all(|state| matches!(state, PRE_COPY | STOP_COPY))
+    }
+
+    /// Its data can be written; `None` where nobody knows.
+    pub(super) fn is_resuming(&self) -> Option<bool> {
+        self.all(|state| state == RESUMING)
+    }
+
+    fn all(&self, test: fn(u32) -> bool) -> Option<bool> {
+        let mut states = self.states?.iter().map(test);
+        let first = states.next()?;
+        states.all(|other| other == first).then_some(first)
+    }
+
+    /// A read got less than it asked for: in STOP_COPY that was all, in PRE_COPY there can be more later.
+    pub(super) fn was_read(&mut self) {
+        self.read = self.states() == States::one(STOP_COPY);
+    }
+
+    /// There are no more data to read.
+    pub(super) fn is_read(&self) -> bool {
+        self.read
     }
 
     /// GET says so.
@@ -189,6 +217,7 @@ impl Migration {
     /// The device was reset. Out of ERROR it must have come to RUNNING; out of another state it should have, and a server
     /// may think otherwise (policy A-28).
     pub(super) fn reset(&mut self) {
+        self.read = false;
         let Some(states) = self.states else { return };
         let running = States::one(RUNNING);
         let failed = states.only() == Some(ERROR);
@@ -224,6 +253,7 @@ impl Migration {
     }
 
     fn be(&mut self, states: States, due: Option<(&'static str, Class)>) {
+        self.read &= self.states == Some(states) && due.is_some_and(|(requirement, _)| requirement == "MIGFSM-33");
         self.states = Some(states);
         self.due = due.map(|(requirement, class)| Due { states, requirement, class });
     }

@@ -86,6 +86,9 @@ fn sizes() -> Vec<Fault> {
             replies_to(READ, |_, reply| put(reply, "argsz", (reply.payload.len() - HEAD) as u64))
         }),
         fault("MIGDATA-04", "pieces-of-its-own-size", || reads(|_, saved| data(&saved.next(4096)))),
+        fault("MIGDATA-04", "short-in-the-middle", || {
+            reads(|command, saved| data(&saved.next((get(command, "size") as usize).min(48))))
+        }),
         fault("MIGDATA-06", "an-error-at-the-end", || {
             reads(|command, saved| match saved.next(get(command, "size") as usize) {
                 bytes if bytes.is_empty() => Answer::Error(Errno::ENODATA),
@@ -158,7 +161,10 @@ fn written() -> Vec<Fault> {
                 let data = step.frame.payload.get(HEAD..).unwrap_or_default();
                 set_state(step.server, step.memory, RESUMING);
                 write(step.server, step.memory, data);
-                set_state(step.server, step.memory, state);
+                if !set_state(step.server, step.memory, state) {
+                    ask(step.server, step.memory, "DEVICE_RESET", Vec::new());
+                    set_state(step.server, step.memory, state);
+                }
                 step.answer(Answer::Ok(Vec::new()));
             })
         }),
@@ -259,7 +265,8 @@ fn stream() -> Vec<Fault> {
                 let bytes = saved.bytes.get(from.min(total)..(from + size).min(total)).unwrap_or_default();
                 data(bytes)
             })
-        }),
+        })
+        .also("MIGDATA-04", "the short piece is not the last"),
     ]
 }
 

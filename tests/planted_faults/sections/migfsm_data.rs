@@ -38,7 +38,9 @@ fn restored() -> Vec<Fault> {
                 Some(to) => state = to,
                 None => {}
             })
-        }),
+        })
+        .also("FEAT-05", "the reply is not the request's")
+        .also("MIGFSM-32", "the same"),
         fault("MIGFSM-10", "the-stream-begins-again", || {
             let mut state = RUNNING;
             around(move |step| {
@@ -49,7 +51,8 @@ fn restored() -> Vec<Fault> {
                 state = wanted.unwrap_or(state);
                 step.pass();
             })
-        }),
+        })
+        .also("MIGDATA-14", "what was read of both is no state"),
         fault("MIGFSM-10", "pre-copy-must-be-read-to-its-end", || {
             let (mut state, mut read) = (RUNNING, 0);
             answers(move |command| {
@@ -132,12 +135,12 @@ fn saved() -> Vec<Fault> {
                 step.pass();
             })
         }),
-        fault("MIGFSM-31", "once-saved-it-runs-no-more", || {
-            let mut saved = false;
+        fault("MIGFSM-31", "once-saved-it-takes-no-writes", || {
+            let (mut state, mut saved) = (RUNNING, false);
             answers(move |command| {
-                let wanted = wanted(command)?;
-                saved |= wanted == STOP_COPY;
-                (saved && wanted == RUNNING).then_some(Answer::Error(Errno::EIO))
+                state = wanted(command).unwrap_or(state);
+                saved |= state == STOP_COPY;
+                (saved && state == RUNNING && is(command, "REGION_WRITE")).then_some(Answer::Error(Errno::EIO))
             })
         }),
     ]
