@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use serde_json::{Map, Value};
-use vfio_user_reference_server::{Effect, Errno, FRAME_LIMIT, Machine, Server};
+use vfio_user_reference_server::{Effect, Errno, FRAME_LIMIT, Machine, Memory, Server};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, NO_REPLY};
 
 use crate::clients::Visits;
@@ -41,7 +41,8 @@ fn maps() -> Vec<Fault> {
             let windows = (Vec::<Window>::new(), Vec::<Window>::new());
             Visits { receive: take_once, disconnect: leave_windows, ..Visits::new(windows) }.machine()
         })
-        .also("DMAP-03", "a map that nothing stands against is refused"),
+        .also("DMAP-03", "a map that nothing stands against is refused")
+        .also("DMAP-04", "a map that nothing stands against is refused"),
         fault("DISC-02", "the-files-of-maps-stay-open", || files_stay_open(|_| true)).by_process(),
         // A loop that begins with 1.
         fault("DISC-02", "the-first-file-stays-open", || files_stay_open(|place| place == 0)).by_process(),
@@ -59,6 +60,38 @@ fn interrupts() -> Vec<Fault> {
 
 fn states() -> Vec<Fault> {
     vec![
+        fault("DISC-10", "running-for-the-next-client", || {
+            Visits {
+                disconnect: |(), server, memory| {
+                    let mut run = Frame::command(0, 16, vec![16, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+                    run.header.flags |= NO_REPLY;
+                    server.receive(run, Vec::new(), memory, &mut Vec::new());
+                    server.disconnect(memory);
+                },
+                ..Visits::new(())
+            }
+            .machine()
+        })
+        .noted(),
+        // Who saves or restores has the device to himself, and never gives it back.
+        fault("DISC-15", "busy-with-a-client-that-is-gone", || {
+            let receive: fn(&mut (bool, bool), Step<'_>) = |(moving, stuck), step| {
+                let set = is(&step.frame, "DEVICE_FEATURE") && get(&step.frame, "flags") == 0x2_0002;
+                if *stuck && (set || is(&step.frame, "DEVICE_RESET")) {
+                    return step.answer(Answer::Error(Errno::EBUSY));
+                }
+                if set {
+                    *moving = matches!(step.frame.payload.get(8), Some(3 | 4));
+                }
+                step.pass();
+            };
+            let disconnect: fn(&mut (bool, bool), &mut Server, &mut dyn Memory) = |(moving, stuck), server, memory| {
+                *stuck |= *moving;
+                server.disconnect(memory);
+            };
+            Visits { receive, disconnect, ..Visits::new((false, false)) }.machine()
+        })
+        .also("MIGFSM-19", "which says the same of the way from STOP_COPY"),
         fault("DISC-04", "a-device-for-each-client", || {
             Visits { connect: |(), server| *server = Server::new(), ..Visits::new(()) }.machine()
         }),
