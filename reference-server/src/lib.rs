@@ -14,6 +14,7 @@ mod command;
 mod device;
 mod dirty_log;
 mod dma_table;
+mod doorbells;
 mod driver;
 mod effect;
 mod host;

@@ -1,4 +1,4 @@
-//! The memory that the server shares with its client: maps of the client's, mappable regions of its own.
+//! What the server shares with its client: maps of the client's memory, mappable regions and doorbells of its own.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -57,4 +57,14 @@ pub trait Memory {
 
     /// The descriptor that a client maps the region by; `None` for a region that is not mappable.
     fn region_fd(&self, region: u32) -> Option<Arc<OwnedFd>>;
+
+    /// A new eventfd, for a client that rings a doorbell without a message.
+    ///
+    /// # Errors
+    /// Where the system gives none.
+    fn doorbell(&mut self) -> Result<Arc<OwnedFd>, Errno>;
+
+    /// How often that doorbell was rung since this was asked last. It never waits, whatever the client did to the
+    /// descriptor.
+    fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64;
 }

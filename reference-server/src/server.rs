@@ -11,6 +11,7 @@ use crate::command::device_feature::device_feature;
 use crate::command::device_get_info::device_get_info;
 use crate::command::device_get_irq_info::device_get_irq_info;
 use crate::command::device_get_region_info::device_get_region_info;
+use crate::command::device_get_region_io_fds::device_get_region_io_fds;
 use crate::command::device_set_irqs::device_set_irqs;
 use crate::command::dma_map::dma_map;
 use crate::command::dma_unmap::dma_unmap;
@@ -63,7 +64,11 @@ impl Server {
             return if name == "VERSION" { self.negotiate(payload) } else { Err(Errno::EINVAL.into()) };
         };
         let without = self.without;
-        let Session { maps, irqs, .. } = &mut self.session;
+        // What rang before the message was sent is done before it; on a device that is stopped it waits.
+        if self.device.is_running() {
+            self.device.count_events(self.session.doorbells.rung(memory));
+        }
+        let Session { maps, irqs, doorbells, .. } = &mut self.session;
         let answer = match name {
             "DMA_MAP" => dma_map(without, maps, payload, fds, memory)?,
             "DMA_UNMAP" => {
@@ -76,6 +81,9 @@ impl Server {
             }
             "DEVICE_GET_INFO" => device_get_info(without, payload)?,
             "DEVICE_GET_REGION_INFO" => device_get_region_info(without, &agreed.limits, payload, memory)?,
+            "DEVICE_GET_REGION_IO_FDS" => {
+                device_get_region_io_fds(without, &agreed.limits, doorbells, payload, memory)?
+            }
             "DEVICE_GET_IRQ_INFO" => device_get_irq_info(without, payload)?,
             "DEVICE_SET_IRQS" => device_set_irqs(without, irqs, &mut self.device, payload, fds, effects)?,
             "REGION_READ" => region_read(without, &mut self.device, payload, memory)?,
@@ -130,10 +138,7 @@ impl Server {
         if !self.device.is_running() {
             return None;
         }
-        let registers = &mut self.device.registers;
-        if rung.event != 0 {
-            registers.events = registers.events.wrapping_add(1);
-        }
+        self.device.count_events(u32::from(rung.event != 0) + rung.kicks);
         // There is one DMA engine: while it is busy, its doorbell is dead.
         let mut command = None;
         if rung.dma != 0 && self.session.transfer.is_none() && !self.without.has(Feature::Dma) {

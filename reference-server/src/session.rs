@@ -4,6 +4,7 @@ use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, Limits};
 
 use crate::dirty_log::DirtyLog;
 use crate::dma_table::DmaTable;
+use crate::doorbells::Doorbells;
 use crate::irq_table::IrqTable;
 use crate::memory::Memory;
 use crate::transfer::Transfer;
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) irqs: IrqTable,
     /// What the DMA engine is at.
     pub(crate) transfer: Option<Transfer>,
+    /// Doorbells that need no message.
+    pub(crate) doorbells: Doorbells,
     last_id: u16,
 }
 

@@ -21,11 +21,13 @@ pub enum Feature {
     PreCopy,
     /// REGION_WRITE_MULTI: write_multiple is not selected.
     WriteMulti,
+    /// DEVICE_GET_REGION_IO_FDS, which is optional (942).
+    IoFds,
 }
 
 impl Feature {
     /// Every feature, with the word for it.
-    pub const ALL: [(&'static str, Feature); 8] = [
+    pub const ALL: [(&'static str, Feature); 9] = [
         ("dma", Feature::Dma),
         ("dma-logging", Feature::DmaLogging),
         ("interrupts", Feature::Interrupts),
@@ -34,6 +36,7 @@ impl Feature {
         ("migration", Feature::Migration),
         ("pre-copy", Feature::PreCopy),
         ("write-multi", Feature::WriteMulti),
+        ("io-fds", Feature::IoFds),
     ];
 }
 

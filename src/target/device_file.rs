@@ -188,6 +188,21 @@ pub struct Counter {
     pub raise: DeviceRegister,
     /// What that write writes.
     pub value: u64,
+    /// What raises it by one without a message.
+    pub doorbell: Option<Doorbell>,
+}
+
+/// A sub-region that DEVICE_GET_REGION_IO_FDS gives an ioeventfd for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doorbell {
+    /// Which region.
+    pub region: u32,
+    /// Offset in the region.
+    pub offset: u64,
+    /// Bytes of the access: 1, 2, 4 or 8, or 0 for any.
+    pub size: u64,
+    /// The value that has to be written; `None` for any.
+    pub datamatch: Option<u64>,
 }
 
 /// A register that shows as many bytes of a region as it has itself, as they are when it is read.

@@ -263,6 +263,14 @@ pub(crate) trait Twist {
     fn region_fd(&self, memory: &dyn Memory, region: u32) -> Option<Arc<OwnedFd>> {
         memory.region_fd(region)
     }
+
+    fn doorbell(&mut self, memory: &mut dyn Memory) -> Result<Arc<OwnedFd>, Errno> {
+        memory.doorbell()
+    }
+
+    fn rung(&mut self, memory: &mut dyn Memory, doorbell: &Arc<OwnedFd>) -> u64 {
+        memory.rung(doorbell)
+    }
 }
 
 /// The reference server with a fault in its memory.
@@ -330,6 +338,14 @@ impl<T: Twist> Memory for Twisted<'_, T> {
 
     fn region_fd(&self, region: u32) -> Option<Arc<OwnedFd>> {
         self.twist.region_fd(self.memory, region)
+    }
+
+    fn doorbell(&mut self) -> Result<Arc<OwnedFd>, Errno> {
+        self.twist.doorbell(self.memory)
+    }
+
+    fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64 {
+        self.twist.rung(self.memory, doorbell)
     }
 }
 

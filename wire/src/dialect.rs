@@ -38,6 +38,7 @@ pub const V0_9_2: Dialect = Dialect {
         (3, &message::DMA_UNMAP),
         (4, &message::DEVICE_GET_INFO),
         (5, &message::DEVICE_GET_REGION_INFO),
+        (6, &message::DEVICE_GET_REGION_IO_FDS),
         (7, &message::DEVICE_GET_IRQ_INFO),
         (8, &message::DEVICE_SET_IRQS),
         (9, &message::REGION_READ),

@@ -5,6 +5,7 @@ pub(crate) mod device_feature;
 pub(crate) mod device_get_info;
 pub(crate) mod device_get_irq_info;
 pub(crate) mod device_get_region_info;
+pub(crate) mod device_get_region_io_fds;
 pub(crate) mod device_set_irqs;
 pub(crate) mod dma_logging;
 pub(crate) mod dma_map;

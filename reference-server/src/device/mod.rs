@@ -110,6 +110,11 @@ impl Device {
         Ok(Rung::default())
     }
 
+    /// Counts events.
+    pub(crate) fn count_events(&mut self, events: u32) {
+        self.registers.events = self.registers.events.wrapping_add(events);
+    }
+
     /// Puts the bytes that the DMA engine read into the result window.
     pub(crate) fn store_result(&mut self, bytes: &[u8]) {
         block::store(&mut self.result, 0, 0, bytes);

@@ -4,7 +4,7 @@ use vfio_user_wire::layout;
 
 layout! {
     /// The registers at the start of BAR0. `docs/conformance-device.md` says what each does.
-    pub struct Registers: 0x40 {
+    pub struct Registers: 0x48 {
         /// Which device this is: 0x56465543, "CUFV" in memory.
         magic: u32 @ 0x00,
         /// Events counted since the last read; reading it sets it to 0.
@@ -33,6 +33,10 @@ layout! {
         irq_status: u32 @ 0x34,
         /// The first 8 bytes of BAR1's first mappable area, as they are now.
         mirror: u64 @ 0x38,
+        /// Doorbell: any write counts one event.
+        kick0: u32 @ 0x40,
+        /// The same again.
+        kick1: u32 @ 0x44,
     }
 }
 
@@ -70,6 +74,8 @@ pub(crate) struct Rung {
     pub(crate) dma: u32,
     /// `irq_raise`.
     pub(crate) irq: u32,
+    /// How many of `kick0` and `kick1`, whatever was written there.
+    pub(crate) kicks: u32,
 }
 
 impl Registers {
@@ -87,6 +93,12 @@ impl Registers {
             *self = registers;
         }
         let Some((written, _)) = Registers::parse(&written) else { return Rung::default() };
-        Rung { event: written.count_event, dma: written.dma_command, irq: written.irq_raise }
+        let end = offset.saturating_add(bytes.len());
+        let touched = |name| {
+            let field = Registers::LAYOUT.field(name);
+            u32::from(field.is_some_and(|field| offset < field.offset + field.width && end > field.offset))
+        };
+        let kicks = touched("kick0") + touched("kick1");
+        Rung { event: written.count_event, dma: written.dma_command, irq: written.irq_raise, kicks }
     }
 }

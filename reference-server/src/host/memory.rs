@@ -17,6 +17,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 
+use super::doorbell;
 use crate::memory::{Access, Memory};
 use crate::region::{Region, mappable};
 
@@ -88,6 +89,14 @@ impl Memory for HostMemory {
 
     fn region_fd(&self, region: u32) -> Option<Arc<OwnedFd>> {
         self.regions.get(&region).map(|backing| Arc::clone(&backing.fd))
+    }
+
+    fn doorbell(&mut self) -> Result<Arc<OwnedFd>, Errno> {
+        doorbell::new()
+    }
+
+    fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64 {
+        doorbell::rung(doorbell)
     }
 }
 

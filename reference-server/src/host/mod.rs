@@ -1,6 +1,7 @@
 //! The thin loop: sockets, mappings, eventfds, SIGTERM.
 
 mod connection;
+mod doorbell;
 mod endpoint;
 mod incoming;
 mod memory;

@@ -9,7 +9,7 @@ use crate::client::{Client, IRQ_INDEX};
 fn registers_have_their_reset_values() {
     let mut client = Client::new();
     let reset = Registers { magic: 0x5646_5543, ..Registers::default() };
-    assert_eq!(client.read(0, 0, 0x40), reset.bytes());
+    assert_eq!(client.read(0, 0, 0x48), reset.bytes());
     client.write(0, 0x0, &[0xff; 0x20]);
     client.write(0, 0x24, &[0xff; 0xc]);
     client.write(0, 0x34, &[0xff; 0xc]);
@@ -23,13 +23,13 @@ fn registers_have_their_reset_values() {
         irq_vector: u32::MAX,
         ..reset
     };
-    assert_eq!(client.read(0, 0, 0x40), written.bytes());
+    assert_eq!(client.read(0, 0, 0x48), written.bytes());
     client.write(0, 0x1000, b"scratch");
     client.write(1, 0x1000, b"bytes");
     client.write(2, 0x1000, b"bytes");
     client.write(7, 0x3c, &[9]);
     client.ok("DEVICE_RESET", &[]);
-    assert_eq!(client.read(0, 0, 0x40), reset.bytes());
+    assert_eq!(client.read(0, 0, 0x48), reset.bytes());
     assert_eq!(client.read(0, 0x1000, 7), [0; 7]);
     assert_eq!(client.read(1, 0x1000, 5), [0; 5]);
     assert_eq!(client.read(2, 0x1000, 5), [0; 5]);
@@ -46,6 +46,19 @@ fn events_are_counted_until_they_are_read() {
     assert_eq!(client.read(0, 8, 4), [0; 4]);
     assert_eq!(client.register(4), 2);
     assert_eq!(client.register(4), 0);
+}
+
+#[test]
+fn a_kick_counts_whatever_is_written() {
+    let mut client = Client::new();
+    client.write(0, 0x40, &[0]);
+    client.write(0, 0x47, &[7]);
+    assert_eq!(client.register(4), 2);
+    client.write(0, 0x3c, &[0; 4]);
+    client.write(0, 0x48, &[0; 4]);
+    assert_eq!(client.register(4), 0);
+    client.write(0, 0x3f, &[1; 9]);
+    assert_eq!((client.register(4), client.read(0, 0x40, 8)), (2, vec![0; 8]));
 }
 
 #[test]
@@ -90,7 +103,7 @@ fn configuration_space_keeps_its_read_only_bits() {
     let word = |at: usize| u32::from_le_bytes(config[at..at + 4].try_into().unwrap());
     assert_eq!([0x00, 0x04, 0x08, 0x2c].map(word), [0xc0f0_1234, 0x0010_0546, 0xff00_0001, 0xc0f0_1234]);
     let bars = [0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x30].map(word);
-    assert_eq!(bars, [0xffff_0000, 0xffff_0000, 0xffe0_0000, 0, 0xffff_f000, 0, 0]);
+    assert_eq!(bars, [0xffff_0000, 0xffff_0000, 0xffe0_000c, !0, 0xffff_f000, 0, 0]);
     assert_eq!([0x34, 0x3c, 0x40, 0x44, 0x48, 0x4c].map(word), [0x40, 0x1ff, 0xf5_5005, !3, !0, 0xffff]);
     assert_eq!([0x50, 0x54, 0x58, 0x5c].map(word), [0xc007_0011, 0x8000, 0x8800, 0]);
     assert!(config[0x60..].iter().all(|byte| *byte == 0));

@@ -22,6 +22,8 @@ pub(crate) struct FakeMemory {
     pub(crate) refusal: Option<Errno>,
     /// Maps behave as if their files had been truncated to nothing.
     pub(crate) truncated: bool,
+    /// The doorbells that were asked for, and how often each was rung.
+    pub(crate) doorbells: Vec<(Arc<OwnedFd>, u64)>,
     regions: BTreeMap<u32, Vec<u8>>,
     fd: Arc<OwnedFd>,
 }
@@ -32,6 +34,7 @@ impl FakeMemory {
             maps: BTreeMap::new(),
             refusal: None,
             truncated: false,
+            doorbells: Vec::new(),
             regions: BTreeMap::from([(1, vec![0; 64 << 10]), (2, vec![0; 2 << 20])]),
             fd: Arc::new(File::open("/dev/null").unwrap().into()),
         }
@@ -94,5 +97,16 @@ impl Memory for FakeMemory {
 
     fn region_fd(&self, region: u32) -> Option<Arc<OwnedFd>> {
         self.regions.contains_key(&region).then(|| Arc::clone(&self.fd))
+    }
+
+    fn doorbell(&mut self) -> Result<Arc<OwnedFd>, Errno> {
+        let fd = Arc::new(File::open("/dev/null").unwrap().into());
+        self.doorbells.push((Arc::clone(&fd), 0));
+        Ok(fd)
+    }
+
+    fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64 {
+        let (_, count) = self.doorbells.iter_mut().find(|(fd, _)| Arc::ptr_eq(fd, doorbell)).unwrap();
+        std::mem::take(count)
     }
 }

@@ -7,6 +7,7 @@ mod dma;
 mod dma_logging;
 mod fake_memory;
 mod info;
+mod io_fds;
 mod irqs;
 mod maps;
 mod messages;

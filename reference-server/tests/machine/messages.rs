@@ -14,7 +14,7 @@ fn info() -> Vec<u8> {
 #[test]
 fn unknown_and_unassigned_commands_are_not_implemented() {
     let mut client = Client::new();
-    for number in [0, 6, 14, 15, 17, 18, 19, 999, 0xffff] {
+    for number in [0, 14, 19, 999, 0xffff] {
         let frame = Frame::command(7, number, vec![0; 4096]);
         let request = frame.header;
         let effects = client.receive(frame, Vec::new());

@@ -7,10 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use pretty_assertions::assert_eq;
-use vfio_user_wire::message::{DmaMap, DmaUnmap, IrqSet, RegionInfo};
+use vfio_user_wire::message::{DmaMap, DmaUnmap, IrqSet, RegionInfo, RegionIoFds};
 
 use crate::client::{Client, memfd, served};
 
@@ -111,6 +111,24 @@ fn a_mappable_region_is_the_same_by_message() {
     assert_eq!(client.read(0, 0x38, 8), b"by mappi");
     client.ok("DEVICE_RESET", &[], &[]);
     assert_eq!(client.read(1, 0x1000, 10), [0; 10]);
+}
+
+#[test]
+fn a_doorbell_rings_without_a_message() {
+    let (mut client, _) = served();
+    let request = RegionIoFds { argsz: 4096, ..RegionIoFds::default() };
+    let (_, fds) = client.call("DEVICE_GET_REGION_IO_FDS", request.bytes(), &[]);
+    let events = |client: &mut Client| u32::from_ne_bytes(client.read(0, 4, 4).try_into().unwrap());
+    assert_eq!((fds.len(), events(&mut client)), (2, 0));
+    for fd in &fds {
+        nix::unistd::write(fd, &1u64.to_ne_bytes()).unwrap();
+    }
+    assert_eq!((events(&mut client), events(&mut client)), (2, 0));
+    // The open file is shared: the client may make it a nonblocking one, which changes nothing for the server.
+    fcntl(&fds[0], FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    assert_eq!(events(&mut client), 0);
+    nix::unistd::write(&fds[0], &(u64::MAX - 1).to_ne_bytes()).unwrap();
+    assert_eq!(events(&mut client), u32::MAX - 1);
 }
 
 /// An eventfd on MSI-X 0.

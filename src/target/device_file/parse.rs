@@ -6,8 +6,8 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::{
-    Action, Counter, DeviceFile, DeviceFileError, DeviceRegister, Fill, Location, Mirror, Operand, Parameter, Part,
-    Range, StatusRegister, Step,
+    Action, Counter, DeviceFile, DeviceFileError, DeviceRegister, Doorbell, Fill, Location, Mirror, Operand, Parameter,
+    Part, Range, StatusRegister, Step,
 };
 
 /// The largest descriptor: what the smallest page holds. Real ones have some dozens of bytes.
@@ -82,6 +82,16 @@ struct RawLocation {
 struct RawCounter {
     register: RawRegister,
     raise: RawRaise,
+    doorbell: Option<RawDoorbell>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDoorbell {
+    region: Spanned<Number>,
+    offset: Spanned<Number>,
+    size: Spanned<Number>,
+    datamatch: Option<Spanned<Number>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -339,7 +349,28 @@ impl File<'_> {
         let raise = RawRegister { region: region.clone(), offset: offset.clone(), width: width.clone() };
         let raise = self.register(&raise, "the register that raises the [counter]", scratch)?;
         self.fits(value, value.get_ref().0, raise.width)?;
-        Ok(Counter { register, raise, value: value.get_ref().0 })
+        let doorbell = raw.doorbell.as_ref().map(|doorbell| self.doorbell(doorbell)).transpose()?;
+        Ok(Counter { register, raise, value: value.get_ref().0, doorbell })
+    }
+
+    fn doorbell(&self, raw: &RawDoorbell) -> Result<Doorbell> {
+        let size = match raw.size.get_ref().0 {
+            size @ (0 | 1 | 2 | 4 | 8) => size,
+            size => return Err(self.error(&raw.size, format!("a size of {size} bytes; allowed are 0, 1, 2, 4 and 8"))),
+        };
+        self.ends(&raw.offset, size, "size")?;
+        if let Some(datamatch) = &raw.datamatch {
+            if size == 0 {
+                return Err(self.error(datamatch, "a doorbell of any size cannot have a `datamatch`"));
+            }
+            self.fits(datamatch, datamatch.get_ref().0, size as u32)?;
+        }
+        Ok(Doorbell {
+            region: self.region(&raw.region)?,
+            offset: raw.offset.get_ref().0,
+            size,
+            datamatch: raw.datamatch.as_ref().map(|datamatch| datamatch.get_ref().0),
+        })
     }
 
     fn mirror(&self, raw: &RawMirror, device: &DeviceFile) -> Result<Mirror> {

@@ -39,6 +39,7 @@ steps = [{ write = "vector", region = 0, offset = 0x28, width = 1 }]
 [counter]
 register = { region = 0, offset = 0x2c, width = 4 }
 raise = { region = 0, offset = 0x30, width = 1, value = 3 }
+doorbell = { region = 0, offset = 0x30, size = 1, datamatch = 3 }
 [mirror]
 register = { region = 0, offset = 0x38, width = 8 }
 shows = { region = 1, offset = 0x2000 }
@@ -94,6 +95,7 @@ fn every_line_of_a_file_is_read() {
             register: DeviceRegister { region: 0, offset: 0x2c, width: 4 },
             raise: DeviceRegister { region: 0, offset: 0x30, width: 1 },
             value: 3,
+            doorbell: Some(Doorbell { region: 0, offset: 0x30, size: 1, datamatch: Some(3) }),
         }),
         mirror: Some(Mirror {
             register: DeviceRegister { region: 0, offset: 0x38, width: 8 },
@@ -442,31 +444,40 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             29,
             "unknown field `valeu`, expected one of `region`, `offset`, `width`, `value`; did you mean `value`?",
         ),
-        ("0x38, width = 8", "0x38, width = 16", 31, "a width of 16 bytes; allowed are 1, 2, 4 and 8"),
+        ("size = 1, datamatch = 3", "size = 3, datamatch = 3", 30, "a size of 3 bytes; allowed are 0, 1, 2, 4 and 8"),
+        ("size = 1, datamatch = 3", "size = 0, datamatch = 3", 30, "a doorbell of any size cannot have a `datamatch`"),
+        ("datamatch = 3", "datamatch = 256", 30, "0x100 does not fit in 1 byte"),
+        (
+            "0x30, size = 1, datamatch = 3",
+            "0xffff_ffff_ffff_ffff, size = 1",
+            30,
+            "offset 0xffffffffffffffff and size 0x1 together exceed 2^64-1",
+        ),
+        ("0x38, width = 8", "0x38, width = 16", 32, "a width of 16 bytes; allowed are 1, 2, 4 and 8"),
         (
             "0x38, width = 8",
             "0x1f8, width = 8",
-            31,
+            32,
             "the register of [mirror] stands in region 0 at 0x1f8, inside the [[scratch]] range 0x100..0x200 of region 0",
         ),
-        ("shows = { region = 1, offset = 0x2000 }\n", "", 30, "missing field `shows`"),
-        ("offset = 0x2000", "offset = 0x2000, width = 8", 32, "unknown field `width`, expected `region` or `offset`"),
+        ("shows = { region = 1, offset = 0x2000 }\n", "", 31, "missing field `shows`"),
+        ("offset = 0x2000", "offset = 0x2000, width = 8", 33, "unknown field `width`, expected `region` or `offset`"),
         (
             "offset = 0x2000",
             "offset = 0xffff_ffff_ffff_fff8",
-            32,
+            33,
             "offset 0xfffffffffffffff8 and width 0x8 together exceed 2^64-1",
         ),
         (
             "region = 1, offset = 0x2000",
             "region = 0, offset = 0x31",
-            32,
+            33,
             "the register of [mirror] shows bytes of itself",
         ),
         (
             "region = 1, offset = 0x2000",
             "region = 0, offset = 0x7f",
-            32,
+            33,
             "the bytes that [mirror] shows, 0x7f..0x87 of region 0, share bytes with the [[leave-alone]] range \
              0x40..0x80 of region 0",
         ),
@@ -599,6 +610,8 @@ fn token() -> impl Strategy<Value = String> {
         "mirror",
         "register",
         "raise",
+        "doorbell",
+        "datamatch",
         "shows",
         "value",
         "steps",

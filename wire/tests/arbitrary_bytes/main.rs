@@ -6,8 +6,6 @@ mod entries;
 mod legacy;
 mod memory;
 mod tables;
-#[path = "../whole/mod.rs"]
-mod whole;
 
 use arbitrary::{Arbitrary, Unstructured};
 use pretty_assertions::assert_eq;
@@ -21,12 +19,11 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{
     Body, Capability, CapabilityBody, CapabilityError, CapabilityHeader, Field, Frame, FrameError, HEADER_SIZE, Header,
-    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, V0_9_1, V8, V8C, VersionData, VersionDataError,
+    IoEventFd, IoRegionFd, SparseArea, SparseHeader, Tail, V0_9_1, V0_9_2, V8, V8C, VersionData, VersionDataError,
     capabilities, sparse_mmap_bytes, type_bytes,
 };
 
 use memory::measured;
-use whole::WHOLE;
 
 /// Any number, most often one at an edge of something.
 pub(crate) fn edgy() -> impl Strategy<Value = u32> {
@@ -83,7 +80,7 @@ fn split_is_sound(stream: &[u8], limit: usize) {
 }
 
 fn bodies() -> Vec<(String, Body)> {
-    let dialects = [WHOLE, V0_9_1, V8, V8C];
+    let dialects = [V0_9_2, V0_9_1, V8, V8C];
     let messages = dialects.iter().flat_map(|dialect| dialect.commands).flat_map(|(_, message)| {
         let variants = message.variants.iter().map(|variant| (variant.request, variant.reply));
         variants.chain([(message.request, message.reply)]).flat_map(|(request, reply)| {

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use pretty_assertions::assert_eq;
-use vfio_user_wire::{Body, Dialect, Frame, HEADER_SIZE, Header, Layout, Message};
-
-use crate::whole::WHOLE;
+use vfio_user_wire::{Body, Dialect, Frame, HEADER_SIZE, Header, Layout, Message, V0_9_2};
 
 /// A field of a golden file.
 pub(crate) struct Part {
@@ -123,7 +121,7 @@ impl Golden {
 
 /// A command from the hand-written id, the number that 0.9.2 gives the message, and the payload.
 pub(crate) fn command(id: [u8; 2], message: &Message, payload: &[u8]) -> Frame {
-    command_in(&WHOLE, id, message, payload)
+    command_in(&V0_9_2, id, message, payload)
 }
 
 /// The same with the number that `dialect` gives the message.
