@@ -50,7 +50,7 @@ fn whole_run(words: &str) {
     let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     let cases = report["cases"].as_array().unwrap();
     let of = |result: &'static str| cases.iter().filter(move |case| case["result"] == result);
-    assert!(of("pass").count() > cases.len() / 2, "{}", ended.stdout);
+    assert!(of("pass").count() > cases.len() / 3, "{}", ended.stdout);
     assert_eq!(of("pass").count() + of("skip").count(), cases.len(), "{}", ended.stdout);
     for skipped in of("skip") {
         assert!(skipped["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{skipped:#}");

@@ -66,6 +66,13 @@ pub const NEEDS: &[Need] = &[
         "device file",
         &["large.region", "large.offset", "large.length"],
     ),
+    need(
+        "io-fds",
+        "region with sub-regions that have descriptors",
+        "DEVICE_GET_REGION_IO_FDS",
+        &["iofds.region", "iofds.argsz", "iofds.count", "iofds.fds"],
+    ),
+    need("no-io-fds", "lack of DEVICE_GET_REGION_IO_FDS", "it is refused for every region", &[]),
     need("irq", "interrupt type that can signal an eventfd", "DEVICE_GET_IRQ_INFO", &["irq.index", "irq.count"]),
     need(
         "irq-multi",
@@ -145,6 +152,18 @@ pub const NEEDS: &[Need] = &[
             "raise.width",
             "raise.value",
         ],
+    ),
+    need(
+        "doorbell",
+        "sub-region whose descriptor raises the counter",
+        "device file, and DEVICE_GET_REGION_IO_FDS",
+        &["doorbell.region", "doorbell.offset", "doorbell.size"],
+    ),
+    need(
+        "doorbell-datamatch",
+        "sub-region whose descriptor raises the counter, for one value alone",
+        "device file, and DEVICE_GET_REGION_IO_FDS",
+        &["doorbell.region", "doorbell.offset", "doorbell.size", "doorbell.datamatch"],
     ),
     need(
         "mirror",

@@ -143,6 +143,10 @@ impl fmt::Display for StepKind {
                 write!(f, "await {command}")?;
                 spaced(f, conditions)
             }
+            StepKind::Ring(label, conditions) => {
+                write!(f, "ring {label}")?;
+                spaced(f, conditions)
+            }
             StepKind::Do(procedure, arguments) => {
                 write!(f, "do {procedure}")?;
                 spaced(f, arguments)
@@ -354,6 +358,11 @@ impl fmt::Display for Expect {
             Expect::Exited => f.write_str("exited"),
             Expect::Device(done) => write!(f, "device {}", if *done { "done" } else { "failed" }),
             Expect::Same(one, two) => write!(f, "same {one} {two}"),
+            Expect::SubRegion(label, conditions) => {
+                write!(f, "sub-region {label}")?;
+                spaced(f, conditions)
+            }
+            Expect::Counted(count) => write!(f, "counted {count}"),
             Expect::Mapped(label, arguments, bytes) => {
                 write!(f, "mapped {label}")?;
                 spaced(f, arguments)?;

@@ -76,6 +76,9 @@ pub enum StepKind {
     Serve(Serve),
     /// `await DMA_READ count<=4`: a command of the server must come (it is answered unless `serve hold`).
     Await(Name, Vec<Condition>),
+    /// `ring LABEL offset=8`: signals the descriptor of the first sub-region of that DEVICE_GET_REGION_IO_FDS reply of
+    /// which this is true, as KVM does for a guest's write.
+    Ring(Name, Vec<Condition>),
     /// `do NAME key=value`: a procedure.
     Do(Name, Vec<Argument>),
     /// `if LABEL ok` .. `end`: the steps run only where that message was answered with success.
@@ -218,6 +221,10 @@ pub enum Expect {
     Device(bool),
     /// `< same one two`: what two `save` lines read is the same.
     Same(Name, Name),
+    /// `< sub-region LABEL offset=8 size=4`: that DEVICE_GET_REGION_IO_FDS reply has a sub-region of which this is true.
+    SubRegion(Name, Vec<Condition>),
+    /// `< counted 1`: the register of the device file's counter comes to have counted so many, and no more.
+    Counted(Expression),
     /// `< mapped LABEL == BYTES offset=..`: what the region of that DEVICE_GET_REGION_INFO reply holds, by mmap().
     Mapped(Name, Vec<Argument>, Option<Bytes>),
 }

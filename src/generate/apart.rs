@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use vfio_user_wire::message::{
-    DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, IrqInfo,
-    REGION_READ, REGION_WRITE, RegionInfo,
+    DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP,
+    DMA_UNMAP, IrqInfo, REGION_READ, REGION_WRITE, RegionInfo,
 };
 use vfio_user_wire::{Limits, device_info_flags};
 
@@ -13,7 +13,7 @@ use crate::session::{Entry, value_text};
 use crate::target::{Discovered, Has, Irq, Region};
 
 /// Needs that say something of the server and not of the device file or the way of starting it.
-const NEEDS: &[&str] = &["dma", "dma-table", "pci", "reconnect", "reset"];
+const NEEDS: &[&str] = &["dma", "dma-table", "io-fds", "no-io-fds", "pci", "reconnect", "reset"];
 
 /// What two targets offer differently.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub(super) struct Apart {
     limits: Option<Limits>,
     maps: bool,
     reset: bool,
+    io_fds: bool,
 }
 
 impl Apart {
@@ -58,6 +59,7 @@ impl Apart {
         apart.maps = differ("dma") || differ("dma-table") || la.pgsizes != lb.pgsizes;
         let reset = |found: &Discovered| found.device_flags.map(|flags| flags & device_info_flags::RESET);
         apart.reset = reset(a) != reset(b);
+        apart.io_fds = a.io_fds != b.io_fds || differ("no-io-fds");
         apart
     }
 
@@ -78,6 +80,7 @@ impl Apart {
             || (name == DEVICE_GET_IRQ_INFO.name || name == DEVICE_SET_IRQS.name) && among(&self.irqs, "index")
             || (name == DMA_MAP.name || name == DMA_UNMAP.name) && self.maps
             || name == DEVICE_RESET.name && self.reset
+            || name == DEVICE_GET_REGION_IO_FDS.name && (self.io_fds || among(&self.regions, "index"))
     }
 
     fn tell(&mut self, what: &str, a: impl Display, b: impl Display) {

@@ -2,13 +2,15 @@
 
 use vfio_user_wire::{Limits, region, region_info_flags};
 
-use crate::target::{DeviceFile, Discovered, Fill, Has, Irq, Range, Region};
+use crate::target::{DeviceFile, Discovered, Fill, Has, IoFds, Irq, Range, Region};
 
 /// What a target offers, as far as drawing depends on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
     /// Its regions, absent ones included.
     pub regions: Vec<Region>,
+    /// The regions that have sub-regions with descriptors.
+    pub io_fds: Vec<IoFds>,
     /// Its interrupt types, absent ones included.
     pub irqs: Vec<Irq>,
     /// How many region indexes it says that there are.
@@ -56,6 +58,7 @@ impl Offer {
         let action = |need, action: Option<crate::target::Action>| action.filter(|_| has(need));
         Offer {
             regions: discovered.regions.clone(),
+            io_fds: discovered.io_fds.clone(),
             irqs: discovered.irqs.clone(),
             num_regions: discovered.num_regions,
             num_irqs: discovered.num_irqs,
@@ -102,6 +105,7 @@ impl Offer {
         };
         Offer {
             regions: a.regions.iter().filter_map(region).collect(),
+            io_fds: a.io_fds.iter().filter(|known| b.io_fds.contains(known)).cloned().collect(),
             irqs: a.irqs.iter().filter_map(irq).collect(),
             // The first index that neither has.
             num_regions: a.num_regions.max(b.num_regions),

@@ -121,8 +121,12 @@ fn needs(step: &Step) -> Vec<String> {
         StepKind::Expect(Expect::Answer { end, .. }) => client(end),
         StepKind::Expect(Expect::Fd(name, _) | Expect::Seal(name, _)) => vec![made(name)],
         StepKind::Expect(Expect::Memory(memory, _)) => vec![made(&memory.name)],
-        StepKind::Expect(Expect::Mapped(label, ..)) => vec![format!("label {}", label.value)],
-        StepKind::Expect(Expect::FdsBaseline | Expect::Exited | Expect::Device(_) | Expect::Same(..)) => Vec::new(),
+        StepKind::Expect(Expect::Mapped(label, ..) | Expect::SubRegion(label, _)) | StepKind::Ring(label, _) => {
+            vec![format!("label {}", label.value)]
+        }
+        StepKind::Expect(
+            Expect::FdsBaseline | Expect::Exited | Expect::Device(_) | Expect::Same(..) | Expect::Counted(_),
+        ) => Vec::new(),
         StepKind::If(label, then) => {
             let inside: BTreeSet<String> = then.iter().filter_map(gives).collect();
             let mut needs = vec![format!("label {}", label.value)];

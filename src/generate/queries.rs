@@ -23,6 +23,14 @@ pub(super) enum Query {
     RegionInfoIndex,
     /// An index around the number of interrupt types.
     IrqInfoIndex,
+    /// The sub-regions of a region.
+    IoFds,
+    /// An argsz around 16, and around what the full reply takes.
+    IoFdsArgsz,
+    /// An index around the number of regions.
+    IoFdsIndex,
+    /// Fields that must be 0.
+    IoFdsFields,
     /// VERSION in the middle of a session.
     Version,
     /// The same with another version or other capabilities.
@@ -77,6 +85,28 @@ impl Draft<'_> {
                 let index = self.dice.one([count, count.saturating_sub(1), count.saturating_add(1), u32::MAX]);
                 irq_info(index)
             }
+            Query::IoFds => {
+                let index = self.io_region();
+                io_fds(index).integer("argsz", 4096)
+            }
+            Query::IoFdsArgsz => {
+                let index = self.io_region();
+                let full = self.offer.io_fds.iter().find(|known| known.region == index);
+                let full = full.map_or(56, |known| u64::from(known.argsz.max(17)));
+                let argsz = self.dice.one([0, 15, 16, 17, full - 1, full, full + 1, 0xffff_ffff]);
+                io_fds(index).integer("argsz", argsz)
+            }
+            Query::IoFdsIndex => {
+                let count = self.offer.num_regions;
+                let index = self.dice.one([count, count.saturating_sub(1), count.saturating_add(1), u32::MAX]);
+                io_fds(index).integer("argsz", 4096)
+            }
+            Query::IoFdsFields => {
+                let index = self.io_region();
+                let field = self.dice.one(["flags", "count"]);
+                let value = self.dice.one([1, 0x8000_0000, 0xffff_ffff]);
+                io_fds(index).integer("argsz", 4096).hex(field, value)
+            }
             Query::Reset => {
                 // It may end what the device is doing.
                 self.shadow.unsettle();
@@ -120,6 +150,13 @@ impl Draft<'_> {
         self.dice.pick(&indexes).unwrap_or(0)
     }
 
+    /// Mostly a region that has sub-regions, where there is one.
+    fn io_region(&mut self) -> u32 {
+        let known: Vec<u32> = self.offer.io_fds.iter().map(|known| known.region).collect();
+        let index = self.region_index();
+        if self.dice.chance(70) { self.dice.pick(&known).unwrap_or(index) } else { index }
+    }
+
     fn irq_index(&mut self) -> u32 {
         let indexes: Vec<u32> = self.offer.irqs.iter().map(|irq| irq.index).collect();
         self.dice.pick(&indexes).unwrap_or(0)
@@ -134,6 +171,10 @@ impl Draft<'_> {
 
 fn region_info(index: u32) -> Message {
     Message::command("region-info", "DEVICE_GET_REGION_INFO").integer("index", u64::from(index))
+}
+
+fn io_fds(index: u32) -> Message {
+    Message::command("io-fds", "DEVICE_GET_REGION_IO_FDS").integer("index", u64::from(index))
 }
 
 fn irq_info(index: u32) -> Message {

@@ -26,6 +26,17 @@ pub struct OfferedIrq {
     pub count: u32,
 }
 
+/// The sub-regions of a region by DEVICE_GET_REGION_IO_FDS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferedIoFds {
+    /// The region's index.
+    pub region: u32,
+    /// Bytes of the full reply's payload.
+    pub argsz: u32,
+    /// How many descriptors come with it.
+    pub fds: usize,
+}
+
 /// Bytes of a region that hold what is written to them and do nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScratchRange {
@@ -57,6 +68,8 @@ pub struct Offer {
     pub reset: Option<bool>,
     /// The regions that answered.
     pub regions: Vec<OfferedRegion>,
+    /// The regions that have sub-regions with descriptors.
+    pub io_fds: Vec<OfferedIoFds>,
     /// The interrupt types that answered.
     pub irqs: Vec<OfferedIrq>,
     /// What the server takes: what it stated, and the defaults for the rest.
@@ -83,6 +96,7 @@ impl Default for Offer {
             num_irqs: None,
             reset: None,
             regions: Vec::new(),
+            io_fds: Vec::new(),
             irqs: Vec::new(),
             limits: Limits::default(),
             page_size: vfio_user_wire::DEFAULT_PGSIZES,
@@ -99,6 +113,11 @@ impl Offer {
     /// A region that answered.
     pub fn region(&self, index: u64) -> Option<&OfferedRegion> {
         self.regions.iter().find(|region| u64::from(region.index) == index)
+    }
+
+    /// What is known of a region's sub-regions; `None` where it has none.
+    pub fn io_fds(&self, region: u64) -> Option<&OfferedIoFds> {
+        self.io_fds.iter().find(|known| u64::from(known.region) == region)
     }
 
     /// An interrupt type that answered.

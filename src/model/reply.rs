@@ -1,8 +1,9 @@
 //! What holds for every reply.
 
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS,
-    DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
+    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE,
+    REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
 
@@ -10,8 +11,8 @@ use crate::verdict::Class;
 
 use super::judgement::{header_mark, payload_mark};
 use super::{
-    Command, Judgement, Judgements, Negotiated, Reply, device_feature, device_info, irq_info, mig_data, region_access,
-    region_info, version,
+    Command, Judgement, Judgements, Negotiated, Reply, device_feature, device_info, io_fds, irq_info, mig_data,
+    region_access, region_info, version,
 };
 
 /// The rule for a successful reply to one message.
@@ -24,6 +25,7 @@ const RULES: &[(&Message, &str, Rule)] = &[
     (&DMA_UNMAP, "DUNMAP-05", unmap),
     (&DEVICE_GET_INFO, "INFO-01", device_info::judge),
     (&DEVICE_GET_REGION_INFO, "REGINFO-01", region_info::judge),
+    (&DEVICE_GET_REGION_IO_FDS, "IOFDS-02", io_fds::judge),
     (&DEVICE_GET_IRQ_INFO, "IRQINFO-01", irq_info::judge),
     (&DEVICE_SET_IRQS, "SETIRQS-01", nothing_more),
     (&REGION_READ, "RREAD-01", region_access::judge_read),

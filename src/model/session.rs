@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vfio_user_wire::message::VERSION;
-use vfio_user_wire::{HEADER_SIZE, TYPE_COMMAND};
+use vfio_user_wire::{HEADER_SIZE, Limits, TYPE_COMMAND};
 
 use super::dirty_log::DirtyLog;
 use super::irqs::{Irqs, LetGo, Signals};
@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The server said `write_multiple` in its reply to VERSION.
     pub(super) write_multiple: bool,
+    /// What the client takes.
+    pub(super) client_limits: Limits,
     pub(super) maps: Maps,
     pub(super) irqs: Irqs,
     pub(super) log: DirtyLog,
@@ -103,6 +105,7 @@ impl Session {
             offer,
             phase: Phase::Connected,
             write_multiple: false,
+            client_limits: Limits::default(),
             maps,
             irqs,
             log: DirtyLog::default(),

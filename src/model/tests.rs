@@ -3,8 +3,10 @@
 
 use pretty_assertions::assert_eq;
 use serde_json::json;
-use vfio_user_wire::message::{DeviceInfo, DmaAccess, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, Version};
-use vfio_user_wire::{ERROR, Frame, Header, NO_REPLY, SparseArea, V0_9_2, VersionData, sparse_mmap_bytes};
+use vfio_user_wire::message::{
+    DeviceInfo, DmaAccess, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
+};
+use vfio_user_wire::{ERROR, Frame, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, sparse_mmap_bytes};
 
 use super::{Command, Negotiated, Reply, judge_order, judge_reply, judge_request};
 use crate::verdict::Class;
@@ -198,6 +200,64 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     // Truncated, and yet with a capability offset (policy A-06).
     let cut = RegionInfo { argsz: 64, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
     assert_eq!(judge(32, cut.bytes()), [("REGINFO-07", N)]);
+}
+
+/// Two sub-regions of a region, with different descriptors, as the table has them.
+fn io_fds() -> (RegionIoFds, [IoEventFd; 2]) {
+    let one = IoEventFd { offset: 8, size: 4, flags: 1, datamatch: 1, ..IoEventFd::default() };
+    let any = IoEventFd { offset: 0x40, fd_index: 1, ..IoEventFd::default() };
+    (RegionIoFds { argsz: 96, flags: 0, index: 1, count: 2 }, [one, any])
+}
+
+/// What is said of a reply to a client that takes four descriptors and left room for so many bytes.
+fn said_of_io_fds(argsz: u32, payload: &[u8], fds: usize) -> Vec<(&'static str, Class)> {
+    let sent = command("DEVICE_GET_REGION_IO_FDS", RegionIoFds { argsz, index: 1, ..RegionIoFds::default() }.bytes());
+    broken(&sent, sent.header.reply(payload.len()), payload, fds, &negotiated(json!({ "max_msg_fds": 4 })))
+}
+
+#[test]
+fn io_fds_say_how_large_they_are() {
+    let (right, [one, any]) = io_fds();
+    let judge = |argsz, info: RegionIoFds, tail: &[&[u8]], fds| {
+        said_of_io_fds(argsz, &[info.bytes(), &tail.concat()].concat(), fds)
+    };
+    let both: &[&[u8]] = &[one.bytes(), any.bytes()];
+    assert_eq!(judge(4096, right, both, 2), []);
+    // Larger entries, as libraries in use have them: what is behind the 40 bytes is their own.
+    let large: &[&[u8]] = &[one.bytes(), &[0; 8], any.bytes(), &[0; 8]];
+    assert_eq!(judge(4096, RegionIoFds { argsz: 112, ..right }, large, 2), []);
+    // A literal reading of 998-999.
+    assert_eq!(judge(4096, RegionIoFds { argsz: 112, ..right }, both, 2), [("IOFDS-03", N)]);
+    assert_eq!(judge(4096, RegionIoFds { argsz: 80, ..right }, both, 2), [("MSZ-03", N), ("IOFDS-03", V)]);
+    assert_eq!(judge(4096, RegionIoFds { count: 3, ..right }, both, 2), [("IOFDS-03", V)]);
+    assert_eq!(judge(4096, RegionIoFds { flags: 1, ..right }, both, 2), [("IOFDS-04", V)]);
+    assert_eq!(judge(4096, RegionIoFds { index: 0, ..right }, both, 2), [("IOFDS-05", V)]);
+    // Too little room.
+    assert_eq!(judge(16, right, &[], 0), []);
+    assert_eq!(judge(56, right, &[one.bytes()], 1), []);
+    assert_eq!(judge(95, right, both, 2), [("IOFDS-13", V), ("MSZ-01", V)]);
+    assert_eq!(judge(15, right, &[], 0), []);
+    assert_eq!(judge(15, right, both, 2), [("IOFDS-14", V)]);
+    // Nothing there (policy A-13).
+    assert_eq!(judge(4096, RegionIoFds { argsz: 16, count: 0, ..right }, &[], 0), [("IOFDS-06", N)]);
+}
+
+#[test]
+fn io_fds_point_at_what_came() {
+    let (right, [one, any]) = io_fds();
+    let judge =
+        |first: IoEventFd, fds| said_of_io_fds(4096, &[right.bytes(), first.bytes(), any.bytes()].concat(), fds);
+    assert_eq!(judge(one, 0), [("IOFDS-06", V)]);
+    assert_eq!(judge(one, 1), [("IOFDS-07", V)]);
+    assert_eq!(judge(one, 3), []);
+    assert_eq!(judge(one, 5), [("VER-14", V), ("IOFDS-17", V)]);
+    assert_eq!(judge(IoEventFd { fd_index: u32::MAX, ..one }, 2), [("IOFDS-07", N)]);
+    // The other one may be what the client's limit had no room for.
+    assert_eq!(judge(IoEventFd { fd_index: 4, ..one }, 4), []);
+    assert_eq!(judge(IoEventFd { kind: 2, flags: !0, ..one }, 2), [("IOFDS-08", N)]);
+    assert_eq!(judge(IoEventFd { flags: 4, ..one }, 2), [("IOFDS-10", V)]);
+    assert_eq!(judge(IoEventFd { kind: 1, size: 0, flags: 1, ..one }, 2), [("IOFDS-11", N)]);
+    assert_eq!(judge(IoEventFd { kind: 1, size: 0, flags: 2, ..one }, 2), []);
 }
 
 #[test]

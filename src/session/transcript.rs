@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use vfio_user_wire::feature::dirty_pages;
-use vfio_user_wire::message::{MultiWrite, SingleWrite};
-use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, Tail};
+use vfio_user_wire::message::{MultiWrite, RegionIoFds, SingleWrite};
+use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, IoEventFd, IoRegionFd, SubRegion, SubRegions, Tail};
 
 use super::pages::{page_numbers, ranges_text};
 
 /// How many bytes of a message are kept.
 pub const KEPT_BYTES: usize = 4096;
+
+/// So many sub-regions are shown by their fields; where there are more, none is.
+const SHOWN_SUB_REGIONS: usize = 16;
 
 /// Which way a message went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +196,9 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
         length: decoded.field.width,
     });
     let mut all: Vec<EntryField> = header_fields.chain(payload_fields).collect();
+    if body.tail == Tail::SubRegions && sub_regions(payload, &mut all) {
+        return all;
+    }
     let mut tail = decoded.tail;
     if body.tail == Tail::Writes {
         let (writes, rest) = MultiWrite { wr_cnt: decoded.get("wr_cnt").unwrap_or_default() }.writes(tail);
@@ -240,6 +246,30 @@ fn write_text(write: &SingleWrite) -> String {
         Some(data) => format!("{region}:{offset:#x}:hex:{}", hex(data)),
         None => format!("{region}:{offset:#x}:hex:{}.. (count {count})", hex(&write.data.to_ne_bytes())),
     }
+}
+
+/// The sub-regions of a reply to DEVICE_GET_REGION_IO_FDS, field by field; whether nothing else follows the fixed part.
+fn sub_regions(payload: &[u8], all: &mut Vec<EntryField>) -> bool {
+    let Some((info, array)) = RegionIoFds::parse(payload) else { return false };
+    let whole = info.argsz as usize == payload.len();
+    let Some(stride) = info.stride().ok().filter(|_| whole && info.count as usize <= SHOWN_SUB_REGIONS) else {
+        return false;
+    };
+    let known = SubRegions::new(array, stride, info.count);
+    for (at, known) in known.enumerate() {
+        let layout = match known {
+            SubRegion::IoRegionFd(_) => &IoRegionFd::LAYOUT,
+            SubRegion::IoEventFd(_) | SubRegion::Unknown { .. } => &IoEventFd::LAYOUT,
+        };
+        let entry = array.get(at * stride..).unwrap_or_default();
+        all.extend(Body::fixed(layout).decode(entry).fields.iter().map(|decoded| EntryField {
+            name: format!("sub_regions[{at}].{}", decoded.field.name),
+            value: value_text(decoded.field, decoded.value),
+            offset: HEADER_SIZE + RegionIoFds::LAYOUT.size + at * stride + decoded.field.offset,
+            length: decoded.field.width,
+        }));
+    }
+    true
 }
 
 /// A field's value for people: bits by name, small numbers in decimal, others in hexadecimal.

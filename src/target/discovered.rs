@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use vfio_user_wire::{Limits, VersionData, device_info_flags};
 
 use super::DeviceFile;
-use crate::model::{Offer, OfferedIrq, OfferedRegion, ScratchRange};
+use crate::model::{Offer, OfferedIoFds, OfferedIrq, OfferedRegion, ScratchRange};
 
 /// One region, by DEVICE_GET_REGION_INFO.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +27,19 @@ pub struct Region {
     /// Type and subtype of a device-specific region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<(u32, u32)>,
+}
+
+/// A region that has sub-regions, by DEVICE_GET_REGION_IO_FDS.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IoFds {
+    /// The region's index.
+    pub region: u32,
+    /// Bytes of the full reply's payload.
+    pub argsz: u32,
+    /// How many sub-regions there are.
+    pub count: u32,
+    /// How many descriptors came.
+    pub fds: usize,
 }
 
 /// One interrupt type, by DEVICE_GET_IRQ_INFO.
@@ -65,6 +78,9 @@ pub struct Discovered {
     pub num_irqs: u32,
     /// The regions that answered.
     pub regions: Vec<Region>,
+    /// The regions that have sub-regions with descriptors.
+    #[serde(default)]
+    pub io_fds: Vec<IoFds>,
     /// The interrupt types that answered.
     pub irqs: Vec<Irq>,
     /// The flags of MIGRATION; `None` where the device cannot be migrated.
@@ -99,12 +115,14 @@ impl Discovered {
             flags: region.flags,
             argsz: region.argsz,
         };
+        let io_fds = |known: &IoFds| OfferedIoFds { region: known.region, argsz: known.argsz, fds: known.fds };
         let scratch = device.map(|device| device.scratch.as_slice()).unwrap_or_default();
         Offer {
             num_regions: answered.then_some(self.num_regions),
             num_irqs: answered.then_some(self.num_irqs),
             reset: self.device_flags.map(|flags| flags & device_info_flags::RESET != 0),
             regions: self.regions.iter().map(region).collect(),
+            io_fds: self.io_fds.iter().map(io_fds).collect(),
             irqs: self
                 .irqs
                 .iter()

@@ -61,6 +61,9 @@ fn cut(name: &'static str, length: fn(usize) -> usize) -> Faulty {
         step.pass_and(|effects| {
             for effect in effects {
                 let Effect::Send { frame, .. } = effect else { continue };
+                if frame.header.is_error() {
+                    continue;
+                }
                 frame.payload.truncate(length(argsz));
                 *frame = Frame::reply(&frame.header, std::mem::take(&mut frame.payload));
             }

@@ -1,6 +1,6 @@
 //! What must come back.
 
-use vfio_user_wire::{Body, Tail};
+use vfio_user_wire::{Body, IoEventFd, Tail};
 
 use super::send::header_field;
 use super::value::{Wanted, length};
@@ -41,6 +41,11 @@ impl<'a> Checker<'a> {
             Expect::Exited => self.need(&["spawned", "conventions", "exits"], span),
             Expect::Device(_) => self.need(&["device-status"], span),
             Expect::Same(one, two) => [one, two].into_iter().for_each(|stream| self.stream(stream)),
+            Expect::SubRegion(label, conditions) => self.sub_region(label, conditions),
+            Expect::Counted(count) => {
+                self.need(&["counter"], span);
+                self.between(count, span, 0, i128::from(u32::MAX));
+            }
             Expect::Mapped(label, arguments, bytes) => {
                 self.mapped(label);
                 self.once_each(arguments);
@@ -110,11 +115,32 @@ impl<'a> Checker<'a> {
     }
 
     fn mapped(&mut self, label: &Name) {
+        self.followed_by(label, Tail::Capabilities, "DEVICE_GET_REGION_INFO");
+    }
+
+    /// A label whose reply has this behind its fixed part.
+    fn followed_by(&mut self, label: &Name, tail: Tail, wanted: &str) {
         let sent = self.label(label).and_then(|index| self.sent.get(index).copied());
         let message = sent.and_then(|sent| sent.message);
-        if let Some(message) = message.filter(|message| message.reply.tail != Tail::Capabilities) {
+        if let Some(message) = message.filter(|message| message.reply.tail != tail) {
             let text = format!("`{}` is a {}", **label, message.name);
-            self.push(Diagnostic::new(label.span, text, "the label of a DEVICE_GET_REGION_INFO belongs here"));
+            self.push(Diagnostic::new(label.span, text, format!("the label of a {wanted} belongs here")));
+        }
+    }
+
+    /// Conditions on a sub-region: its own fields alone.
+    pub(super) fn sub_region(&mut self, label: &Name, conditions: &'a [Condition]) {
+        self.followed_by(label, Tail::SubRegions, "DEVICE_GET_REGION_IO_FDS");
+        for condition in conditions {
+            let name = condition.field.as_str();
+            if IoEventFd::LAYOUT.field(name).is_some() {
+                self.condition(condition, Some(Body::fixed(&IoEventFd::LAYOUT)));
+                continue;
+            }
+            let fields = IoEventFd::LAYOUT.fields.iter().map(|field| field.name);
+            let error =
+                Diagnostic::new(condition.field.span, format!("unknown field `{name}`"), "no field of a sub-region");
+            self.push(error.suggest(similar(name, fields)));
         }
     }
 

@@ -93,6 +93,7 @@ impl<'a> Checker<'a> {
                 let body = message.map(|message| message.request);
                 conditions.iter().for_each(|condition| self.condition(condition, body));
             }
+            StepKind::Ring(label, conditions) => self.sub_region(label, conditions),
             StepKind::Do(procedure, arguments) => self.procedure(procedure, arguments),
             StepKind::If(label, steps) => {
                 self.label(label);

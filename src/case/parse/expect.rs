@@ -11,7 +11,7 @@ use crate::case::{
 
 const OUTCOMES: [&str; 5] = ["ok", "error", "closed", "silent", "conforms"];
 /// What may stand behind `<` besides outcomes.
-const OTHERS: [&str; 7] = ["fd", "fds", "seal", "exited", "device", "same", "mapped"];
+const OTHERS: [&str; 9] = ["fd", "fds", "seal", "exited", "device", "same", "sub-region", "counted", "mapped"];
 /// Longer ones first.
 const RELATIONS: [(&str, Relation); 8] = [
     ("!=", Relation::Unequal),
@@ -57,6 +57,11 @@ pub(super) fn expect(line: &mut Line<'_>, ends: &Ends) -> Result<Expect> {
             let one = value::name(line.expect(what)?, what)?;
             Ok(Expect::Same(one, value::name(line.expect(what)?, what)?))
         }
+        "sub-region" => {
+            let label = value::name(line.expect("the label of a DEVICE_GET_REGION_IO_FDS")?, "a label")?;
+            Ok(Expect::SubRegion(label, super::step::rest(line, condition)?))
+        }
+        "counted" => Ok(Expect::Counted(value::expression(line.expect("how often")?)?)),
         _ => mapped(line),
     }
 }
@@ -199,8 +204,8 @@ fn outcome(line: &mut Line<'_>, outcomes: &mut Vec<Spanned<Outcome>>) -> Result<
             Outcome::Ok(conditions)
         }
         other => {
-            let expected =
-                "expected ok, error, closed, silent, conforms, or fd, fds, seal, device, exited, same, mapped";
+            let expected = "expected ok, error, closed, silent, conforms, or fd, fds, seal, device, exited, same, \
+                            sub-region, counted, mapped";
             let known = OUTCOMES.into_iter().chain(OTHERS);
             return Err(word.error(format!("unknown outcome `{other}`"), expected).suggest(similar(other, known)));
         }

@@ -7,9 +7,9 @@ use crate::case::similar::similar;
 use crate::case::{Argument, Descriptor, DeviceAction, Diagnostic, Given, Name, Send, Serve, StepKind, Subject};
 
 /// What a step can begin with.
-pub(super) const STEPS: [&str; 18] = [
+pub(super) const STEPS: [&str; 19] = [
     ">", ">+", "<", "let", "client", "server", "close", "shutdown", "device", "save", "restore", "baseline", "signal",
-    "serve", "await", "do", "if", "end",
+    "serve", "await", "ring", "do", "if", "end",
 ];
 const DESCRIPTORS: [&str; 7] = ["memfd", "eventfd", "socketpair", "pipe", "null", "directory", "memfd"];
 
@@ -40,6 +40,11 @@ pub(super) fn step(first: Token<'_>, line: &mut Line<'_>, ends: &mut Ends) -> Re
             let command = value::word(line.expect("a command of the server")?, "a command of the server")?;
             StepKind::Await(command, rest(line, expect::condition)?)
         }
+        "ring" => {
+            let what = "the label of a DEVICE_GET_REGION_IO_FDS";
+            let label = value::name(line.expect(what)?, "a label")?;
+            StepKind::Ring(label, rest(line, expect::condition)?)
+        }
         "do" => {
             let procedure = value::word(line.expect("the name of a procedure")?, "the name of a procedure")?;
             StepKind::Do(procedure, arguments(line)?)
@@ -58,7 +63,7 @@ fn unknown(token: Token<'_>, word: &str) -> Diagnostic {
     error.suggest(similar(word, STEPS.into_iter().chain(super::HEAD)))
 }
 
-fn rest<T>(line: &mut Line<'_>, read: fn(Token<'_>) -> Result<T>) -> Result<Vec<T>> {
+pub(super) fn rest<T>(line: &mut Line<'_>, read: fn(Token<'_>) -> Result<T>) -> Result<Vec<T>> {
     let mut all = Vec::new();
     while let Some(token) = line.next() {
         all.push(read(token)?);

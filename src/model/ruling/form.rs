@@ -1,8 +1,8 @@
 //! What may be answered to a message for its form alone, whatever it asks for.
 
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP,
-    DeviceFeature, REGION_READ, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
+    DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DeviceFeature, REGION_READ, VERSION,
 };
 use vfio_user_wire::{Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY, feature_flags};
 
@@ -11,8 +11,6 @@ use super::super::permits::{Permits, Rule};
 use super::super::session::{Phase, State};
 use crate::verdict::Class::{self, Note, Violation};
 
-/// Commands of 0.9.2 that a server may lack, and that must be answered nevertheless.
-const OPTIONAL: [u16; 1] = [6];
 /// DIRTY_PAGES of the older protocol, which a server may still offer.
 const DIRTY_PAGES: u16 = 14;
 
@@ -77,7 +75,7 @@ fn sets(payload: &[u8]) -> bool {
 }
 
 fn unknown(state: &State, number: u16) -> Permits {
-    if state.phase != Phase::Negotiated || number == DIRTY_PAGES || OPTIONAL.contains(&number) {
+    if state.phase != Phase::Negotiated || number == DIRTY_PAGES {
         return Permits::either();
     }
     let expected = "an error reply: no command has this number";
@@ -98,6 +96,7 @@ fn too_short(state: &State, message: &Message, payload: &[u8]) -> Option<(&'stat
         name if name == DMA_MAP.name => ("DMAP-01", map),
         name if name == DMA_UNMAP.name => ("DUNMAP-01", map),
         name if name == DEVICE_GET_REGION_INFO.name => ("REGINFO-20", index),
+        name if name == DEVICE_GET_REGION_IO_FDS.name => ("HDR-20", index),
         name if name == DEVICE_GET_IRQ_INFO.name => ("HDR-20", index),
         name if name == DEVICE_GET_INFO.name => ("HDR-20", Note),
         name if name == REGION_READ.name => ("RREAD-12", Violation),

@@ -3,6 +3,7 @@
 mod dma_logging;
 mod features;
 mod form;
+mod io_fds;
 mod irqs;
 mod maps;
 mod mig_data;
@@ -13,8 +14,9 @@ mod regions;
 mod version;
 
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, DEVICE_SET_IRQS,
-    DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
+    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE,
+    REGION_WRITE_MULTI, VERSION,
 };
 use vfio_user_wire::{Direction, Message};
 
@@ -45,6 +47,7 @@ const RULINGS: &[Ruling] = &[
         judge: queries::judge_region_info,
         apply: queries::apply_region_info,
     },
+    Ruling { message: &DEVICE_GET_REGION_IO_FDS, permits: io_fds::permits, judge: io_fds::judge, apply: no_effect },
     Ruling {
         message: &DEVICE_GET_IRQ_INFO,
         permits: queries::permits_irq_info,

@@ -10,7 +10,7 @@ use super::super::{Command, Judgements, LetGo};
 use crate::verdict::Class::{Note, Violation};
 
 /// Fields but these are 0, and nothing comes with the message that does not belong there: only then success is due.
-fn plain(command: &Command, inputs: &[&str]) -> bool {
+pub(super) fn plain(command: &Command, inputs: &[&str]) -> bool {
     let request = command.request();
     request.tail.is_empty()
         && command.fds.is_empty()

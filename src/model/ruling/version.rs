@@ -6,6 +6,7 @@ use vfio_user_wire::message::Version;
 
 use super::super::permits::Permits;
 use super::super::session::{Given, Phase, State};
+use super::super::version::negotiated;
 use super::super::{Command, LetGo};
 use crate::verdict::Class::{Note, Violation};
 
@@ -85,4 +86,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         (Given::Unknown, Phase::Refused) => Phase::Perhaps,
         (_, phase) => phase,
     };
+    if !matches!(given, Given::Error) {
+        state.client_limits = negotiated(&command.payload, &[]).client_limits();
+    }
 }

@@ -61,6 +61,7 @@ impl Player<'_> {
             StepKind::Signal(name) => self.signal(name),
             StepKind::Serve(serve) => self.serve(serve),
             StepKind::Await(name, conditions) => self.wait_for_request(here, name, conditions),
+            StepKind::Ring(label, conditions) => self.ring(label, conditions),
             StepKind::Do(name, arguments) => self.procedure(here, name, arguments),
             StepKind::If(..) => Ok(()),
         }
@@ -80,6 +81,8 @@ impl Player<'_> {
             Expect::Exited => self.expect_exit(line),
             Expect::Device(done) => self.expect_device(line, *done),
             Expect::Same(one, two) => self.expect_same(line, one, two),
+            Expect::SubRegion(label, conditions) => self.expect_sub_region(line, label, conditions),
+            Expect::Counted(count) => self.expect_counted(line, count),
             Expect::Mapped(label, arguments, bytes) => self.expect_mapped(line, label, arguments, bytes.as_ref()),
         }
     }

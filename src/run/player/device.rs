@@ -170,7 +170,7 @@ impl Player<'_> {
     }
 
     /// A register access that must succeed for the case to go on.
-    fn access(&mut self, line: usize, end: usize, name: &str, payload: Vec<u8>) -> Result<usize, Stop> {
+    pub(super) fn access(&mut self, line: usize, end: usize, name: &str, payload: Vec<u8>) -> Result<usize, Stop> {
         let index = self.command(line, end, name, payload, Effect::None)?;
         self.answered_with_success(index)?;
         Ok(index)

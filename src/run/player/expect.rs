@@ -383,7 +383,7 @@ impl Player<'_> {
         words.join(", or ")
     }
 
-    fn condition_text(&self, condition: &Condition) -> String {
+    pub(super) fn condition_text(&self, condition: &Condition) -> String {
         let value = match &condition.value.value {
             ConditionValue::Integer(expression) => {
                 self.environment.u64(expression, &self.talk).map_or_else(|fault| fault.to_string(), number)

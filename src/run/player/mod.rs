@@ -3,6 +3,7 @@
 mod action;
 mod conforms;
 mod device;
+mod doorbell;
 mod ending;
 mod environment;
 mod exchange;

@@ -140,6 +140,7 @@ impl Actor<'_> {
                 | StepKind::Signal(_)
                 | StepKind::Serve(_)
                 | StepKind::Await(..)
+                | StepKind::Ring(..)
                 | StepKind::Do(..) => {}
             }
         }

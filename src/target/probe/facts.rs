@@ -4,7 +4,7 @@ use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
 use vfio_user_wire::{irq, irq_info_flags, region};
 
 use crate::target::{
-    Action, Counter, DeviceFile, DeviceRegister, Discovered, Irq, Launcher, Mirror, Parameter, Region, Step,
+    Action, Counter, DeviceFile, DeviceRegister, Discovered, Doorbell, Irq, Launcher, Mirror, Parameter, Region, Step,
 };
 
 /// Bytes that a scratch range must have to be of use.
@@ -19,6 +19,7 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
         scratch(device, found);
         actions(device, found);
         counter(device, found);
+        doorbell(device, found);
         mirror(device, found);
     } else {
         for need in [
@@ -31,6 +32,8 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
             "device-irq",
             "device-irq-any",
             "counter",
+            "doorbell",
+            "doorbell-datamatch",
             "mirror",
         ] {
             found.no(need, "no device file was given (--device FILE)");
@@ -248,7 +251,7 @@ fn actions(device: &DeviceFile, found: &mut Discovered) {
 
 /// Cases write its values as `u32:`, so that other widths are of no use.
 fn counter(device: &DeviceFile, found: &mut Discovered) {
-    let Some(Counter { register, raise, value }) = device.counter else {
+    let Some(Counter { register, raise, value, .. }) = device.counter else {
         return found.no("counter", "the device file names no counter");
     };
     if (register.width, raise.width) != (4, 4) {
@@ -267,6 +270,32 @@ fn counter(device: &DeviceFile, found: &mut Discovered) {
         ("raise.value", value),
     ];
     found.yes("counter", &names);
+}
+
+/// The counter itself is another need.
+fn doorbell(device: &DeviceFile, found: &mut Discovered) {
+    let why = match device.counter.and_then(|counter| counter.doorbell) {
+        None => "the device file names no doorbell of a counter",
+        Some(doorbell) if !found.io_fds.iter().any(|known| known.region == doorbell.region) => {
+            "the region of the doorbell has no sub-regions with descriptors"
+        }
+        Some(Doorbell { region, offset, size, datamatch }) => {
+            let mut names =
+                vec![("doorbell.region", u64::from(region)), ("doorbell.offset", offset), ("doorbell.size", size)];
+            found.yes("doorbell", &names);
+            match datamatch {
+                None => found.no("doorbell-datamatch", "the doorbell of the device file is rung by any value"),
+                Some(datamatch) => {
+                    names.push(("doorbell.datamatch", datamatch));
+                    found.yes("doorbell-datamatch", &names);
+                }
+            }
+            return;
+        }
+    };
+    for need in ["doorbell", "doorbell-datamatch"] {
+        found.no(need, why);
+    }
 }
 
 /// Cases write its value as `u64:`.

@@ -6,6 +6,7 @@ mod asker;
 mod dma;
 mod facts;
 mod features;
+mod io_fds;
 mod irqs;
 mod regions;
 
@@ -54,6 +55,7 @@ pub fn probe(
     version(&asker, &mut found)?;
     asker.group("DEVICE_GET_INFO", &mut found, device_info)?;
     asker.group("DEVICE_GET_REGION_INFO", &mut found, regions::ask)?;
+    asker.group("DEVICE_GET_REGION_IO_FDS", &mut found, io_fds::ask)?;
     asker.group("DEVICE_GET_IRQ_INFO", &mut found, irqs::ask)?;
     irqs::ask_triggers(&asker, &mut found)?;
     dma::ask(&asker, &mut found)?;

@@ -8,6 +8,7 @@ mod dmarw;
 mod dunmap;
 mod hdr;
 mod info;
+mod iofds;
 mod irqinfo;
 mod migdata;
 mod migfsm_data;
@@ -37,6 +38,7 @@ const SECTIONS: &[Section] = &[
     (dunmap::faults, dunmap::NO_FAULT),
     (hdr::faults, hdr::NO_FAULT),
     (info::faults, info::NO_FAULT),
+    (iofds::faults, iofds::NO_FAULT),
     (irqinfo::faults, irqinfo::NO_FAULT),
     (migdata::faults, migdata::NO_FAULT),
     (migfsm_data::faults, migfsm_data::NO_FAULT),
