@@ -216,6 +216,7 @@ proptest! {
             given: Default::default(),
             with: vec![With { name: spanned("w".to_owned()), values: vec![spanned(Value::Integer(two.clone()))] }],
             every_command: true,
+            every_channel: false,
             steps: vec![
                 step(StepKind::Let(spanned("n".to_owned()), Descriptor::Integer(one))),
                 step(StepKind::Send(send(Subject::Raw(Bytes::Text(bytes)), Vec::new()))),

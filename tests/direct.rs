@@ -124,9 +124,13 @@ impl Machine for Dumb {
         }
     }
 
+    fn receive_on_twin(&mut self, _: Frame, _: &mut dyn Memory, _: &mut Vec<Effect>) {}
+
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
         self.0.refuse(header, effects);
     }
+
+    fn twin_ended(&mut self) {}
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
         self.0.disconnect(memory);

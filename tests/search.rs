@@ -77,8 +77,16 @@ impl Machine for Careless {
         }
     }
 
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        self.0.receive_on_twin(frame, memory, effects);
+    }
+
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
         self.0.refuse(header, effects);
+    }
+
+    fn twin_ended(&mut self) {
+        self.0.twin_ended();
     }
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {

@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use vfio_user_wire::Frame;
+
+use crate::effect::Effect;
 
 /// A command that succeeded.
 #[derive(Debug, Default)]
@@ -13,8 +14,9 @@ pub(crate) struct Answer {
     pub(crate) payload: Vec<u8>,
     /// What goes with the reply.
     pub(crate) fds: Vec<Arc<OwnedFd>>,
-    /// A command of the server's own that the client's command gave rise to. It follows the reply.
-    pub(crate) command: Option<Frame>,
+    /// What is done behind the reply: a command of the server's own that the client's command gave rise to, or the taking of a
+    /// twin socket.
+    pub(crate) then: Option<Effect>,
 }
 
 impl Answer {

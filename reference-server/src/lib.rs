@@ -29,8 +29,8 @@ mod transfer;
 mod without;
 
 pub use device::Registers;
-pub use driver::Driver;
-pub use effect::{Effect, IrqEvent};
+pub use driver::{Driver, Leaving};
+pub use effect::{Channel, Effect, IrqEvent};
 pub use host::{Endpoint, HostMemory, ServeError, run, serve, serve_with};
 pub use machine::{FRAME_LIMIT, Machine};
 pub use memory::{Access, Memory};

@@ -19,9 +19,16 @@ pub trait Machine {
     /// One whole message arrived, with the descriptors that came with it.
     fn receive(&mut self, frame: Frame, fds: Vec<OwnedFd>, memory: &mut dyn Memory, effects: &mut Vec<Effect>);
 
-    /// A header arrived whose size field is below 16 or above [`FRAME_LIMIT`]: there is no telling where the next
+    /// One whole message arrived on the twin socket, where no descriptors belong.
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>);
+
+    /// A header arrived on the main socket whose size field is below 16 or above [`FRAME_LIMIT`]: there is no telling where the next
     /// message starts.
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>);
+
+    /// Nothing comes from the twin socket any more: the client closed it, or sent what is no message. The main socket is as
+    /// it was.
+    fn twin_ended(&mut self);
 
     /// The client is gone.
     fn disconnect(&mut self, memory: &mut dyn Memory);

@@ -22,11 +22,11 @@ use crate::command::region_write::region_write;
 use crate::command::region_write_multi::{region_write_multi, write_one};
 use crate::command::version::version;
 use crate::device::{Device, MAX_DMA_READ, MAX_DMA_WRITE, Registers, Rung, status};
-use crate::effect::Effect;
+use crate::effect::{Channel, Effect};
 use crate::irq_table::irq_type;
 use crate::machine::Machine;
 use crate::memory::Memory;
-use crate::session::Session;
+use crate::session::{Session, Twin};
 use crate::transfer::{Direction, Progress, Transfer};
 use crate::without::{Feature, Without};
 
@@ -61,7 +61,7 @@ impl Server {
         let name = V0_9_2.message(frame.header.command).map_or("", |message| message.name);
         let Some(agreed) = self.session.agreed else {
             // 466-470: VERSION is the first message.
-            return if name == "VERSION" { self.negotiate(payload) } else { Err(Errno::EINVAL.into()) };
+            return if name == "VERSION" { self.negotiate(frame) } else { Err(Errno::EINVAL.into()) };
         };
         let without = self.without;
         // What rang before the message was sent is done before it; on a device that is stopped it waits.
@@ -89,7 +89,7 @@ impl Server {
             "REGION_READ" => region_read(without, &mut self.device, payload, memory)?,
             "REGION_WRITE" => {
                 let (answer, rung) = region_write(without, &mut self.device, payload, memory)?;
-                Answer { command: self.ring(rung, memory, effects), ..answer }
+                Answer { then: self.ring(rung, memory, effects), ..answer }
             }
             "REGION_WRITE_MULTI" if agreed.write_multiple => {
                 let writes = region_write_multi(without, payload)?;
@@ -99,7 +99,7 @@ impl Server {
                     // 1531: the client learns how many were done before one failed.
                     let Ok(rung) = write_one(&mut self.device, write, memory) else { break };
                     // While one DMA is under way no other starts, so that there is one command at the most.
-                    answer.command = self.ring(rung, memory, effects).or(answer.command);
+                    answer.then = self.ring(rung, memory, effects).or(answer.then);
                     wr_cnt += 1;
                 }
                 Answer { payload: MultiWrite { wr_cnt }.bytes().to_vec(), ..answer }
@@ -126,14 +126,17 @@ impl Server {
         Ok(answer)
     }
 
-    fn negotiate(&mut self, payload: &[u8]) -> Result<Answer, Refusal> {
-        let (answer, agreed) = version(self.without, payload).map_err(|errno| Refusal { errno, close: true })?;
+    fn negotiate(&mut self, frame: &Frame) -> Result<Answer, Refusal> {
+        let (answer, agreed) = version(self.without, frame).map_err(|errno| Refusal { errno, close: true })?;
         self.session.agreed = Some(agreed);
+        if answer.then.is_some() {
+            self.session.twin = Twin::Open;
+        }
         Ok(answer)
     }
 
     /// Does what the doorbells ask for; a DMA that needs a message returns it.
-    fn ring(&mut self, rung: Rung, memory: &mut dyn Memory, effects: &mut Vec<Effect>) -> Option<Frame> {
+    fn ring(&mut self, rung: Rung, memory: &mut dyn Memory, effects: &mut Vec<Effect>) -> Option<Effect> {
         // 1679: a device that is stopped changes nothing.
         if !self.device.is_running() {
             return None;
@@ -177,12 +180,15 @@ impl Server {
     }
 
     /// Goes on with the operation under way, as far as that goes without a message.
-    fn drive_transfer(&mut self, memory: &mut dyn Memory) -> Option<Frame> {
+    fn drive_transfer(&mut self, memory: &mut dyn Memory) -> Option<Effect> {
         let max_count = self.session.max_dma_count();
         let id = self.session.next_id();
         let transfer = self.session.transfer.as_mut()?;
         match transfer.advance(&self.session.maps, &mut self.session.log, max_count, id, memory) {
-            Progress::Waiting(command) => return Some(command),
+            Progress::Waiting(command) => match self.session.command_channel() {
+                Some(channel) => return Some(send(channel, command, Vec::new())),
+                None => self.stop_transfer(),
+            },
             Progress::Failed => self.stop_transfer(),
             Progress::Done(bytes) => {
                 self.session.transfer = None;
@@ -201,7 +207,10 @@ impl Server {
     }
 
     /// Takes a reply to a command of the server's own; any other reply answers nothing and is dropped.
-    fn take_reply(&mut self, reply: &Frame, memory: &mut dyn Memory) -> Option<Frame> {
+    fn take_reply(&mut self, channel: Channel, reply: &Frame, memory: &mut dyn Memory) -> Option<Effect> {
+        if self.session.command_channel() != Some(channel) {
+            return None;
+        }
         if self.session.transfer.as_mut()?.reply(reply)? {
             return self.drive_transfer(memory);
         }
@@ -221,14 +230,22 @@ impl Machine for Server {
             TYPE_COMMAND => match self.execute(&frame, fds, memory, effects) {
                 Ok(answer) => {
                     if !header.no_reply() {
-                        effects.push(send(Frame::reply(&header, answer.payload), answer.fds));
+                        effects.push(send(Channel::Main, Frame::reply(&header, answer.payload), answer.fds));
                     }
-                    effects.extend(answer.command.map(|command| send(command, Vec::new())));
+                    effects.extend(answer.then);
                 }
-                Err(refusal) => refuse(&header, refusal, effects),
+                Err(refusal) => refuse(Channel::Main, &header, refusal, effects),
             },
-            TYPE_REPLY => effects.extend(self.take_reply(&frame, memory).map(|command| send(command, Vec::new()))),
-            _ => refuse(&header, Errno::EINVAL.into(), effects),
+            TYPE_REPLY => effects.extend(self.take_reply(Channel::Main, &frame, memory)),
+            _ => refuse(Channel::Main, &header, Errno::EINVAL.into(), effects),
+        }
+    }
+
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        match frame.header.message_type() {
+            TYPE_REPLY => effects.extend(self.take_reply(Channel::Twin, &frame, memory)),
+            // The client's commands belong on the main socket (207-209).
+            _ => refuse(Channel::Twin, &frame.header, Errno::EINVAL.into(), effects),
         }
     }
 
@@ -237,8 +254,14 @@ impl Machine for Server {
             // A reply to a reply could go on for ever.
             effects.push(Effect::Close);
         } else {
-            refuse(header, Refusal { errno: Errno::EINVAL, close: true }, effects);
+            refuse(Channel::Main, header, Refusal { errno: Errno::EINVAL, close: true }, effects);
         }
+    }
+
+    fn twin_ended(&mut self) {
+        self.session.twin = Twin::Lost;
+        // What is under way waits for a reply that cannot come.
+        self.stop_transfer();
     }
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
@@ -247,14 +270,14 @@ impl Machine for Server {
     }
 }
 
-fn send(frame: Frame, fds: Vec<std::sync::Arc<OwnedFd>>) -> Effect {
-    Effect::Send { frame, fds }
+fn send(channel: Channel, frame: Frame, fds: Vec<std::sync::Arc<OwnedFd>>) -> Effect {
+    Effect::Send { channel, frame, fds }
 }
 
 /// A failed command is answered with a header alone (454), or with nothing where no reply is wanted.
-fn refuse(header: &Header, refusal: Refusal, effects: &mut Vec<Effect>) {
+fn refuse(channel: Channel, header: &Header, refusal: Refusal, effects: &mut Vec<Effect>) {
     if !header.no_reply() {
-        effects.push(send(Frame::error(header, error_field(refusal.errno)), Vec::new()));
+        effects.push(send(channel, Frame::error(header, error_field(refusal.errno)), Vec::new()));
     }
     if refusal.close {
         effects.push(Effect::Close);

@@ -5,6 +5,7 @@ use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, Limits};
 use crate::dirty_log::DirtyLog;
 use crate::dma_table::DmaTable;
 use crate::doorbells::Doorbells;
+use crate::effect::Channel;
 use crate::irq_table::IrqTable;
 use crate::memory::Memory;
 use crate::transfer::Transfer;
@@ -18,6 +19,18 @@ pub(crate) struct Agreed {
     pub(crate) write_multiple: bool,
 }
 
+/// The twin socket of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Twin {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is in use.
+    Open,
+    /// The client is not to be reached by it any more.
+    Lost,
+}
+
 /// The state of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
@@ -29,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) log: DirtyLog,
     /// Assigned interrupts.
     pub(crate) irqs: IrqTable,
+    /// The second channel, if VERSION brought one.
+    pub(crate) twin: Twin,
     /// What the DMA engine is at.
     pub(crate) transfer: Option<Transfer>,
     /// Doorbells that need no message.
@@ -44,6 +59,15 @@ impl Session {
             .map_or_else(Limits::default, |agreed| agreed.limits)
             .max_data_xfer_size
             .min(DEFAULT_MAX_DATA_XFER_SIZE)
+    }
+
+    /// Where commands of the server's own go (209-212); `None` where they can go nowhere.
+    pub(crate) fn command_channel(&self) -> Option<Channel> {
+        match self.twin {
+            Twin::Absent => Some(Channel::Main),
+            Twin::Open => Some(Channel::Twin),
+            Twin::Lost => None,
+        }
     }
 
     /// An id for a command of the server's own.

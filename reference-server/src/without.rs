@@ -23,11 +23,13 @@ pub enum Feature {
     WriteMulti,
     /// DEVICE_GET_REGION_IO_FDS, which is optional (942).
     IoFds,
+    /// The twin socket: the server's own commands travel on the main one.
+    TwinSocket,
 }
 
 impl Feature {
     /// Every feature, with the word for it.
-    pub const ALL: [(&'static str, Feature); 9] = [
+    pub const ALL: [(&'static str, Feature); 10] = [
         ("dma", Feature::Dma),
         ("dma-logging", Feature::DmaLogging),
         ("interrupts", Feature::Interrupts),
@@ -37,6 +39,7 @@ impl Feature {
         ("pre-copy", Feature::PreCopy),
         ("write-multi", Feature::WriteMulti),
         ("io-fds", Feature::IoFds),
+        ("twin-socket", Feature::TwinSocket),
     ];
 }
 

@@ -30,6 +30,9 @@ pub use step::{
     Outcomes, Pages, Range, Relation, SealExpectation, Send, Serve, Step, StepKind, Subject, Value, With, Write,
 };
 
+/// The end that is the twin socket, in a case that is `given twin`.
+pub const TWIN: &str = "twin";
+
 /// One case: its head, and the steps in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
@@ -45,6 +48,8 @@ pub struct Case {
     pub with: Vec<With>,
     /// `for every command`: one sub-case for each sample, whose set-up runs first.
     pub every_command: bool,
+    /// `for every channel`: one sub-case without a twin socket and one with it, where the target has one.
+    pub every_channel: bool,
     /// What is done, top to bottom.
     pub steps: Vec<Step>,
     /// Comment lines after the last step.

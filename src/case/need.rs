@@ -177,6 +177,12 @@ pub const NEEDS: &[Need] = &[
     need("no-pre-copy", "migration without PRE_COPY", "the flags of MIGRATION", &[]),
     need("dma-logging", "logging of DMA", "SET of DMA_LOGGING_START succeeds", &[]),
     need("no-dma-logging", "lack of a DMA log", "SET of DMA_LOGGING_START is refused", &[]),
+    need(
+        "twin-socket",
+        "twin socket for the server's own commands",
+        "VERSION that proposes one is answered with one",
+        &[],
+    ),
     need("pid", "process whose id the harness knows", "it was started by the harness, or SO_PEERCRED", &[]),
     need("spawned", "server that the harness starts", "--spawn", &[]),
     need(

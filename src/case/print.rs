@@ -32,6 +32,7 @@ fn print_case(out: &mut String, case: &Case) {
     match case.given {
         Given::Negotiated => {}
         Given::Connected => line(out, "", format_args!("given connected")),
+        Given::Twin => line(out, "", format_args!("given twin")),
         Given::Nothing => line(out, "", format_args!("given nothing")),
     }
     for with in &case.with {
@@ -39,6 +40,9 @@ fn print_case(out: &mut String, case: &Case) {
     }
     if case.every_command {
         line(out, "", format_args!("for every command"));
+    }
+    if case.every_channel {
+        line(out, "", format_args!("for every channel"));
     }
     for step in &case.steps {
         print_step(out, "", step);

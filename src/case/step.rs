@@ -13,6 +13,8 @@ pub enum Given {
     Negotiated,
     /// `given connected`: nothing was sent.
     Connected,
+    /// `given twin`: negotiated with a twin socket, which is the end `twin`.
+    Twin,
     /// `given nothing`: not even connected.
     Nothing,
 }

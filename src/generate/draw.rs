@@ -48,6 +48,7 @@ pub(super) enum Edge {
     Act(Act),
     Look(Look),
     Opening(Opening),
+    Twin,
     ReadOnly,
     NoReply,
     Joined,
@@ -138,17 +139,32 @@ impl<'a> Draft<'a> {
             self.looks();
         }
         labels::tidy(&mut self.steps, &self.optional);
+        let given = match opens {
+            true => Given::Connected,
+            false if self.acts() && self.offer.twin_socket && self.dice.chance(weights::TWIN) => Given::Twin,
+            false => Given::Negotiated,
+        };
+        if given == Given::Twin {
+            self.needs.insert("twin-socket");
+            self.edges.push(Edge::Twin);
+        }
         let case = Case {
             comments: Vec::new(),
             name: word(&self.name),
             needs: self.needs.iter().map(|need| word(need)).collect(),
-            given: if opens { Given::Connected } else { Given::Negotiated },
+            given,
             with: Vec::new(),
             every_command: false,
+            every_channel: false,
             steps: self.steps,
             trailing: Vec::new(),
         };
         (case, self.edges)
+    }
+
+    /// The device is made to reach memory, which may take commands of the server's own.
+    fn acts(&self) -> bool {
+        self.needs.contains("device-dma") || self.needs.contains("device-dma-read")
     }
 
     fn turn(&mut self) {

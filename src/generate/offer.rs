@@ -39,6 +39,8 @@ pub struct Offer {
     pub dma_read: Option<u64>,
     /// The device can be made to raise any interrupt.
     pub raise_irq: bool,
+    /// Its own commands can travel on a twin socket.
+    pub twin_socket: bool,
     /// What several targets offer, where it is what they have in common: what is written must be harmless to each.
     pub(super) each: Vec<Offer>,
 }
@@ -76,6 +78,7 @@ impl Offer {
             dma_read: action("device-dma-read", device.and_then(|file| file.dma_read.clone()))
                 .map(|action| action.max_length),
             raise_irq: action("device-irq-any", device.and_then(|file| file.raise_irq.clone())).is_some(),
+            twin_socket: has("twin-socket"),
             each: Vec::new(),
         }
     }
@@ -126,6 +129,7 @@ impl Offer {
             dma_write: a.dma_write.zip(b.dma_write).map(|(a, b)| (a.0.min(b.0), a.1 && b.1)),
             dma_read: a.dma_read.zip(b.dma_read).map(|(a, b)| a.min(b)),
             raise_irq: a.raise_irq && b.raise_irq,
+            twin_socket: a.twin_socket && b.twin_socket,
             each: vec![a, b],
         }
     }

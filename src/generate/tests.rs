@@ -42,9 +42,17 @@ fn discovered() -> Discovered {
         irqs: vec![irq(0, 1, 7), irq(1, 4, 9), irq(2, 8, 3), irq(3, 1, 1), irq(4, 0, 0)],
         ..Discovered::default()
     };
-    for need in
-        ["pci", "dma", "dma-table", "device-dma", "device-dma-read", "device-irq-any", "reconnect", "irq-socket"]
-    {
+    for need in [
+        "pci",
+        "dma",
+        "dma-table",
+        "device-dma",
+        "device-dma-read",
+        "device-irq-any",
+        "reconnect",
+        "irq-socket",
+        "twin-socket",
+    ] {
         found.yes(need, &[]);
     }
     found
@@ -130,7 +138,7 @@ fn every_edge_is_drawn() {
             *counts.entry(edge).or_default() += 1;
         }
     }
-    let mut wanted: Vec<Edge> = vec![Edge::ReadOnly, Edge::NoReply, Edge::Joined, Edge::Shuffled];
+    let mut wanted: Vec<Edge> = vec![Edge::ReadOnly, Edge::NoReply, Edge::Joined, Edge::Shuffled, Edge::Twin];
     wanted.extend(weights::MAP.iter().map(|row| Edge::Map(row.2)));
     wanted.extend(weights::UNMAP.iter().map(|row| Edge::Unmap(row.2)));
     wanted.extend(weights::IRQS.iter().map(|row| Edge::Irqs(row.2)));
@@ -310,8 +318,17 @@ fn any_offer() -> impl Strategy<Value = Discovered> {
     let lists = (prop::collection::vec(region, 0..4), prop::collection::vec(irq, 0..4));
     let has = prop::collection::vec(any::<bool>(), 8);
     (lists, [number(), number(), number()], any::<[u32; 2]>(), has).prop_map(|(lists, numbers, counts, has)| {
-        let names =
-            ["pci", "dma", "dma-table", "device-dma", "device-dma-read", "device-irq-any", "reconnect", "irq-socket"];
+        let names = [
+            "pci",
+            "dma",
+            "dma-table",
+            "device-dma",
+            "device-dma-read",
+            "device-irq-any",
+            "reconnect",
+            "irq-socket",
+            "twin-socket",
+        ];
         let mut found = Discovered {
             regions: lists.0,
             irqs: lists.1,

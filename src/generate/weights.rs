@@ -34,6 +34,9 @@ pub(super) const MOOD: &[Row<super::dice::Mood>] = &[
     (20, Plain, super::dice::Mood::Wild),
 ];
 
+/// Of a hundred sequences in which the device does DMA, so many have a twin socket.
+pub(super) const TWIN: u64 = 30;
+
 /// Of a hundred sequences, so many begin with a VERSION of their own.
 pub(super) const OPENS: u64 = 12;
 

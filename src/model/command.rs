@@ -114,4 +114,9 @@ impl Negotiated {
     pub fn client_limits(&self) -> Limits {
         self.client.limits()
     }
+
+    /// Which of the descriptors of the VERSION reply is the client's end of a twin socket; `None` where none was agreed on.
+    pub fn twin_index(&self) -> Option<usize> {
+        super::twin::index(self)
+    }
 }

@@ -28,6 +28,7 @@ mod ruling;
 mod scratch;
 mod session;
 mod spans;
+mod twin;
 mod version;
 
 pub use command::{Command, FdKind, Negotiated, PassedFd, Reply};
@@ -40,6 +41,7 @@ pub use reply::{judge_order, judge_reply};
 pub use request::judge_request;
 pub use ruling::is_known;
 pub use session::Session;
+pub use twin::{Channel, TwinSocket, judge_reply_channel, judge_twin_socket};
 pub use version::negotiated;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess};
 use vfio_user_wire::{Dialect, Direction, HEADER_SIZE, Header};
 
 use super::judgement::{header_mark, payload_mark};
-use super::{Judgement, Judgements, Negotiated};
+use super::{Channel, Judgement, Judgements, Negotiated, twin};
 
 /// Judges a command of the server; `mapped` says what the device may do with every byte of a range, readable (1) and
 /// writeable (2), and `None` where a byte lies in no map that the client made and has not taken back.
@@ -13,6 +13,7 @@ pub fn judge_request(
     header: &Header,
     payload: &[u8],
     negotiated: &Negotiated,
+    channel: Channel,
     mapped: &dyn Fn(u64, u64) -> Option<u32>,
 ) -> Vec<Judgement> {
     let mut out = Judgements::default();
@@ -21,6 +22,7 @@ pub fn judge_request(
     let only = "DMA_READ or DMA_WRITE: the only commands of a server";
     out.must("HDR-15", known.is_some(), only, || dialect.name_of(number), header_mark("command"));
     let Some(message) = known else { return out.into_vec() };
+    twin::judge_request(channel, negotiated, &mut out);
     let write = message.name == DMA_WRITE.name;
     let access = DmaAccess::parse(payload);
     let data = payload.len().saturating_sub(DmaAccess::LAYOUT.size) as u64;

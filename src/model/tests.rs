@@ -8,7 +8,9 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{ERROR, Frame, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, sparse_mmap_bytes};
 
-use super::{Command, Negotiated, Reply, judge_order, judge_reply, judge_request};
+use super::{
+    Channel, Command, Negotiated, Reply, TwinSocket, judge_order, judge_reply, judge_request, judge_twin_socket,
+};
 use crate::verdict::Class;
 
 fn command(name: &str, payload: &[u8]) -> Command {
@@ -273,7 +275,8 @@ fn a_version_reply_keeps_to_what_was_proposed() {
     assert_eq!(judge(0, 1, b"[]\0"), [("VER-10", V)]);
     assert_eq!(judge(0, 1, b"{\"capabilities\":[]}\0"), [("VER-12", V)]);
     assert_eq!(judge(0, 1, b"{\"capabilities\":{\"pgsizes\":4096}}\0"), [("VER-06", N)]);
-    assert_eq!(judge(0, 1, b"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}\0"), [("VER-06", V)]);
+    let twin = b"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}\0";
+    assert_eq!(judge(0, 1, twin), [("TWIN-01", V), ("VER-06", V)]);
     assert_eq!(judge(0, 1, b"{\"capabilities\":{\"max_msg_fds\":17}}\0"), [("VER-34", N)]);
 }
 
@@ -283,7 +286,8 @@ fn a_servers_own_command_stays_in_mapped_memory_and_within_the_clients_limit() {
         let (number, _) = V0_9_2.command(name).unwrap();
         let frame = Frame::command(1, number, [access.bytes(), data].concat());
         let negotiated = negotiated(json!({ "max_data_xfer_size": 8 }));
-        let judgements = judge_request(&V0_9_2, &frame.header, &frame.payload, &negotiated, &|_, _| flags);
+        let (header, payload) = (&frame.header, &frame.payload);
+        let judgements = judge_request(&V0_9_2, header, payload, &negotiated, Channel::Only, &|_, _| flags);
         judgements
             .into_iter()
             .filter(|judgement| judgement.broken.is_some())
@@ -299,6 +303,74 @@ fn a_servers_own_command_stays_in_mapped_memory_and_within_the_clients_limit() {
     assert_eq!(judge("DMA_READ", access, &[], Some(2)), ["DMARW-07"]);
     assert_eq!(judge("DMA_WRITE", access, &[0; 4], Some(1)), ["DMARW-07"]);
     assert_eq!(judge("DEVICE_RESET", access, &[], Some(3)), ["HDR-15"]);
+}
+
+#[test]
+fn a_twin_socket_is_all_there_or_not_at_all() {
+    let judge = |client: serde_json::Value, server: serde_json::Value, fds| {
+        let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone()).bytes();
+        let version = Version { major: 0, minor: 1 };
+        let sent = command("VERSION", &[version.bytes(), &data(client)].concat());
+        let payload = [version.bytes(), &data(server)].concat();
+        broken(&sent, sent.header.reply(payload.len()), &payload, fds, &negotiated(json!({ "max_msg_fds": 16 })))
+    };
+    let wants = || json!({ "twin_socket": { "supported": true } });
+    let gives = |twin: serde_json::Value| json!({ "twin_socket": twin });
+    let whole = || gives(json!({ "supported": true, "fd_index": 0 }));
+    assert_eq!(judge(wants(), whole(), 1), []);
+    assert_eq!(judge(wants(), gives(json!({ "supported": true, "fd_index": 1 })), 2), []);
+    for twin in [json!({}), json!({ "supported": false }), json!({ "supported": false, "fd_index": 0 })] {
+        assert_eq!(judge(wants(), gives(twin), 0), []);
+    }
+    assert_eq!(judge(wants(), json!({}), 0), []);
+    for twin in [json!({ "supported": true }), json!({ "supported": true, "fd_index": "0" })] {
+        assert_eq!(judge(wants(), gives(twin), 1), [("TWIN-03", V), ("TWIN-04", V)]);
+    }
+    assert_eq!(judge(wants(), whole(), 0), [("TWIN-03", V), ("TWIN-04", V)]);
+    assert_eq!(judge(wants(), json!({}), 1), [("TWIN-04", V)]);
+    assert_eq!(judge(wants(), gives(json!({ "supported": "yes" })), 0), [("TWIN-04", V)]);
+    assert_eq!(judge(wants(), gives(json!(true)), 0), [("TWIN-04", V)]);
+    let takes_none = json!({ "max_msg_fds": 0, "twin_socket": { "supported": true } });
+    assert_eq!(judge(takes_none.clone(), whole(), 0), [("TWIN-10", V), ("TWIN-03", V), ("TWIN-04", V)]);
+    assert_eq!(judge(takes_none, json!({}), 0), []);
+    let wants_none = || json!({ "twin_socket": { "supported": false } });
+    assert_eq!(judge(wants_none(), json!({}), 0), []);
+    assert_eq!(judge(wants_none(), json!({}), 1), [("TWIN-01", V)]);
+    assert_eq!(judge(wants_none(), whole(), 1), [("TWIN-01", V), ("VER-06", V)]);
+}
+
+#[test]
+fn a_twin_socket_is_a_fresh_stream() {
+    let good = TwinSocket { connected: true, stream: true, fresh: true };
+    let judge = |socket| -> Vec<_> {
+        judge_twin_socket(socket)
+            .into_iter()
+            .filter_map(|judgement| judgement.broken.map(|broken| broken.class))
+            .collect()
+    };
+    assert_eq!(judge(good), []);
+    assert_eq!(judge(TwinSocket { connected: false, ..good }), [V]);
+    assert_eq!(judge(TwinSocket { fresh: false, ..good }), [V]);
+    assert_eq!(judge(TwinSocket { stream: false, ..good }), [N]);
+}
+
+#[test]
+fn a_servers_own_command_comes_on_the_twin_socket_where_there_is_one() {
+    let (number, _) = V0_9_2.command("DMA_READ").unwrap();
+    let frame = Frame::command(1, number, DmaAccess { address: 0x1000, count: 4 }.bytes().to_vec());
+    let judge = |client: serde_json::Value, server: serde_json::Value, channel| -> Vec<_> {
+        let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone());
+        let negotiated = Negotiated { client: data(client), server: data(server) };
+        judge_request(&V0_9_2, &frame.header, &frame.payload, &negotiated, channel, &|_, _| Some(3))
+            .into_iter()
+            .filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class)))
+            .collect()
+    };
+    let twin = || json!({ "twin_socket": { "supported": true, "fd_index": 0 } });
+    assert_eq!(judge(twin(), twin(), Channel::Twin), []);
+    assert_eq!(judge(twin(), twin(), Channel::Main), [("TWIN-06", V)]);
+    assert_eq!(judge(twin(), json!({}), Channel::Only), [("TWIN-09", N)]);
+    assert_eq!(judge(json!({}), json!({}), Channel::Only), []);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! What holds for every successful reply to VERSION.
 
-use serde_json::Value;
 use vfio_user_wire::message::Version;
 use vfio_user_wire::{VersionData, VersionDataError};
 
 use super::judgement::{bytes_mark, header_mark, payload_mark};
-use super::{Command, Judgements, Negotiated, Reply};
+use super::{Command, Judgements, Negotiated, Reply, twin};
 
 /// What both sides said, from the payloads of VERSION and its reply; malformed data counts as none.
 pub fn negotiated(request: &[u8], reply: &[u8]) -> Negotiated {
@@ -66,18 +65,7 @@ fn capabilities(command: &Command, answer: &VersionData, reply: &Reply<'_>, out:
     let data = || bytes_mark("data", 4, reply.payload.len().saturating_sub(4));
     let proposed = VersionData::parse(command.request().tail);
     if let Ok(proposed) = &proposed {
-        let twin = |of: &VersionData| {
-            of.capability("twin_socket").and_then(|twin| twin.get("supported")) == Some(&Value::Bool(true))
-        };
-        if twin(answer) && !twin(proposed) {
-            out.must(
-                "VER-06",
-                false,
-                "no twin socket where the client did not propose one",
-                || "twin_socket.supported true".to_owned(),
-                data(),
-            );
-        }
+        twin::judge(proposed, answer, reply, out);
         // Values stated unasked are a note (policy A-23).
         let unasked: Vec<&str> = answer
             .capabilities()

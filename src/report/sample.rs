@@ -7,7 +7,7 @@ use vfio_user_wire::{Frame, Header, V0_9_2};
 use super::{Context, Reporter};
 use crate::requirement::Register;
 use crate::run::{End, Event, Start};
-use crate::session::{Entry, Transcript, Way};
+use crate::session::{Entry, Place, Transcript, Way};
 use crate::target::Discovered;
 use crate::verdict::{
     Attempt, CaseRecord, CaseResult, Check, Class, Evidence, Exit, Expectations, FieldMark, Finding, Outcome, Said,
@@ -174,19 +174,23 @@ fn map(id: u16, address: u64, surplus: usize) -> Frame {
 }
 
 fn conversation(surplus: usize, replies: &[Option<u32>]) -> Vec<Entry> {
-    let mut transcript = Transcript::default();
+    let (mut transcript, place) = (Transcript::default(), Place::main("a"));
     let version = Frame::command(0, 1, b"\0\0\x01\0{\"capabilities\":{\"max_msg_fds\":8}}\0".to_vec());
-    transcript.message(&V0_9_2, "a", Way::Sent, &version.bytes(), 0);
+    transcript.message(&V0_9_2, &place, Way::Sent, &version.bytes(), 0);
     let (header, _) = Header::parse(&version.bytes()).unwrap();
-    transcript.message(&V0_9_2, "a", Way::Received, &Frame::reply(&header, b"\0\0\x01\0{}\0".to_vec()).bytes(), 0);
+    transcript.message(&V0_9_2, &place, Way::Received, &Frame::reply(&header, b"\0\0\x01\0{}\0".to_vec()).bytes(), 0);
     for (n, reply) in replies.iter().enumerate() {
         let request = map(n as u16 + 1, 0x10000 + 0x1000 * n as u64, surplus);
-        transcript.message(&V0_9_2, "a", Way::Sent, &request.bytes(), 1);
+        transcript.message(&V0_9_2, &place, Way::Sent, &request.bytes(), 1);
         let (header, _) = Header::parse(&request.bytes()).unwrap();
         match reply {
-            None => transcript.event("a", Way::Received, "closed", &[]),
-            Some(0) => transcript.message(&V0_9_2, "a", Way::Received, &Frame::reply(&header, Vec::new()).bytes(), 0),
-            Some(errno) => transcript.message(&V0_9_2, "a", Way::Received, &Frame::error(&header, *errno).bytes(), 0),
+            None => transcript.event(&place, Way::Received, "closed", &[]),
+            Some(0) => {
+                transcript.message(&V0_9_2, &place, Way::Received, &Frame::reply(&header, Vec::new()).bytes(), 0)
+            }
+            Some(errno) => {
+                transcript.message(&V0_9_2, &place, Way::Received, &Frame::error(&header, *errno).bytes(), 0)
+            }
         };
     }
     transcript.into_entries()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::case::{Case, Source, Span, Spanned, Step, StepKind, Subject, Value, parse, print};
+use crate::case::{Case, Given, Source, Span, Spanned, Step, StepKind, Subject, Value, parse, print};
 use crate::target::{Discovered, Has};
 
 /// A case with its parameters' values: what runs, or is skipped.
@@ -106,19 +106,24 @@ impl Plan {
         let samples: Vec<&Case> = samples.iter().flat_map(|(_, cases)| cases).collect();
         let mut plan = Plan::default();
         for (source, case) in cases.iter().flat_map(|(source, cases)| cases.iter().map(move |case| (source, case))) {
-            if case.every_command {
-                for sample in &samples {
-                    let (case, command) = with_sample(case, sample)?;
-                    plan.add(source, &case, Some(command));
+            for (case, channel) in by_channel(case) {
+                if case.every_command {
+                    for sample in &samples {
+                        let (case, command) = with_sample(&case, sample)?;
+                        plan.add(source, &case, channel.into_iter().chain([("command", command.as_str())]));
+                    }
+                } else {
+                    plan.add(source, &case, channel);
                 }
-            } else {
-                plan.add(source, case, None);
             }
         }
         Ok(plan)
     }
 
-    fn add(&mut self, source: &Arc<Source>, case: &Case, command: Option<String>) {
+    /// Adds a case, with what it runs for.
+    fn add<'s>(&mut self, source: &Arc<Source>, case: &Case, every: impl IntoIterator<Item = (&'static str, &'s str)>) {
+        let every: Vec<(String, String)> =
+            every.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let shared = Arc::new(case.clone());
         let lines = lines(source);
         let mut combinations: Vec<Vec<(String, Spanned<Value>)>> = vec![Vec::new()];
@@ -136,9 +141,9 @@ impl Plan {
             let written = |value: &Spanned<Value>| {
                 source.text.get(value.span.start..value.span.end).unwrap_or("?").trim_matches('\'').to_owned()
             };
-            let parameters: Vec<(String, String)> = command
+            let parameters: Vec<(String, String)> = every
                 .iter()
-                .map(|command| ("command".to_owned(), command.clone()))
+                .cloned()
                 .chain(combination.iter().map(|(name, value)| (name.clone(), written(value))))
                 .collect();
             let mut name = case.name.value.clone();
@@ -158,6 +163,16 @@ impl Plan {
             });
         }
     }
+}
+
+/// The case, or in a session of each kind where it runs `for every channel`.
+fn by_channel(case: &Case) -> Vec<(Case, Option<(&'static str, &'static str)>)> {
+    if !case.every_channel {
+        return vec![(case.clone(), None)];
+    }
+    let mut twin = Case { given: Given::Twin, ..case.clone() };
+    twin.needs.push(Spanned::new("twin-socket".to_owned(), case.name.span));
+    vec![(case.clone(), Some(("channel", "main"))), (twin, Some(("channel", "twin")))]
 }
 
 /// Puts a sample's set-up in front of the first `{command}` line, and its command in place of `{command}`, with the

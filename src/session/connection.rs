@@ -87,6 +87,8 @@ pub struct Connection {
     queued: usize,
     limit: usize,
     end: Option<Ended>,
+    /// What comes here is there when the server's call on another connection returns: nobody waits for it.
+    called: bool,
 }
 
 impl Connection {
@@ -111,12 +113,18 @@ impl Connection {
         Connection::through(Channel::Direct(server))
     }
 
-    fn through(channel: Channel) -> Connection {
-        let (partial, fds, queue) = (Vec::new(), Vec::new(), VecDeque::new());
-        Connection { channel, partial, fds, queue, queued: 0, limit: 2 << 20, end: None }
+    /// Takes a twin socket that came on this connection.
+    pub fn twin(&self, socket: OwnedFd) -> Connection {
+        let called = matches!(self.channel, Channel::Direct(_));
+        Connection { limit: self.limit, called, ..Connection::over(socket) }
     }
 
-    fn socket(&self) -> Option<&OwnedFd> {
+    fn through(channel: Channel) -> Connection {
+        let (partial, fds, queue) = (Vec::new(), Vec::new(), VecDeque::new());
+        Connection { channel, partial, fds, queue, queued: 0, limit: 2 << 20, end: None, called: false }
+    }
+
+    pub(super) fn socket(&self) -> Option<&OwnedFd> {
         match &self.channel {
             Channel::Socket(socket) => Some(socket),
             Channel::Direct(_) => None,
@@ -273,7 +281,7 @@ impl Connection {
 
     /// What to wait for on this connection.
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        let socket = self.socket().filter(|_| self.end.is_none())?;
+        let socket = self.socket().filter(|_| self.end.is_none() && !self.called)?;
         Some((socket.as_fd(), PollFlags::POLLIN))
     }
 

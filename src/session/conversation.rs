@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess};
+use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess, VERSION};
 use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 
 use super::outstanding::Outstanding;
 use super::serving::{Alteration, Serving};
-use super::{ClientMemory, Connection, Deadline, Ended, Interrupt, LentRange, Transcript, Waited, Way, wait};
+use super::twin::KnownSockets;
+use super::{ClientMemory, Connection, Deadline, Ended, Interrupt, LentRange, Place, Transcript, Waited, Way, wait};
 use crate::model::{
-    Command, Judgement, LetGo, Negotiated, Offer, PassedFd, Permits, Released, Reply, Session, Signals, judge_request,
+    Channel, Command, Judgement, LetGo, Negotiated, Offer, PassedFd, Permits, Released, Reply, Session, Signals,
+    judge_request,
 };
 
 /// Commands of a server before no more are read.
@@ -83,8 +85,10 @@ pub struct Answer {
     pub header: Header,
     /// Its payload.
     pub payload: Vec<u8>,
-    /// Descriptors that came with it.
+    /// Descriptors that came with it, but for one that became a twin socket.
     pub fds: Vec<OwnedFd>,
+    /// How many descriptors came with it.
+    pub passed: usize,
     /// Its number in the transcript.
     pub entry: usize,
 }
@@ -104,13 +108,15 @@ pub struct Request {
     pub claimed: bool,
 }
 
-/// One end: a client's connection.
+/// One end: a client's connection, or its twin socket.
 #[derive(Debug)]
 pub struct End {
-    /// `a`, `b`, ..
+    /// `a`, `b`, .., and `twin` for the twin socket of the first client.
     pub name: String,
     /// Which server it is connected to, by the order of their starting.
     pub server: usize,
+    /// The end whose twin socket this is.
+    pub twin_of: Option<usize>,
     /// The connection; `None` once the client closed it.
     pub connection: Option<Connection>,
     /// What the model makes of it.
@@ -122,6 +128,31 @@ pub struct End {
     /// Its end was noted in the transcript.
     end_noted: bool,
     next_id: u16,
+    place: Place,
+}
+
+impl End {
+    pub(super) fn new(
+        name: &str,
+        server: usize,
+        place: Place,
+        connection: Option<Connection>,
+        session: Session,
+    ) -> End {
+        End {
+            name: name.to_owned(),
+            server,
+            twin_of: None,
+            connection,
+            session,
+            unfinished: false,
+            torn: false,
+            end_noted: false,
+            // Ids that no field of a payload is likely to hold, so that a stream out of step shows.
+            next_id: 0x5a01,
+            place,
+        }
+    }
 }
 
 /// What the model said of a message.
@@ -142,7 +173,7 @@ pub struct Judged {
 pub struct Conversation<'a> {
     /// The protocol spoken.
     pub dialect: &'static Dialect,
-    offer: Arc<Offer>,
+    pub(super) offer: Arc<Offer>,
     /// The ends, in the order of their connecting.
     pub ends: Vec<End>,
     /// Every command sent.
@@ -161,6 +192,8 @@ pub struct Conversation<'a> {
     pub strays: Vec<(usize, usize)>,
     /// The commands without a reply, oldest first.
     unanswered: Outstanding,
+    /// The sockets that the client has or had.
+    pub(super) sockets: KnownSockets,
     /// How many of the requests were answered, or needed no answer.
     served: usize,
     /// How long the server may take to read a reply.
@@ -189,6 +222,7 @@ impl<'a> Conversation<'a> {
             judged: Vec::new(),
             strays: Vec::new(),
             unanswered: Outstanding::default(),
+            sockets: KnownSockets::default(),
             served: 0,
             patience,
             transcript: Transcript::default(),
@@ -204,20 +238,34 @@ impl<'a> Conversation<'a> {
     /// Adds a connection to a server, or an end that never got one; returns its number.
     pub fn add_to(&mut self, server: usize, name: &str, connection: Option<Connection>) -> usize {
         let mut session = Session::new(Arc::clone(&self.offer));
-        let others = self.ends.iter_mut().filter(|end| end.server == server);
-        others.for_each(|end| session.meet(&mut end.session));
-        self.ends.push(End {
-            name: name.to_owned(),
-            server,
-            connection,
-            session,
-            unfinished: false,
-            torn: false,
-            end_noted: false,
-            // Ids that no field of a payload is likely to hold, so that a stream out of step shows.
-            next_id: 0x5a01,
-        });
+        self.clients_mut().filter(|end| end.server == server).for_each(|end| session.meet(&mut end.session));
+        if let Some(socket) = connection.as_ref().and_then(Connection::socket) {
+            self.sockets.insert(socket);
+        }
+        self.push(End::new(name, server, Place::main(name), connection, session))
+    }
+
+    pub(super) fn push(&mut self, end: End) -> usize {
+        self.ends.push(end);
         self.ends.len() - 1
+    }
+
+    /// The ends that are clients' connections.
+    fn clients(&self) -> impl DoubleEndedIterator<Item = &End> {
+        self.ends.iter().filter(|end| end.twin_of.is_none())
+    }
+
+    fn clients_mut(&mut self) -> impl Iterator<Item = &mut End> {
+        self.ends.iter_mut().filter(|end| end.twin_of.is_none())
+    }
+
+    /// The client's connection that an end is, or belongs to.
+    fn main(&self, end: usize) -> usize {
+        self.ends.get(end).and_then(|end| end.twin_of).unwrap_or(end)
+    }
+
+    fn place(&self, end: usize) -> Place {
+        self.ends.get(end).map_or_else(|| Place::main(""), |end| end.place.clone())
     }
 
     /// An id that this end has not used.
@@ -230,8 +278,8 @@ impl<'a> Conversation<'a> {
     /// Notes a command that is about to be sent.
     pub fn expect(&mut self, end: usize, origin: Origin, frame: &Frame, passed: Passed<'_>, effect: Effect) -> usize {
         let Passed { fds, cut } = passed;
-        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
-        let entry = self.transcript.message(self.dialect, &name, Way::Sent, &frame.bytes(), fds.len());
+        let place = self.place(end);
+        let entry = self.transcript.message(self.dialect, &place, Way::Sent, &frame.bytes(), fds.len());
         let message = self.dialect.message(frame.header.command);
         let command = Command { header: frame.header, payload: frame.payload.clone(), message, fds: fds.to_vec(), cut };
         if let Effect::Lend(range) = &effect {
@@ -248,10 +296,10 @@ impl<'a> Conversation<'a> {
 
     /// Notes bytes that are about to be sent, whatever they are; a reply may come to them all the same.
     pub fn expect_raw(&mut self, end: usize, origin: Origin, bytes: &[u8]) -> usize {
-        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
+        let place = self.place(end);
         let entry = match bytes {
             [] => self.transcript.count(),
-            _ => self.transcript.event(&name, Way::Sent, "raw bytes", bytes),
+            _ => self.transcript.event(&place, Way::Sent, "raw bytes", bytes),
         };
         if let (Some(end), false) = (self.ends.get_mut(end), bytes.is_empty()) {
             end.session.lost();
@@ -271,8 +319,8 @@ impl<'a> Conversation<'a> {
 
     /// Notes something that happened on an end.
     pub fn note(&mut self, end: usize, way: Way, what: &str) {
-        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
-        self.transcript.event(&name, way, what, &[]);
+        let place = self.place(end);
+        self.transcript.event(&place, way, what, &[]);
     }
 
     /// Sends bytes on an end; `false` where the server closed or does not read.
@@ -320,7 +368,7 @@ impl<'a> Conversation<'a> {
         done: &dyn Fn(&Conversation<'_>) -> bool,
     ) -> io::Result<Waited> {
         loop {
-            let before = self.transcript.count();
+            let before = self.progress();
             self.take_in()?;
             let over = self.ended(watch).is_some() || self.ends.get(watch).is_none_or(|end| end.connection.is_none());
             if done(self) || over {
@@ -330,7 +378,7 @@ impl<'a> Conversation<'a> {
                 self.ends.iter().filter_map(|end| end.connection.as_ref()?.interest()).collect();
             if waiting.is_empty() {
                 // Without a socket all is there that can come, but for the answers to what was served just now.
-                if self.transcript.count() > before {
+                if self.progress() != before {
                     continue;
                 }
                 return Ok(if self.interrupt.raised() { Waited::Interrupted } else { Waited::Deadline });
@@ -345,12 +393,24 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// How many messages there were, and how much has come of the next ones.
+    fn progress(&self) -> (usize, usize) {
+        let partial = |end: &End| end.connection.as_ref().map_or(0, |connection| connection.rest().len());
+        (self.transcript.count(), self.ends.iter().map(partial).sum())
+    }
+
     /// Everything that can be had without waiting.
     fn take_in(&mut self) -> io::Result<()> {
         for end in 0..self.ends.len() {
             if let Some(connection) = self.connection(end) {
                 connection.fill()?;
             }
+        }
+        // What the server sent on a twin socket before it answered on the main one is here by now, as the twin socket was read
+        // later; so it goes first.
+        let mut order: Vec<usize> = (0..self.ends.len()).collect();
+        order.sort_by_key(|end| self.ends.get(*end).is_none_or(|end| end.twin_of.is_none()));
+        for end in order {
             while let Some(incoming) = self.connection(end).and_then(Connection::take_message) {
                 self.arrived(end, incoming.frame, incoming.fds)?;
             }
@@ -368,21 +428,25 @@ impl<'a> Conversation<'a> {
         let Some(connection) = &end.connection else { return };
         let Some(ended) = connection.ended() else { return };
         let rest = connection.rest();
-        self.transcript.event(&end.name, Way::Received, &ended.to_string(), rest);
+        self.transcript.event(&end.place, Way::Received, &ended.to_string(), rest);
         end.end_noted = true;
     }
 
     fn arrived(&mut self, end: usize, frame: Frame, fds: Vec<OwnedFd>) -> io::Result<()> {
-        let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
-        let entry = self.transcript.message(self.dialect, &name, Way::Received, &frame.bytes(), fds.len());
+        let place = self.place(end);
+        let entry = self.transcript.message(self.dialect, &place, Way::Received, &frame.bytes(), fds.len());
         // A reply with the Type of a command is taken as the reply that its id and number, or the Error bit, say it is;
         // every other message of that Type is a command of the server, whatever its number.
         let command = frame.header.message_type() == TYPE_COMMAND && !frame.header.is_error();
         if command && !self.is_reply(end, &frame.header) {
             return self.requested(end, frame, entry);
         }
-        match self.whose(end, &frame) {
-            Some(index) => self.answered(index, frame, fds, entry),
+        let main = self.main(end);
+        match self.whose(end, &frame).or_else(|| self.whose(main, &frame)) {
+            Some(index) => {
+                self.judge_channel(index, end, entry);
+                self.answered(index, frame, fds, entry);
+            }
             None => {
                 self.strays.push((end, entry));
                 let count = self.strays.len();
@@ -432,10 +496,11 @@ impl<'a> Conversation<'a> {
             })
     }
 
-    fn answered(&mut self, index: usize, frame: Frame, fds: Vec<OwnedFd>, entry: usize) {
+    fn answered(&mut self, index: usize, frame: Frame, mut fds: Vec<OwnedFd>, entry: usize) {
         let Some(sent) = self.sent.get_mut(index) else { return };
         self.unanswered.remove(sent.end, sent.command.header.id, index);
-        let Some(end) = self.ends.get_mut(sent.end) else { return };
+        let at = sent.end;
+        let Some(end) = self.ends.get_mut(at) else { return };
         let memory = self.memory.entry(end.server).or_default();
         match (&sent.effect, frame.header.is_error()) {
             (Effect::Lend(range), true) => memory.take_back_last(range),
@@ -445,7 +510,11 @@ impl<'a> Conversation<'a> {
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
         let judgements = end.session.answered(index, &sent.command, &reply);
-        sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, entry });
+        let is_version = sent.command.message.is_some_and(|message| message.name == VERSION.name);
+        let agreed = if is_version && !frame.header.is_error() { end.session.negotiated().twin_index() } else { None };
+        let passed = fds.len();
+        let twin = agreed.filter(|index| *index < passed).map(|index| fds.remove(index));
+        sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, passed, entry });
         // What was said of a command that had to wait belongs to that one.
         for (ticket, judgement) in judgements {
             let Some(sent) = self.sent.get(ticket) else { continue };
@@ -453,30 +522,33 @@ impl<'a> Conversation<'a> {
             let Origin { step, line, .. } = sent.origin;
             self.judged.push(Judged { judgement, step, line, entry });
         }
+        if let Some(socket) = twin {
+            self.take_twin(index, at, socket, entry);
+        }
     }
 
     /// How often a descriptor should have been signalled since that was last looked at; `None` where that is open.
     pub fn signals(&self, fd: u64) -> Option<Signals> {
-        let all: Option<Vec<Signals>> = self.ends.iter().map(|end| end.session.signals(fd)).collect();
+        let all: Option<Vec<Signals>> = self.clients().map(|end| end.session.signals(fd)).collect();
         // One client's triggers, at the most: a descriptor that several sessions know is not followed.
         let mut all = all?.into_iter().filter(|signals| signals.most.0 > 0);
         match (all.next(), all.next()) {
             (Some(signals), None) => Some(signals),
             (Some(_), Some(_)) => None,
-            (None, _) => self.ends.iter().rev().find_map(|end| end.session.signals(fd)),
+            (None, _) => self.clients().rev().find_map(|end| end.session.signals(fd)),
         }
     }
 
     /// Why the server should hold a descriptor no longer; `None` where it may hold it, or never had it.
     pub fn let_go(&self, fd: u64) -> Option<LetGo> {
-        let may_hold = self.ends.iter().any(|end| end.session.may_hold(fd));
-        if may_hold { None } else { self.ends.iter().find_map(|end| end.session.let_go(fd)) }
+        let may_hold = self.clients().any(|end| end.session.may_hold(fd));
+        if may_hold { None } else { self.clients().find_map(|end| end.session.let_go(fd)) }
     }
 
     /// Why a file should be mapped no longer; `None` where it may be, or never was.
     pub fn released(&self, file: u64) -> Option<Released> {
-        let may_map = self.ends.iter().any(|end| end.session.may_map(file));
-        if may_map { None } else { self.ends.iter().find_map(|end| end.session.released(file)) }
+        let may_map = self.clients().any(|end| end.session.may_map(file));
+        if may_map { None } else { self.clients().find_map(|end| end.session.released(file)) }
     }
 
     /// The commands on an end that a line asks for: those of the label, or the oldest that no line asked for.
@@ -517,17 +589,23 @@ impl<'a> Conversation<'a> {
     }
 
     fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
-        let negotiated = self.ends.get(end).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
+        let main = self.main(end);
+        let channel = match self.twin(main) {
+            None => Channel::Only,
+            Some(twin) if twin == end => Channel::Twin,
+            Some(_) => Channel::Main,
+        };
+        let negotiated = self.ends.get(main).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
         let dialect = self.dialect;
         let memory = self.memory_at(end);
         let mapped = |address, count| memory.access(address, count);
-        let mut judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, &mapped);
+        let mut judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, channel, &mapped);
         let name = dialect.name_of(frame.header.command);
-        judgements.extend(self.ends.get(end).and_then(|end| end.session.requested(&name)));
+        judgements.extend(self.ends.get(main).and_then(|end| end.session.requested(&name)));
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         let (header, payload) = (frame.header, frame.payload);
         let writes = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_WRITE.name);
-        if let (true, Some((access, _)), Some(end)) = (writes, DmaAccess::parse(&payload), self.ends.get_mut(end)) {
+        if let (true, Some((access, _)), Some(end)) = (writes, DmaAccess::parse(&payload), self.ends.get_mut(main)) {
             end.session.device_sends(access.address, access.count);
         }
         self.requests.push(Request { end, header, payload, entry, claimed: false });
@@ -555,8 +633,8 @@ impl<'a> Conversation<'a> {
                 continue;
             }
             let bytes = reply.bytes();
-            let name = self.ends.get(end).map(|end| end.name.clone()).unwrap_or_default();
-            self.transcript.message(self.dialect, &name, Way::Sent, &bytes, 0);
+            let place = self.place(end);
+            self.transcript.message(self.dialect, &place, Way::Sent, &bytes, 0);
             let taken = self.send(end, &bytes, &[], &[], Deadline::after(self.patience))?;
             if let Some(end) = self.ends.get_mut(end) {
                 end.torn |= !taken;

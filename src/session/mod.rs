@@ -12,6 +12,7 @@ mod outstanding;
 mod pages;
 mod serving;
 mod transcript;
+mod twin;
 
 pub use connection::{Connection, Ended, Incoming};
 pub use conversation::{Answer, Conversation, Effect, End, Judged, Origin, Passed, Request, Sent};
@@ -22,4 +23,4 @@ pub use interrupt::{Interrupt, Waited, wait};
 pub use memory::{ClientMemory, LentRange};
 pub use pages::pages_text;
 pub use serving::{Alteration, Serving};
-pub use transcript::{Entry, EntryField, KEPT_BYTES, Transcript, Way, hex, value_text};
+pub use transcript::{Entry, EntryField, KEPT_BYTES, Place, Transcript, Way, hex, value_text};

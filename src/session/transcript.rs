@@ -26,6 +26,27 @@ pub enum Way {
     Received,
 }
 
+/// On which socket something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whose: `a`, `b`, ..
+    pub client: String,
+    /// `main` or `twin`.
+    pub channel: &'static str,
+}
+
+impl Place {
+    /// The main socket of a client.
+    pub fn main(client: &str) -> Place {
+        Place { client: client.to_owned(), channel: "main" }
+    }
+
+    /// The twin socket of a client.
+    pub fn twin(client: &str) -> Place {
+        Place { client: client.to_owned(), channel: "twin" }
+    }
+}
+
 /// One field of a message, decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryField {
@@ -80,28 +101,28 @@ pub struct Transcript {
 #[derive(Debug, Clone)]
 enum Kept {
     /// A message, all of whose bytes are here.
-    Message { n: usize, client: String, direction: Way, dialect: &'static Dialect, bytes: Vec<u8>, fds: usize },
+    Message { n: usize, place: Place, direction: Way, dialect: &'static Dialect, bytes: Vec<u8>, fds: usize },
     /// Anything else.
     Entry(Entry),
 }
 
 impl Transcript {
     /// Notes a message; returns its number.
-    pub fn message(&mut self, dialect: &'static Dialect, client: &str, way: Way, bytes: &[u8], fds: usize) -> usize {
+    pub fn message(&mut self, dialect: &'static Dialect, place: &Place, way: Way, bytes: &[u8], fds: usize) -> usize {
         let n = self.count + 1;
         self.push(if bytes.len() <= KEPT_BYTES {
-            Kept::Message { n, client: client.to_owned(), direction: way, dialect, bytes: bytes.to_vec(), fds }
+            Kept::Message { n, place: place.clone(), direction: way, dialect, bytes: bytes.to_vec(), fds }
         } else {
-            Kept::Entry(entry(n, client.to_owned(), way, dialect, bytes, fds))
+            Kept::Entry(entry(n, place.clone(), way, dialect, bytes, fds))
         })
     }
 
     /// Notes something that is no message: a close, bytes that make none.
-    pub fn event(&mut self, client: &str, direction: Way, what: &str, bytes: &[u8]) -> usize {
+    pub fn event(&mut self, place: &Place, direction: Way, what: &str, bytes: &[u8]) -> usize {
         self.push(Kept::Entry(Entry {
             n: self.count + 1,
-            client: client.to_owned(),
-            channel: "main".to_owned(),
+            client: place.client.clone(),
+            channel: place.channel.to_owned(),
             direction,
             message: what.to_owned(),
             length: bytes.len(),
@@ -138,8 +159,8 @@ impl Transcript {
 impl Kept {
     fn into_entry(self) -> Entry {
         match self {
-            Kept::Message { n, client, direction, dialect, bytes, fds } => {
-                entry(n, client, direction, dialect, &bytes, fds)
+            Kept::Message { n, place, direction, dialect, bytes, fds } => {
+                entry(n, place, direction, dialect, &bytes, fds)
             }
             Kept::Entry(entry) => entry,
         }
@@ -147,7 +168,7 @@ impl Kept {
 }
 
 /// A message as its tables read it.
-fn entry(n: usize, client: String, direction: Way, dialect: &Dialect, bytes: &[u8], fds: usize) -> Entry {
+fn entry(n: usize, place: Place, direction: Way, dialect: &Dialect, bytes: &[u8], fds: usize) -> Entry {
     let header = Header::parse(bytes);
     let message = match header {
         None => format!("{} bytes", bytes.len()),
@@ -162,8 +183,8 @@ fn entry(n: usize, client: String, direction: Way, dialect: &Dialect, bytes: &[u
     };
     Entry {
         n,
-        client,
-        channel: "main".to_owned(),
+        client: place.client,
+        channel: place.channel.to_owned(),
         direction,
         message,
         length: bytes.len(),

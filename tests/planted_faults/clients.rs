@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use vfio_user_reference_server::{Effect, HostMemory, Machine, Memory, Server};
+use vfio_user_reference_server::{Channel, Effect, HostMemory, Machine, Memory, Server};
 use vfio_user_wire::{Frame, Header};
 
 use crate::loops::Client;
@@ -45,11 +45,20 @@ impl<S> Machine for Visited<S> {
     }
 
     fn receive(&mut self, frame: Frame, fds: Vec<OwnedFd>, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
-        (self.visits.receive)(&mut self.visits.state, Step { server: &mut self.server, frame, fds, memory, effects });
+        (self.visits.receive)(&mut self.visits.state, Step::main(&mut self.server, frame, fds, memory, effects));
+    }
+
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        let (channel, server, fds) = (Channel::Twin, &mut self.server, Vec::new());
+        (self.visits.receive)(&mut self.visits.state, Step { channel, server, frame, fds, memory, effects });
     }
 
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
         self.server.refuse(header, effects);
+    }
+
+    fn twin_ended(&mut self) {
+        self.server.twin_ended();
     }
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {

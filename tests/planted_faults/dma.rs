@@ -125,11 +125,11 @@ pub(crate) fn failed_with(effects: &[Effect], errno: Errno) -> bool {
 /// Every message goes through `receive`, with the windows that were mapped before it.
 pub(crate) fn with_windows(mut receive: impl FnMut(Step<'_>, &Windows) + 'static) -> Faulty {
     let mut windows = Windows::default();
-    around(move |Step { server, frame, fds, memory, effects }| {
+    around(move |Step { channel, server, frame, fds, memory, effects }| {
         let command = frame.clone();
         let file = fds.first().map(|fd| fd.try_clone().unwrap());
         let mut done = Vec::new();
-        receive(Step { server, frame, fds, memory, effects: &mut done }, &windows);
+        receive(Step { channel, server, frame, fds, memory, effects: &mut done }, &windows);
         windows.learn(&command, file, &done);
         effects.append(&mut done);
     })

@@ -16,6 +16,7 @@ mod probed;
 mod queries;
 mod sections;
 mod server;
+mod twin;
 mod wrapper;
 
 use std::fmt::Write;

@@ -154,14 +154,14 @@ impl Lines {
 /// Every message goes through `receive`, with the descriptors that were assigned before it.
 pub(crate) fn with_lines(mut receive: impl FnMut(Step<'_>, &Lines) + 'static) -> Faulty {
     let mut lines = Lines::default();
-    around(move |Step { server, frame, fds, memory, effects }| {
+    around(move |Step { channel, server, frame, fds, memory, effects }| {
         let set = Set::of(&frame);
         if is(&frame, "VERSION") {
             lines = Lines::default();
         }
         let copies = copies(&fds);
         let mut done = Vec::new();
-        receive(Step { server, frame, fds, memory, effects: &mut done }, &lines);
+        receive(Step { channel, server, frame, fds, memory, effects: &mut done }, &lines);
         if let Some(set) = set.filter(|_| !failed(&done)) {
             lines.learn(&set, copies);
         }

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use nix::cmsg_space;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use vfio_user_reference_server::{Effect, HostMemory, Machine, Server};
+use vfio_user_reference_server::{Effect, Feature, HostMemory, Machine, Server, Without};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, V0_9_2};
 
 /// A connected client.
@@ -23,7 +23,8 @@ pub(crate) struct Client<'a> {
 
 /// Takes clients one after the other, and lets `talk` deal with each; it says whether to take another.
 pub(crate) fn serve_clients(listener: &UnixListener, stop: &OwnedFd, mut talk: impl FnMut(&mut Client<'_>) -> bool) {
-    let (mut server, mut memory) = (Server::new(), HostMemory::new().unwrap());
+    let without = Without::from_iter([Feature::TwinSocket]);
+    let (mut server, mut memory) = (Server::without(without), HostMemory::new().unwrap());
     while readable(listener, stop) {
         let Ok((stream, _)) = listener.accept() else { return };
         server.connect();
@@ -127,7 +128,7 @@ impl Client<'_> {
     /// Does what the server wants done, and waits where the client does not read; `false` where that ends the session.
     pub(crate) fn perform(&mut self, effects: Vec<Effect>) -> bool {
         effects.into_iter().all(|effect| match effect {
-            Effect::Send { frame, fds } => {
+            Effect::Send { frame, fds, .. } => {
                 self.send(&frame.bytes(), &fds.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>())
             }
             Effect::Signal { fd, .. } => {
@@ -135,6 +136,8 @@ impl Client<'_> {
                 let _ = nix::unistd::write(&fd, &1u64.to_ne_bytes());
                 true
             }
+            // No loop that goes wrong in reading messages has a second socket to read.
+            Effect::Twin { .. } => true,
             Effect::Close => false,
         })
     }

@@ -25,6 +25,7 @@ mod queries;
 mod sections;
 mod server;
 mod suite;
+mod twin;
 mod wrapper;
 
 use std::process::ExitCode;

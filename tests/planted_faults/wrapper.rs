@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use vfio_user_reference_server::{Access, Effect, Errno, Machine, Memory, Server};
+use vfio_user_reference_server::{Access, Channel, Effect, Errno, Machine, Memory, Server};
 use vfio_user_wire::message::Version;
 use vfio_user_wire::{Body, Frame, HEADER_SIZE, Header, V0_9_2, VersionData};
 
@@ -16,6 +16,8 @@ pub(crate) type Faulty = Box<dyn Machine>;
 
 /// A message that arrived, and all that is there to deal with it.
 pub(crate) struct Step<'a> {
+    /// Where.
+    pub(crate) channel: Channel,
     /// The server that would have got it.
     pub(crate) server: &'a mut Server,
     /// The message.
@@ -27,10 +29,24 @@ pub(crate) struct Step<'a> {
     pub(crate) effects: &'a mut Vec<Effect>,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// One on the main socket.
+    pub(crate) fn main(
+        server: &'a mut Server,
+        frame: Frame,
+        fds: Vec<OwnedFd>,
+        memory: &'a mut dyn Memory,
+        effects: &'a mut Vec<Effect>,
+    ) -> Step<'a> {
+        Step { channel: Channel::Main, server, frame, fds, memory, effects }
+    }
+
     /// Lets the server deal with it.
     pub(crate) fn pass(self) {
-        self.server.receive(self.frame, self.fds, self.memory, self.effects);
+        match self.channel {
+            Channel::Main => self.server.receive(self.frame, self.fds, self.memory, self.effects),
+            Channel::Twin => self.server.receive_on_twin(self.frame, self.memory, self.effects),
+        }
     }
 
     /// The same, and then something more to the server.
@@ -41,10 +57,11 @@ impl Step<'_> {
 
     /// The same, with a change to what it does.
     pub(crate) fn pass_and(self, change: impl FnOnce(&mut Vec<Effect>)) {
-        let mut effects = Vec::new();
-        self.server.receive(self.frame, self.fds, self.memory, &mut effects);
-        change(&mut effects);
-        self.effects.append(&mut effects);
+        let Step { channel, server, frame, fds, memory, effects } = self;
+        let mut done = Vec::new();
+        Step { channel, server, frame, fds, memory, effects: &mut done }.pass();
+        change(&mut done);
+        effects.append(&mut done);
     }
 
     /// Answers in its place, where an answer is wanted.
@@ -83,11 +100,20 @@ impl<F: FnMut(Step<'_>)> Machine for Around<F> {
     }
 
     fn receive(&mut self, frame: Frame, fds: Vec<OwnedFd>, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
-        (self.receive)(Step { server: &mut self.server, frame, fds, memory, effects });
+        (self.receive)(Step::main(&mut self.server, frame, fds, memory, effects));
+    }
+
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        let (channel, server, fds) = (Channel::Twin, &mut self.server, Vec::new());
+        (self.receive)(Step { channel, server, frame, fds, memory, effects });
     }
 
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
         self.server.refuse(header, effects);
+    }
+
+    fn twin_ended(&mut self) {
+        self.server.twin_ended();
     }
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
@@ -207,8 +233,16 @@ impl<F: FnMut(&mut Server, &Header, &mut Vec<Effect>)> Machine for Refusals<F> {
         self.server.receive(frame, fds, memory, effects);
     }
 
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        self.server.receive_on_twin(frame, memory, effects);
+    }
+
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
         (self.refuse)(&mut self.server, header, effects);
+    }
+
+    fn twin_ended(&mut self) {
+        self.server.twin_ended();
     }
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
@@ -292,8 +326,16 @@ impl<T: Twist> Machine for Twisting<T> {
         self.server.receive(frame, fds, &mut Twisted { memory, twist: &mut self.twist }, effects);
     }
 
+    fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        self.server.receive_on_twin(frame, &mut Twisted { memory, twist: &mut self.twist }, effects);
+    }
+
     fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
         self.server.refuse(header, effects);
+    }
+
+    fn twin_ended(&mut self) {
+        self.server.twin_ended();
     }
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
@@ -386,7 +428,7 @@ pub(crate) fn set_capabilities(version: &mut Frame, capabilities: Map<String, Va
 
 /// Sends a message without descriptors.
 pub(crate) fn send(frame: Frame) -> Effect {
-    Effect::Send { frame, fds: Vec::new() }
+    Effect::Send { channel: Channel::Main, frame, fds: Vec::new() }
 }
 
 /// Never comes back: for a server that is stuck.

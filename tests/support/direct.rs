@@ -2,15 +2,18 @@
 #![allow(dead_code, reason = "helpers of tests, of which each uses some")]
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, send};
 use vfio_user_conformance::session::Direct;
 use vfio_user_conformance::target::{DirectServer, DirectTarget, Target};
-use vfio_user_reference_server::{Driver, HostMemory, Machine};
+use vfio_user_reference_server::{Channel, Driver, HostMemory, Leaving, Machine};
 
 /// Servers around a machine that `make` makes for each. A second client at the same time is refused.
 pub(crate) struct DirectMachine {
@@ -62,7 +65,12 @@ impl DirectServer for Server {
             return None;
         }
         let driver = Driver::connect(device.machine.as_mut());
-        Some(Box::new(Client { device: Rc::clone(&self.0), driver: Some(driver), rest: Vec::new() }))
+        Some(Box::new(Client {
+            device: Rc::clone(&self.0),
+            driver: Some(driver),
+            leaving: VecDeque::new(),
+            twin: Vec::new(),
+        }))
     }
 }
 
@@ -72,19 +80,49 @@ struct Client {
     device: Rc<RefCell<Device>>,
     /// `None` once the server has left the client.
     driver: Option<Driver>,
-    /// What the server sent before it left, last first.
-    rest: Vec<Sent>,
+    /// What the server sent on the main socket and nobody has taken.
+    leaving: VecDeque<Sent>,
+    /// The same of the twin socket, which has not taken it yet.
+    twin: Vec<u8>,
 }
 
 /// A message, and the descriptors that go with it.
 type Sent = (Vec<u8>, Vec<OwnedFd>);
 
 impl Client {
+    /// Carries on until nobody has anything to say: the twin socket is a real one, and there is no loop to read it.
+    fn work(&mut self) {
+        let Some(driver) = &mut self.driver else { return };
+        let Device { machine, memory, .. } = &mut *self.device.borrow_mut();
+        loop {
+            let twin = driver.twin_socket();
+            while let Some(Leaving { channel, frame, fds }) = driver.next_message() {
+                match channel {
+                    Channel::Main => {
+                        // A descriptor that cannot be had is missing, as it would be behind a socket.
+                        let fds = fds.iter().filter_map(|fd| fd.try_clone().ok()).collect();
+                        self.leaving.push_back((frame.bytes(), fds));
+                    }
+                    Channel::Twin => self.twin.extend(frame.bytes()),
+                }
+            }
+            let Some(twin) = twin else { return };
+            // A client that is gone, or does not read, shows below, or waits for what is lost.
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            self.twin.drain(..send(twin.as_raw_fd(), &self.twin, flags).unwrap_or(0));
+            let mut bytes = vec![0; 1 << 16];
+            match recv(twin.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => return,
+                Ok(0) | Err(_) => driver.end(Channel::Twin, machine.as_mut()),
+                Ok(count) => driver.take(Channel::Twin, &bytes[..count], Vec::new(), machine.as_mut(), memory),
+            }
+        }
+    }
+
     /// The session is over; what was sent before can be taken still.
     fn leave(&mut self) {
-        let Some(mut driver) = self.driver.take() else { return };
-        self.rest.extend(std::iter::from_fn(|| next(&mut driver)));
-        self.rest.reverse();
+        self.work();
+        let Some(driver) = self.driver.take() else { return };
         let Device { machine, memory, taken } = &mut *self.device.borrow_mut();
         driver.disconnect(machine.as_mut(), memory);
         *taken = false;
@@ -96,18 +134,19 @@ impl Direct for Client {
         let Some(driver) = &mut self.driver else { return };
         let mut device = self.device.borrow_mut();
         let Device { machine, memory, .. } = &mut *device;
-        driver.take(bytes, fds, machine.as_mut(), memory);
+        driver.take(Channel::Main, bytes, fds, machine.as_mut(), memory);
+        let ending = driver.is_ending();
         drop(device);
-        if driver.is_ending() {
+        if ending {
             self.leave();
+        } else {
+            self.work();
         }
     }
 
     fn take(&mut self) -> Option<Sent> {
-        match &mut self.driver {
-            Some(driver) => next(driver),
-            None => self.rest.pop(),
-        }
+        self.work();
+        self.leaving.pop_front()
     }
 
     fn shutdown(&mut self) {
@@ -123,10 +162,4 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.leave();
     }
-}
-
-fn next(driver: &mut Driver) -> Option<Sent> {
-    let (frame, fds) = driver.next_message()?;
-    // A descriptor that cannot be had is missing, as it would be behind a socket.
-    Some((frame.bytes(), fds.iter().filter_map(|fd| fd.try_clone().ok()).collect()))
 }

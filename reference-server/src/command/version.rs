@@ -1,11 +1,15 @@
 //! VERSION (specification 461-593).
 
+use std::sync::Arc;
+
 use nix::errno::Errno;
-use serde_json::{Map, Value};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use serde_json::{Map, Value, json};
 use vfio_user_wire::message::Version;
-use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Limits, VersionData};
+use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Frame, Limits, VersionData};
 
 use crate::answer::Answer;
+use crate::effect::Effect;
 use crate::session::Agreed;
 use crate::without::{Feature, Without};
 
@@ -24,12 +28,12 @@ const STATED: [(&str, u64); 4] = [
     ("pgsizes", DEFAULT_PGSIZES),
 ];
 
-/// Agrees on a version, and on what both sides support.
+/// Agrees on a version, and on what both sides support. A client that wants a twin socket gets one.
 ///
 /// # Errors
 /// Where there is nothing to agree on; the connection ends then (88-90).
-pub(crate) fn version(without: Without, payload: &[u8]) -> Result<(Answer, Agreed), Errno> {
-    let (proposed, data) = Version::parse(payload).ok_or(Errno::EINVAL)?;
+pub(crate) fn version(without: Without, command: &Frame) -> Result<(Answer, Agreed), Errno> {
+    let (proposed, data) = Version::parse(&command.payload).ok_or(Errno::EINVAL)?;
     if proposed.major != MAJOR {
         return Err(Errno::EPROTONOSUPPORT);
     }
@@ -43,15 +47,34 @@ pub(crate) fn version(without: Without, payload: &[u8]) -> Result<(Answer, Agree
     let write_multiple =
         client.capability("write_multiple") == Some(&Value::Bool(true)) && !without.has(Feature::WriteMulti);
     let agreed = Version { major: MAJOR, minor: proposed.minor.min(MINOR) };
-    let mut reply = agreed.bytes().to_vec();
-    if !data.is_empty() {
-        let mut selected = selected(&client);
-        if write_multiple {
-            selected.insert("write_multiple".to_owned(), Value::Bool(true));
-        }
-        reply.extend(VersionData::with_capabilities(selected).bytes());
+    let mut answer = Answer::payload(agreed.bytes());
+    let mut capabilities = selected(&client);
+    if write_multiple {
+        capabilities.insert("write_multiple".to_owned(), Value::Bool(true));
     }
-    Ok((Answer { payload: reply, ..Answer::default() }, Agreed { limits, write_multiple }))
+    // The client's end travels with the reply (569-570).
+    if wants_twin(&client, &limits) && !command.header.no_reply() && !without.has(Feature::TwinSocket) {
+        capabilities.extend(open_twin(&mut answer));
+    }
+    if !data.is_empty() {
+        answer.payload.extend(VersionData::with_capabilities(capabilities).bytes());
+    }
+    Ok((answer, Agreed { limits, write_multiple }))
+}
+
+/// The client supports a twin socket (563-565), and can take its end of one.
+fn wants_twin(client: &VersionData, limits: &Limits) -> bool {
+    let supported = client.capability("twin_socket").and_then(|twin_socket| twin_socket.get("supported"));
+    supported == Some(&Value::Bool(true)) && limits.max_msg_fds > 0
+}
+
+/// Sets up a twin socket (566-574), and returns the capability that says so; nothing where no sockets are to be had.
+fn open_twin(answer: &mut Answer) -> Option<(String, Value)> {
+    let (ours, clients) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).ok()?;
+    answer.then = Some(Effect::Twin { socket: Arc::new(ours) });
+    let fd_index = answer.fds.len();
+    answer.fds.push(Arc::new(clients));
+    Some(("twin_socket".to_owned(), json!({ "supported": true, "fd_index": fd_index })))
 }
 
 /// The client's numbers, or the defaults. 0 is a number: a client may take no descriptors (46-48, 517-518).

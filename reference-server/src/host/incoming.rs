@@ -2,8 +2,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::libc;
@@ -12,7 +11,7 @@ use crate::driver::MAX_FDS;
 
 /// One recvmsg() that does not wait. `libc` and not `nix`, which leaves descriptors open and unknown where the kernel
 /// had to leave some out.
-pub(super) fn receive(stream: &UnixStream, bytes: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
+pub(super) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
     // Aligned as a control message header must be; room for its header and for all descriptors.
     let mut control = [0u64; 2 + MAX_FDS.div_ceil(2) + 1];
     let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
@@ -24,7 +23,7 @@ pub(super) fn receive(stream: &UnixStream, bytes: &mut [u8], fds: &mut Vec<Owned
     message.msg_controllen = mem::size_of_val(&control) as _;
     // SAFETY: the message points to one iovec over `bytes` and to `control`, with their true lengths.
     let count =
-        unsafe { libc::recvmsg(stream.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
+        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: `message` is as the kernel left it, and `control` still lives.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };

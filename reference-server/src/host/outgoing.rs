@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -53,7 +52,7 @@ impl Outgoing {
 
     /// Sends as much as the socket takes now. Where the client is gone all is dropped: the commands that it sent before
     /// it left are executed nevertheless.
-    pub(super) fn write(&mut self, stream: &UnixStream) {
+    pub(super) fn write(&mut self, socket: BorrowedFd<'_>) {
         while let Some(message) = self.queue.front_mut() {
             let raw: Vec<RawFd> = message.fds.iter().map(|fd| fd.as_raw_fd()).collect();
             let rights = [ControlMessage::ScmRights(&raw)];
@@ -61,7 +60,7 @@ impl Outgoing {
             let control = if raw.is_empty() { &[] } else { rights.as_slice() };
             let rest = [IoSlice::new(message.bytes.get(message.sent..).unwrap_or_default())];
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            match sendmsg::<()>(stream.as_raw_fd(), &rest, control, flags, None) {
+            match sendmsg::<()>(socket.as_raw_fd(), &rest, control, flags, None) {
                 Ok(count) => {
                     message.sent += count;
                     message.fds.clear();

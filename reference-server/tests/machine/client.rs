@@ -92,7 +92,7 @@ impl Client {
 
     pub(crate) fn refused_fds(&mut self, name: &str, payload: &[u8], fds: Vec<OwnedFd>) -> i32 {
         let (request, effects) = self.send(name, payload, fds);
-        let [Effect::Send { frame, fds }] = effects.as_slice() else { panic!("no lone reply: {effects:?}") };
+        let [Effect::Send { frame, fds, .. }] = effects.as_slice() else { panic!("no lone reply: {effects:?}") };
         assert!(fds.is_empty());
         failed(&request, frame)
     }
@@ -197,7 +197,7 @@ fn is_reply(effect: &Effect, request: &Header) -> bool {
 
 /// The one command of the server's among `effects`, which must be all.
 pub(crate) fn command(effects: &[Effect]) -> Frame {
-    let [Effect::Send { frame, fds }] = effects else { panic!("no lone command: {effects:?}") };
+    let [Effect::Send { frame, fds, .. }] = effects else { panic!("no lone command: {effects:?}") };
     assert!(fds.is_empty());
     assert_eq!((frame.header.flags, frame.header.error), (0, 0));
     assert_eq!(frame.header.size as usize, 16 + frame.payload.len());

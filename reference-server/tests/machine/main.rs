@@ -13,5 +13,6 @@ mod maps;
 mod messages;
 mod mig_data;
 mod regions;
+mod twin;
 mod version;
 mod write_multi;

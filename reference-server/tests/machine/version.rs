@@ -24,7 +24,7 @@ fn the_reply_selects_only_what_was_proposed() {
         version(0, 1, "{\"capabilities\":{\"pgsizes\":4096}}\0")
     );
     let all = "{\"capabilities\":{\"max_msg_fds\":1,\"max_data_xfer_size\":4096,\"max_dma_maps\":9,\"pgsizes\":4096,\
-               \"twin_socket\":{\"supported\":true,\"fd_index\":0},\"write_multiple\":true}}\0";
+               \"twin_socket\":{\"supported\":false,\"fd_index\":0},\"write_multiple\":true}}\0";
     assert_eq!(
         agreed(1, all),
         version(

@@ -5,3 +5,4 @@ mod client;
 mod command_line;
 mod connection;
 mod memory;
+mod twin;

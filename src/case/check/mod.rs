@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use vfio_user_wire::{Body, Dialect, Message};
 
 pub use self::names::TARGET_NAMES;
-use super::{Case, Descriptor, Diagnostic, NEEDS, Source, Spanned, Value, With, similar};
+use super::{Case, Descriptor, Diagnostic, Given, NEEDS, Source, Spanned, TWIN, Value, With, similar};
 
 /// What cases are checked against.
 #[derive(Clone, Copy)]
@@ -159,6 +159,7 @@ impl<'a> Checker<'a> {
         for with in &self.case.with {
             self.with(with);
         }
+        self.channel();
         self.steps(&self.case.steps);
         if self.case.every_command && !self.sampled {
             let error = Diagnostic::new(self.case.name.span, "no line of this case sends `{command}`", "");
@@ -181,6 +182,23 @@ impl<'a> Checker<'a> {
                 let error = Diagnostic::new(need.span, format!("unknown need `{}`", **need), "no word of `needs`");
                 self.push(error.suggest(similar(need, NEEDS.iter().map(|known| known.word))));
             }
+        }
+    }
+
+    /// A session with a twin socket takes a server that has one.
+    fn channel(&mut self) {
+        let name = &self.case.name;
+        if self.case.given == Given::Twin {
+            self.ends.insert(TWIN, Scoped { block: 0, value: () });
+            if !self.has_need(&["twin-socket"]) {
+                let error = Diagnostic::new(name.span, "not every target has a twin socket", "`given twin` needs it");
+                self.push(error.help("write `needs twin-socket`"));
+            }
+        }
+        if self.case.every_channel && self.case.given != Given::Negotiated {
+            let error =
+                Diagnostic::new(name.span, "`for every channel` says what the session is given", "say no `given`");
+            self.push(error);
         }
     }
 

@@ -7,7 +7,7 @@ use vfio_user_wire::{Body, Field, Header, Message, Tail};
 
 use super::value::Wanted;
 use super::{Checker, Sent, similar};
-use crate::case::{Argument, Diagnostic, Given, Name, Send, Spanned, Subject, Value};
+use crate::case::{Argument, Diagnostic, Given, Name, Send, Spanned, Subject, TWIN, Value};
 
 /// What every message takes.
 const COMMON: [&str; 12] = [
@@ -42,6 +42,10 @@ impl<'a> Checker<'a> {
                 self.push(error.help("declare an end with `client NAME`, and send on it"));
             }
             None => {}
+        }
+        if send.end.as_ref().is_some_and(|end| end.as_str() == TWIN) && !matches!(send.subject, Subject::Raw(_)) {
+            let error = Diagnostic::new(span, "a client sends no commands on the twin socket", "expected `raw BYTES`");
+            self.push(error);
         }
         self.times = send.arguments.iter().any(|argument| matches!(argument.key.as_str(), "times" | "writes"));
         self.once_each(&send.arguments);

@@ -8,7 +8,7 @@ mod value;
 use std::collections::HashSet;
 
 use self::line::{Line, Token};
-use super::{Case, Diagnostic, Given, Name, Source, Span, Spanned, Step, StepKind, With};
+use super::{Case, Diagnostic, Given, Name, Source, Span, Spanned, Step, StepKind, TWIN, With};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -194,6 +194,7 @@ impl File {
             given: Given::default(),
             with: Vec::new(),
             every_command: false,
+            every_channel: false,
             steps: Vec::new(),
             trailing: Vec::new(),
         });
@@ -251,18 +252,22 @@ impl File {
                 }
             }
             "given" => {
-                let token = line.expect("`connected` or `nothing`")?;
+                let token = line.expect("`connected`, `twin` or `nothing`")?;
                 let given = match token.text {
                     "connected" => Given::Connected,
+                    "twin" => Given::Twin,
                     "nothing" => Given::Nothing,
                     other => {
-                        let expected = "expected `connected` or `nothing`";
-                        let suggestion = super::similar::similar(other, ["connected", "nothing"]);
+                        let expected = "expected `connected`, `twin` or `nothing`";
+                        let suggestion = super::similar::similar(other, ["connected", "twin", "nothing"]);
                         return Err(token.error(format!("unknown state `{other}`"), expected).suggest(suggestion));
                     }
                 };
                 if std::mem::replace(&mut self.given, true) {
                     return Err(first.error("`given` stands once", "it was said before"));
+                }
+                if given == Given::Twin {
+                    self.ends.declared.insert(TWIN.to_owned());
                 }
                 case.given = given;
             }
@@ -282,9 +287,18 @@ impl File {
             }
             _ => {
                 line.expect_word("every")?;
-                line.expect_word("command")?;
-                if std::mem::replace(&mut case.every_command, true) {
-                    return Err(first.error("`for every command` stands once", "it was said before"));
+                let token = line.expect("`command` or `channel`")?;
+                let slot = match token.text {
+                    "command" => &mut case.every_command,
+                    "channel" => &mut case.every_channel,
+                    other => {
+                        let error =
+                            token.error(format!("no case runs for every `{other}`"), "expected command or channel");
+                        return Err(error.suggest(super::similar::similar(other, ["command", "channel"])));
+                    }
+                };
+                if std::mem::replace(slot, true) {
+                    return Err(first.error(format!("`for every {}` stands once", token.text), "it was said before"));
                 }
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let Some(capabilities) = proposed.capabilities() else {
         return Permits::success("VER-11", Violation, "success: the member capabilities is optional");
     };
-    let mut unknown = false;
+    let (mut unknown, mut fd_index) = (false, false);
     for (name, value) in capabilities {
         let usual = match name.as_str() {
             "max_msg_fds" => value.as_u64().is_some_and(|fds| (1..=16).contains(&fds)),
@@ -53,7 +53,10 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             "pgsizes" => value.as_u64() == Some(4096),
             "migration" => value.get("pgsize").and_then(Value::as_u64) == Some(4096),
             "write_multiple" => value.is_boolean(),
-            "twin_socket" => false,
+            "twin_socket" => {
+                fd_index = value.get("fd_index").is_some_and(Value::is_u64);
+                is_proposal(value)
+            }
             _ => {
                 unknown = true;
                 !value.is_object() && !value.is_array()
@@ -63,11 +66,27 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             return Permits::either().testing("VER-25");
         }
     }
+    if fd_index {
+        // 553-554: it is valid only in the reply.
+        let ignored = "success: fd_index means nothing in a request";
+        let permits = Permits::success("TWIN-11", Note, ignored);
+        return Permits { closed: permits.error.clone(), ..permits };
+    }
     match (unknown, version.minor) {
         (true, _) => Permits::success("VER-22", Violation, "success: an unknown capability is just not selected"),
         (false, 0) => Permits::success("VER-04", Violation, "success: version 0.0 is below every other"),
         (false, _) => Permits::success("VER-03", Note, "success, with a minor version of at most the proposed one"),
     }
+}
+
+/// `supported` true or false, and nothing else but an fd_index that means nothing.
+fn is_proposal(twin_socket: &Value) -> bool {
+    let Value::Object(members) = twin_socket else { return false };
+    members.iter().all(|(name, value)| match name.as_str() {
+        "supported" => value.is_boolean(),
+        "fd_index" => value.is_u64(),
+        _ => false,
+    })
 }
 
 /// One NUL, and nothing behind it.

@@ -220,7 +220,7 @@ impl Player<'_> {
         let mut sealed = held.seal()?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.
-        let open = self.talk.ends.iter().any(|end| end.connection.is_some());
+        let open = self.talk.ends.iter().any(|end| end.connection.is_some() && end.twin_of.is_none());
         while free && !sealed && !open && !deadline.passed() {
             self.pass_time(deadline)?;
             sealed = held.seal()?;

@@ -69,6 +69,10 @@ impl Player<'_> {
             Ending::Garbage(_) => Outcome::Garbage,
             Ending::Closed(_) | Ending::Refused(_) | Ending::Unserved(_) => self.outcome,
         };
+        // A twin socket came without anybody's asking.
+        if self.endings.len() <= end {
+            self.endings.resize(end + 1, None);
+        }
         if let Some(slot) = self.endings.get_mut(end) {
             *slot = Some(ending.clone());
         }

@@ -183,7 +183,7 @@ fn reply_field(talk: &Conversation<'_>, label: &str, name: &str) -> Option<u64> 
     let answer = sent.answer.as_ref()?;
     match name {
         "payload" => Some(answer.payload.len() as u64),
-        "fds" => Some(answer.fds.len() as u64),
+        "fds" => Some(answer.passed as u64),
         _ => sent.command.reply_body().decode(&answer.payload).get(name),
     }
 }

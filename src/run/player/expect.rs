@@ -210,7 +210,7 @@ impl Player<'_> {
         let value = match name {
             "payload" => Some(answer.payload.len() as u64),
             "data.length" => Some(tail.len() as u64),
-            "fds" => Some(answer.fds.len() as u64),
+            "fds" => Some(answer.passed as u64),
             "header.type" => Some(u64::from(header.flags & TYPE_MASK)),
             "header.no_reply" => Some(u64::from(header.flags & NO_REPLY != 0)),
             _ => match (header_field, field) {

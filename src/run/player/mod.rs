@@ -30,7 +30,7 @@ pub use self::exchange::Exchange;
 use self::expect::Actual;
 use self::judge::Found;
 pub use self::rehearsal::{Rehearsal, rehearse};
-use self::send::{Outbox, QEMU_VERSION_DATA};
+use self::send::{Outbox, QEMU_VERSION_DATA, TWIN_VERSION_DATA};
 use super::{Planned, Timeouts};
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::Kind;
@@ -199,7 +199,14 @@ impl Player<'_> {
             }
             Given::Negotiated => {
                 let end = self.connect()?;
-                self.negotiate(end)?;
+                self.negotiate(end, QEMU_VERSION_DATA)?;
+            }
+            Given::Twin => {
+                let end = self.connect()?;
+                self.negotiate(end, TWIN_VERSION_DATA)?;
+                if self.talk.twin(end).is_none() {
+                    return Err(Stop::Skip("set-up: VERSION was answered without a twin socket".to_owned()));
+                }
             }
         }
         let case = Arc::clone(&self.case.case);
@@ -252,7 +259,7 @@ impl Player<'_> {
                 if !negotiate {
                     return Ok(());
                 }
-                let index = self.send_version(end)?;
+                let index = self.send_version(end, QEMU_VERSION_DATA)?;
                 match self.actual(index) {
                     Actual::Ok => return Ok(()),
                     Actual::Ended(ending) => ending,
@@ -270,10 +277,11 @@ impl Player<'_> {
                 }
             }
         };
-        if let Some(slot) = self.endings.last_mut() {
+        let at = self.talk.ends.iter().position(|end| end.name == name);
+        if let Some(slot) = at.and_then(|at| self.endings.get_mut(at)) {
             *slot = Some(refused);
         }
-        if let Some(end) = self.talk.ends.last_mut() {
+        if let Some(end) = at.and_then(|at| self.talk.ends.get_mut(at)) {
             end.connection = None;
         }
         Ok(())
@@ -284,13 +292,14 @@ impl Player<'_> {
         if let Some(connection) = &mut connection {
             connection.set_limit(most.clamp(4 << 20, 64 << 20) + (64 << 10));
         }
-        self.endings.push(None);
-        self.talk.add_to(server, name, connection)
+        let end = self.talk.add_to(server, name, connection);
+        self.endings.resize(self.talk.ends.len(), None);
+        end
     }
 
-    /// VERSION as QEMU sends it, and its answer: a case that is about something else goes no further without it.
-    fn negotiate(&mut self, end: usize) -> Result<(), Stop> {
-        let index = self.send_version(end)?;
+    /// VERSION with that data, and its answer: a case that is about something else goes no further without it.
+    fn negotiate(&mut self, end: usize, data: &str) -> Result<(), Stop> {
+        let index = self.send_version(end, data)?;
         match self.actual(index) {
             Actual::Ok => Ok(()),
             Actual::Error(number) => Err(Stop::Skip(format!(
@@ -301,11 +310,11 @@ impl Player<'_> {
         }
     }
 
-    fn send_version(&mut self, end: usize) -> Result<usize, Stop> {
+    fn send_version(&mut self, end: usize, data: &str) -> Result<usize, Stop> {
         let command = self.talk.dialect.command(VERSION.name);
         let (number, _) = command.ok_or_else(|| Fault::new("no VERSION in this dialect"))?;
         let mut payload = vec![0; 4];
-        payload.extend_from_slice(QEMU_VERSION_DATA.as_bytes());
+        payload.extend_from_slice(data.as_bytes());
         payload.push(0);
         let frame = Frame::command(self.talk.fresh_id(end), number, payload);
         let origin = Origin { line: self.case.line, ..Origin::default() };
@@ -436,6 +445,19 @@ impl Player<'_> {
                 Evidence::Received,
             );
             self.find("HDR-14", Class::Violation, (0, 0), Found { message: Some(entry), ..found });
+        }
+        self.take_twins();
+    }
+
+    /// What is no message on a twin socket, where no line needs to ask for anything.
+    fn take_twins(&mut self) {
+        for end in 0..self.talk.ends.len() {
+            let twin = self.talk.ends.get(end).is_some_and(|end| end.twin_of.is_some() && !end.unfinished && !end.torn);
+            if let (true, Some(Ending::Garbage(what))) = (twin, self.ending(end)) {
+                let found =
+                    Found::new("messages on the twin socket", Ending::Garbage(what).to_string(), Evidence::Received);
+                self.find("HDR-05", Class::Violation, (0, 0), found);
+            }
         }
     }
 

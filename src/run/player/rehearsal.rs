@@ -62,6 +62,9 @@ pub fn rehearse(rehearsal: Rehearsal<'_>, case: &Planned) -> Result<Vec<Diagnost
         Given::Nothing => Ok(()),
         Given::Connected => actor.connect(0, "a", false),
         Given::Negotiated => actor.connect(0, "a", true),
+        Given::Twin => actor.connect(0, "a", true).map(|()| {
+            actor.talk.add_twin(0, None);
+        }),
     };
     played.and_then(|()| actor.steps(&case.case.steps, &mut 0)).map_err(|fault| fault.to_string())?;
     Ok(actor.errors)

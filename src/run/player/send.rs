@@ -22,6 +22,9 @@ use super::{Fault, Player, Stop};
 /// The version data that QEMU 11 sends.
 pub(super) const QEMU_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#;
 
+/// The same, from a client that wants a twin socket.
+pub(super) const TWIN_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true, "twin_socket": {"supported": true}}}"#;
+
 /// No line has more ranges than this.
 const MOST_RANGES: u64 = 65_536;
 

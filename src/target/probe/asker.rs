@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use vfio_user_wire::message::{VERSION, Version};
 use vfio_user_wire::{Dialect, Frame, VersionData};
 
@@ -99,9 +99,19 @@ impl<'a> Asker<'a> {
 }
 
 impl Question<'_> {
-    /// VERSION, with all that a client can take; the reply's payload.
+    /// VERSION, with all that a client can take but a twin socket; the reply's payload.
     pub(super) fn version(&mut self) -> Asked<Vec<u8>> {
-        let mut capabilities = Map::new();
+        self.propose(Map::new())
+    }
+
+    /// The same from a client that wants a twin socket; whether there is one.
+    pub(super) fn twin_socket(&mut self) -> Asked<bool> {
+        let twin_socket = Map::from_iter([("twin_socket".to_owned(), json!({ "supported": true }))]);
+        self.propose(twin_socket)?;
+        Ok(self.talk.twin(0).is_some())
+    }
+
+    fn propose(&mut self, mut capabilities: Map<String, Value>) -> Asked<Vec<u8>> {
         capabilities.insert("max_msg_fds".to_owned(), json!(16));
         capabilities.insert("max_data_xfer_size".to_owned(), json!(1 << 20));
         capabilities.insert("max_dma_maps".to_owned(), json!(65535));

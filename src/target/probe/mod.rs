@@ -61,6 +61,7 @@ pub fn probe(
     dma::ask(&asker, &mut found)?;
     asker.group("MIGRATION", &mut found, features::ask_migration)?;
     asker.group("DMA_LOGGING_START", &mut found, features::ask_logging)?;
+    twin_socket(&asker, &mut found)?;
     reconnect(&asker, &mut found)?;
     facts::conclude(launcher, device, &mut found);
     for need in NEEDS {
@@ -90,6 +91,16 @@ fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> 
             }
             Err(error) => found.troubles.push(format!("VERSION: {error}")),
         }
+    }
+    Ok(())
+}
+
+fn twin_socket(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> {
+    match asker.connect()?.twin_socket() {
+        Ok(true) => found.yes("twin-socket", &[]),
+        Ok(false) => found.no("twin-socket", "VERSION is answered without a twin socket"),
+        Err(asker::Trouble::Answer(why)) => found.troubles.push(format!("twin_socket: {why}")),
+        Err(asker::Trouble::Stop(error)) => return Err(error),
     }
     Ok(())
 }

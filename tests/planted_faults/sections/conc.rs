@@ -8,7 +8,7 @@ use vfio_user_wire::{Frame, NO_REPLY};
 
 use crate::fault::{Fault, fault, loop_fault};
 use crate::loops::serve_clients;
-use crate::wrapper::{Answer, Faulty, Step, answers, around, is};
+use crate::wrapper::{Answer, Faulty, Step, answers, around, is, send};
 
 /// No server can show these.
 pub(crate) const NO_FAULT: &[(&str, &str)] = &[];
@@ -88,16 +88,16 @@ fn serve_batches(listener: &UnixListener, stop: &OwnedFd, change: fn(&mut Vec<Ve
 /// Such commands are answered at once, with success, and carried out behind the command that comes next.
 fn late(is_late: fn(&Frame) -> bool) -> Faulty {
     let mut waiting: Option<(Frame, Vec<OwnedFd>)> = None;
-    around(move |Step { server, frame, fds, memory, effects }| {
+    around(move |Step { channel, server, frame, fds, memory, effects }| {
         let before = waiting.take();
         if is_late(&frame) {
             if !frame.header.no_reply() {
                 let payload = frame.payload.iter().copied().take(if is(&frame, "DMA_UNMAP") { 24 } else { 16 });
-                effects.push(Effect::Send { frame: Frame::reply(&frame.header, payload.collect()), fds: Vec::new() });
+                effects.push(send(Frame::reply(&frame.header, payload.collect())));
             }
             waiting = Some((frame, fds));
         } else {
-            server.receive(frame, fds, memory, effects);
+            Step { channel, server: &mut *server, frame, fds, memory: &mut *memory, effects: &mut *effects }.pass();
         }
         if let Some((frame, fds)) = before {
             // It was answered already.

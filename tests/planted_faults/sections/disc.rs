@@ -184,13 +184,13 @@ fn negotiations() -> Vec<Fault> {
         fault("DISC-06", "negotiated-once-is-enough", || {
             let receive: fn(&mut (bool, Option<Frame>), Step<'_>) = |(begun, version), step| {
                 let first = !std::mem::replace(begun, true);
-                let Step { server, frame, fds, memory, effects } = step;
+                let Step { channel, server, frame, fds, memory, effects } = step;
                 if is(&frame, "VERSION") {
                     version.get_or_insert_with(|| frame.clone());
                 } else if let (true, Some(version)) = (first, version) {
                     server.receive(version.clone(), Vec::new(), memory, &mut Vec::new());
                 }
-                server.receive(frame, fds, memory, effects);
+                Step { channel, server, frame, fds, memory, effects }.pass();
             };
             Visits {
                 connect: |(begun, _), server| {

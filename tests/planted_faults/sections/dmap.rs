@@ -525,15 +525,16 @@ fn notices_among(noticed: impl Fn(&Window, &Window, &Windows) -> bool + 'static)
 
 /// Something happens where a map is refused for what it overlaps.
 fn on_overlap(mut happens: impl FnMut(&mut Step<'_>, &Window, &[Window]) + 'static) -> Faulty {
-    with_windows(move |Step { server, frame, fds, memory, effects }, windows| {
+    with_windows(move |Step { channel, server, frame, fds, memory, effects }, windows| {
         let named = Window::named(&frame);
         let new = Window { file: fds.first().map(|fd| Arc::new(fd.try_clone().unwrap())), ..named };
         let command = frame.clone();
         let mut done = Vec::new();
-        server.receive(frame, fds, memory, &mut done);
+        Step { channel, server: &mut *server, frame, fds, memory: &mut *memory, effects: &mut done }.pass();
         if is(&command, "DMA_MAP") && failed_with(&done, Errno::EEXIST) {
             let old: Vec<Window> = windows.all.iter().filter(|old| old.overlaps(&new)).cloned().collect();
-            let mut step = Step { server, frame: command, fds: Vec::new(), memory, effects: &mut Vec::new() };
+            let unseen = &mut Vec::new();
+            let mut step = Step::main(server, command, Vec::new(), memory, unseen);
             happens(&mut step, &new, &old);
         }
         effects.append(&mut done);

@@ -293,10 +293,10 @@ fn late_while_busy(once: bool) -> Faulty {
             waiting = Some(step.frame.clone());
             return step.say_done();
         }
-        let Step { server, frame, fds, memory, effects } = step;
+        let Step { channel, server, frame, fds, memory, effects } = step;
         let reply = frame.header.is_reply();
         let mut done = Vec::new();
-        server.receive(frame, fds, memory, &mut done);
+        Step { channel, server: &mut *server, frame, fds, memory: &mut *memory, effects: &mut done }.pass();
         busy = has_command(&done) || (busy && !reply);
         if (!busy || (once && reply))
             && let Some(frame) = waiting.take()

@@ -3,14 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
-use vfio_user_reference_server::{Effect, FRAME_LIMIT, Machine};
+use vfio_user_reference_server::{Channel, Effect, Errno, FRAME_LIMIT, Machine};
 use vfio_user_wire::{ERROR, Frame, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK, V0_9_2};
 
+use crate::dma::has_command;
 use crate::fault::{Fault, fault, loop_fault};
 use crate::loops::{as_told, serve_by_length, serve_clients, serve_messages, structure};
+use crate::twin::{sends_on, with_twin};
 use crate::wrapper::{
-    Answer, Faulty, answers, around, commands, effects, error_replies, get, hang, is, own_commands, put, refusals,
-    replies, replies_to, send,
+    Answer, Faulty, Step, answers, around, commands, effects, error_replies, get, hang, is, own_commands, put,
+    refusals, replies, replies_to, send,
 };
 
 /// No server can show these.
@@ -18,7 +20,43 @@ pub(crate) const NO_FAULT: &[(&str, &str)] =
     &[("HDR-09", "it permits every value of a field: no error reply can break it")];
 
 pub(crate) fn faults() -> Vec<Fault> {
-    [headers(), errors(), lengths(), numbers(), pieces()].into_iter().flatten().collect()
+    [headers(), errors(), lengths(), numbers(), pieces(), channels()].into_iter().flatten().collect()
+}
+
+/// Faults of servers with a twin socket.
+fn channels() -> Vec<Fault> {
+    vec![
+        // What was opened last is written to.
+        fault("HDR-31", "everything-on-the-twin-socket", || sends_on(|_| Some(Channel::Twin))),
+        fault("HDR-31", "refusals-on-the-twin-socket", || {
+            sends_on(|frame| frame.header.is_error().then_some(Channel::Twin))
+        }),
+        fault("HDR-32", "a-command-meanwhile-is-lost", || meanwhile(|_| {})),
+        fault("HDR-32", "a-command-meanwhile-is-refused", || {
+            meanwhile(|step| step.answer(Answer::Error(Errno::EBUSY)))
+        }),
+        fault("HDR-32", "the-reply-is-lost-for-a-command-meanwhile", || {
+            let (mut waiting, mut lost) = (false, false);
+            with_twin(move |step, twin| {
+                lost |= twin && waiting && step.channel == Channel::Main;
+                if step.channel == Channel::Twin && lost {
+                    return;
+                }
+                step.pass_and(|effects| waiting = has_command(effects));
+            })
+        }),
+    ]
+}
+
+/// What happens to a command on the main socket while the device waits for an answer on the other.
+fn meanwhile(happens: fn(Step<'_>)) -> Faulty {
+    let mut waiting = false;
+    with_twin(move |step, twin| {
+        if twin && waiting && step.channel == Channel::Main {
+            return happens(step);
+        }
+        step.pass_and(|effects| waiting = has_command(effects));
+    })
 }
 
 fn headers() -> Vec<Fault> {

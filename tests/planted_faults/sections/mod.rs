@@ -20,6 +20,7 @@ mod rwrite;
 mod sec;
 mod setirqs;
 mod sock;
+mod twin;
 mod ver;
 mod wmulti;
 
@@ -50,6 +51,7 @@ const SECTIONS: &[Section] = &[
     (sec::faults, sec::NO_FAULT),
     (setirqs::faults, setirqs::NO_FAULT),
     (sock::faults, sock::NO_FAULT),
+    (twin::faults, twin::NO_FAULT),
     (ver::faults, ver::NO_FAULT),
     (wmulti::faults, wmulti::NO_FAULT),
 ];

@@ -433,7 +433,7 @@ fn left_out(change: fn(&mut Frame)) -> Faulty {
 fn descriptors(mut change: impl FnMut(&Frame, &Frame, &mut Vec<Arc<OwnedFd>>) + 'static) -> Faulty {
     effects(move |command, effects| {
         for effect in effects {
-            let Effect::Send { frame, fds } = effect else { continue };
+            let Effect::Send { frame, fds, .. } = effect else { continue };
             if is(command, NAME) && !frame.header.is_error() {
                 change(command, frame, fds);
             }

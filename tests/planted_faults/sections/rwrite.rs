@@ -363,7 +363,7 @@ fn reads_are_kept(forgotten: fn(bool) -> bool) -> Faulty {
 fn posted_waits(lost: fn(&Frame, &Frame) -> bool) -> Faulty {
     let mut waiting: Option<Frame> = None;
     around(move |step| {
-        let Step { server, frame, fds, memory, effects } = step;
+        let Step { channel, server, frame, fds, memory, effects } = step;
         let posted = is(&frame, "REGION_WRITE") && frame.header.no_reply();
         if let Some(before) = waiting.take()
             && !(posted && lost(&before, &frame))
@@ -373,7 +373,7 @@ fn posted_waits(lost: fn(&Frame, &Frame) -> bool) -> Faulty {
         if posted {
             waiting = Some(frame);
         } else {
-            server.receive(frame, fds, memory, effects);
+            Step { channel, server, frame, fds, memory, effects }.pass();
         }
     })
 }

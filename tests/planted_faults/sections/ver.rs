@@ -335,7 +335,7 @@ fn stated(name: &'static str, value: u64) -> Faulty {
 fn descriptors(change: fn(&Frame, &mut Vec<Arc<OwnedFd>>)) -> Faulty {
     effects(move |_, effects| {
         for effect in effects {
-            if let Effect::Send { frame, fds } = effect
+            if let Effect::Send { frame, fds, .. } = effect
                 && is(frame, "DEVICE_GET_REGION_INFO")
             {
                 change(frame, fds);
