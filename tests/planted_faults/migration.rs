@@ -1,14 +1,17 @@
 //! What faults of migration have in common: the state that the device is brought into, and the stream of its data.
 
 use vfio_user_reference_server::{Effect, Machine, Memory, Server};
-use vfio_user_wire::device_state::STOP_COPY;
+use vfio_user_wire::device_state::{STOP, STOP_COPY};
 use vfio_user_wire::message::MigrationData;
 use vfio_user_wire::{Frame, V0_9_2, feature_flags, feature_index};
 
-use crate::wrapper::{Answer, Faulty, around, get, is};
+use crate::wrapper::{Answer, Faulty, Step, around, get, is};
 
 pub(crate) const READ: &str = "MIG_DATA_READ";
 pub(crate) const WRITE: &str = "MIG_DATA_WRITE";
+
+/// The flags of a DEVICE_FEATURE that asks for the state.
+pub(crate) const GET_STATE: u32 = feature_flags::GET | feature_index::MIG_DEVICE_STATE as u32;
 
 /// Bytes before the data.
 pub(crate) const HEAD: usize = MigrationData::LAYOUT.size;
@@ -37,6 +40,13 @@ pub(crate) fn set_state(server: &mut Server, memory: &mut dyn Memory, state: u32
     let set = feature_flags::SET | u32::from(feature_index::MIG_DEVICE_STATE);
     let payload: Vec<u8> = [16, set, state, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
     ask(server, memory, "DEVICE_FEATURE", payload).is_some_and(|reply| !reply.header.is_error())
+}
+
+/// The state that the device is in.
+pub(crate) fn state(server: &mut Server, memory: &mut dyn Memory) -> Option<u32> {
+    let get: Vec<u8> = [16, GET_STATE].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
+    let reply = ask(server, memory, "DEVICE_FEATURE", get)?;
+    Some(u32::from_ne_bytes(reply.payload.get(8..12)?.try_into().ok()?))
 }
 
 /// Writes migration data; whether it was taken.
@@ -98,5 +108,16 @@ pub(crate) fn reads(mut read: impl FnMut(&Frame, &mut Saved) -> Answer + 'static
                 saved = (state == STOP_COPY).then(|| Saved { bytes: drain(server, memory), at: 0 });
             }
         });
+    })
+}
+
+/// While the device is stopped, messages go through `receive`.
+pub(crate) fn while_stopped(receive: impl Fn(Step<'_>) + 'static) -> Faulty {
+    let mut stopped = false;
+    around(move |step| {
+        if let Some(to) = wanted(&step.frame) {
+            stopped = matches!(to, STOP | STOP_COPY);
+        }
+        if stopped { receive(step) } else { step.pass() }
     })
 }

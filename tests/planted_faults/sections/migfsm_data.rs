@@ -1,15 +1,11 @@
 //! The states of migration, where it is the data that shows what is wrong.
 
-use vfio_user_reference_server::{Errno, Memory, Server};
+use vfio_user_reference_server::Errno;
 use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
-use vfio_user_wire::{feature_flags, feature_index};
 
 use crate::fault::{Fault, fault};
-use crate::migration::{WRITE, ask, set_state, wanted};
+use crate::migration::{GET_STATE, WRITE, ask, set_state, state, wanted};
 use crate::wrapper::{Answer, answers, around, get, is, replies, replies_to};
-
-/// The flags of a DEVICE_FEATURE that asks for the state.
-const GET_STATE: u32 = feature_flags::GET | feature_index::MIG_DEVICE_STATE as u32;
 
 /// No server can show these.
 pub(crate) const NO_FAULT: &[(&str, &str)] = &[];
@@ -144,11 +140,4 @@ fn saved() -> Vec<Fault> {
             })
         }),
     ]
-}
-
-/// The state that the device is in.
-fn state(server: &mut Server, memory: &mut dyn Memory) -> Option<u32> {
-    let get: Vec<u8> = [16, GET_STATE].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
-    let reply = ask(server, memory, "DEVICE_FEATURE", get)?;
-    Some(u32::from_ne_bytes(reply.payload.get(8..12)?.try_into().ok()?))
 }

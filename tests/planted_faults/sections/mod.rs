@@ -6,11 +6,14 @@ mod disc;
 mod dmap;
 mod dmarw;
 mod dunmap;
+mod feat;
 mod hdr;
 mod info;
 mod iofds;
 mod irqinfo;
+mod kept_state;
 mod migdata;
+mod migfsm;
 mod migfsm_data;
 mod msz;
 mod reginfo;
@@ -37,11 +40,14 @@ const SECTIONS: &[Section] = &[
     (dmap::faults, dmap::NO_FAULT),
     (dmarw::faults, dmarw::NO_FAULT),
     (dunmap::faults, dunmap::NO_FAULT),
+    (feat::faults, feat::NO_FAULT),
     (hdr::faults, hdr::NO_FAULT),
     (info::faults, info::NO_FAULT),
     (iofds::faults, iofds::NO_FAULT),
     (irqinfo::faults, irqinfo::NO_FAULT),
+    (kept_state::faults, kept_state::NO_FAULT),
     (migdata::faults, migdata::NO_FAULT),
+    (migfsm::faults, migfsm::NO_FAULT),
     (migfsm_data::faults, migfsm_data::NO_FAULT),
     (msz::faults, msz::NO_FAULT),
     (reginfo::faults, reginfo::NO_FAULT),

@@ -8,6 +8,7 @@ use vfio_user_wire::{Frame, HEADER_SIZE};
 
 use crate::fault::{Fault, fault, loop_fault};
 use crate::loops::{as_told, serve_by_length};
+use crate::migration::while_stopped;
 use crate::wrapper::{
     Answer, Faulty, Twist, answers, around, commands, get, hang, is, memory, put, replies, replies_to,
 };
@@ -16,7 +17,18 @@ use crate::wrapper::{
 pub(crate) const NO_FAULT: &[(&str, &str)] = &[];
 
 pub(crate) fn faults() -> Vec<Fault> {
-    [echo(), counts(), bounds(), odd(), contents()].into_iter().flatten().collect()
+    [echo(), counts(), bounds(), odd(), contents(), stopped()].into_iter().flatten().collect()
+}
+
+/// While the device is stopped.
+fn stopped() -> Vec<Fault> {
+    let reads = |answer: fn() -> Answer| {
+        while_stopped(move |step| if is(&step.frame, "REGION_READ") { step.answer(answer()) } else { step.pass() })
+    };
+    vec![
+        fault("RREAD-15", "refused-while-it-is-saved", move || reads(|| Answer::Error(Errno::EINVAL))).noted(),
+        fault("RREAD-15", "no-answer-before-it-runs-again", move || reads(|| Answer::Nothing)),
+    ]
 }
 
 fn echo() -> Vec<Fault> {
