@@ -55,6 +55,18 @@ pub const NEEDS: &[Need] = &[
         &["shared.region", "shared.offset", "shared.length"],
     ),
     need(
+        "mmap-scratch-last",
+        "scratch range in the last of several mappable areas of a region",
+        "device file, and a sparse mmap capability",
+        &["area.region", "area.offset", "area.length"],
+    ),
+    need(
+        "mmap-scratch-whole",
+        "scratch range in a region that can be mapped as a whole",
+        "device file, and the MMAP flag without a sparse capability",
+        &["entire.region", "entire.offset", "entire.length"],
+    ),
+    need(
         "scratch",
         "scratch range",
         "device file (at least 64 bytes)",

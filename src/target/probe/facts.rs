@@ -26,6 +26,8 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
             "scratch",
             "scratch-large",
             "mmap-scratch",
+            "mmap-scratch-last",
+            "mmap-scratch-whole",
             "device-dma",
             "device-dma-read",
             "device-status",
@@ -177,23 +179,46 @@ fn scratch(device: &DeviceFile, found: &mut Discovered) {
             &format!("the device file names no scratch range of {most} bytes, the server's max_data_xfer_size"),
         ),
     }
-    let shared = usable.iter().find_map(|range| {
-        let region = found.regions.iter().find(|region| region.index == range.region && region.flags & MMAP != 0)?;
+    // Region, first byte, bytes, which of how many areas; one area of none is the whole region.
+    let mut places: Vec<(u32, u64, u64, usize, usize)> = Vec::new();
+    for range in &usable {
+        let region = found.regions.iter().find(|region| region.index == range.region && region.flags & MMAP != 0);
+        let Some(region) = region else { continue };
+        let known = region.sparse.as_ref().map_or(0, Vec::len);
         let areas = region.sparse.clone().unwrap_or_else(|| vec![(0, region.size)]);
-        let (offset, size) = areas
-            .into_iter()
-            .find(|(offset, size)| range.offset < offset.saturating_add(*size) && *offset < range.end())?;
-        let start = range.offset.max(offset);
-        let length = range.end().min(offset.saturating_add(size)) - start;
-        (length >= SCRATCH).then_some((range.region, start, length))
-    });
-    match shared {
-        Some((region, offset, length)) => {
-            let names = names("shared", region, offset, length);
-            let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            found.yes("mmap-scratch", &names);
+        for (at, (offset, size)) in areas.into_iter().enumerate() {
+            let start = range.offset.max(offset);
+            let length = range.end().min(offset.saturating_add(size)).saturating_sub(start);
+            if length >= SCRATCH {
+                places.push((range.region, start, length, at + 1, known));
+            }
         }
-        None => found.no("mmap-scratch", "the device file names no scratch range that can be mapped"),
+    }
+    let whole = |region: u32| found.regions.iter().any(|known| known.index == region && known.sparse.is_none());
+    let facts = [
+        ("mmap-scratch", "shared", places.first(), "the device file names no scratch range that can be mapped"),
+        (
+            "mmap-scratch-last",
+            "area",
+            places.iter().find(|(_, _, _, at, areas)| *areas > 1 && at == areas),
+            "the device file names no scratch range in the last of several mappable areas",
+        ),
+        (
+            "mmap-scratch-whole",
+            "entire",
+            places.iter().find(|(region, ..)| whole(*region)),
+            "the device file names no scratch range in a region that can be mapped as a whole",
+        ),
+    ]
+    .map(|(need, prefix, place, why)| (need, prefix, place.copied(), why));
+    for (need, prefix, place, why) in facts {
+        let Some((region, offset, length, ..)) = place else {
+            found.no(need, why);
+            continue;
+        };
+        let names = names(prefix, region, offset, length);
+        let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        found.yes(need, &names);
     }
 }
 

@@ -319,6 +319,7 @@ fn mapping() -> Vec<Fault> {
         fault("REGINFO-11", "the-offset-of-the-first-area", || of(1, |reply| put(reply, "offset", 0x5000))),
         fault("REGINFO-11", "a-copy-of-the-bytes", || handed(1, copy)),
         fault("REGINFO-11", "a-file-that-is-a-page-short", || handed(1, |_| memfd(0x4000 + 0x2000))),
+        fault("REGINFO-11", "one-area-behind-the-other-in-the-file", || memory(Packed)),
         fault("REGINFO-11", "messages-have-bytes-of-their-own", || memory(Own(Vec::new()))),
         fault("REGINFO-22", "a-descriptor-for-reading", || handed(2, for_reading)),
         fault("REGINFO-22", "a-descriptor-of-something-else", || handed(2, something_else)),
@@ -579,5 +580,28 @@ impl Twist for Own {
             self.0[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         }
         memory.region_write(region, offset, bytes)
+    }
+}
+
+/// By message, BAR1's second area is right behind the first one.
+struct Packed;
+
+fn packed(region: u32, offset: u64) -> u64 {
+    if region == 1 && (0x8000..0xc000).contains(&offset) { offset - 0x5000 } else { offset }
+}
+
+impl Twist for Packed {
+    fn region_read(
+        &mut self,
+        memory: &mut dyn Memory,
+        region: u32,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), Errno> {
+        memory.region_read(region, packed(region, offset), bytes)
+    }
+
+    fn region_write(&mut self, memory: &mut dyn Memory, region: u32, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        memory.region_write(region, packed(region, offset), bytes)
     }
 }

@@ -240,6 +240,14 @@ fn posted() -> Vec<Fault> {
 fn config() -> Vec<Fault> {
     vec![
         fault("RWRITE-12", "ids-can-be-written", || shadows_config(|offset| offset < 4)),
+        fault("RWRITE-12", "no-upper-half", || {
+            commands(|frame, _| {
+                if is(frame, "REGION_WRITE") && (get(frame, "region"), get(frame, "offset")) == (7, 0x1c) {
+                    frame.payload.truncate(16);
+                    frame.payload.extend([0; 4]);
+                }
+            })
+        }),
         fault("RWRITE-12", "a-bar-is-a-register", || shadows_config(|offset| (0x10..0x28).contains(&offset))),
     ]
 }
