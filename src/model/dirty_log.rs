@@ -41,6 +41,8 @@ struct Write {
 #[derive(Debug, Clone)]
 pub(super) struct DirtyLog {
     pub(super) logging: Logging,
+    /// The device is surely in the state RUNNING of its migration.
+    pub(super) running: bool,
     /// Bytes that an entry of the log stands for; `None` where the server did not say.
     pub(super) page_size: Option<u64>,
     /// What it logs; nothing stands for everything.
@@ -64,6 +66,7 @@ impl Default for DirtyLog {
     fn default() -> DirtyLog {
         DirtyLog {
             logging: Logging::Never,
+            running: true,
             page_size: None,
             ranges: Vec::new(),
             surely: Vec::new(),

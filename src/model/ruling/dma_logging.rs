@@ -1,8 +1,8 @@
 //! DMA_LOGGING_START, DMA_LOGGING_STOP and DMA_LOGGING_REPORT of DEVICE_FEATURE.
 
-use vfio_user_wire::feature::{DmaLoggingReport, DmaLoggingStart};
+use vfio_user_wire::feature::{DmaLoggingReport, DmaLoggingStart, MigDeviceState};
 use vfio_user_wire::message::DeviceFeature;
-use vfio_user_wire::{feature_flags, feature_index};
+use vfio_user_wire::{device_state, feature_flags, feature_index};
 
 use super::super::dirty_log::Logging;
 use super::super::judgement::bytes_mark;
@@ -65,14 +65,23 @@ fn request(command: &Command) -> Option<(DeviceFeature, Request)> {
 /// What may be answered; `None` for all that is not the log's business.
 pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
     let (head, request) = request(command)?;
-    Some(match request {
+    let permits = match request {
         Request::NoMethod => {
             Permits::refusal("DLOG-02", Violation, "a refusal: the feature does not have that operation")
         }
         Request::Start { start, ranges, surplus } => permits_start(state, command, &head, &start, &ranges, surplus),
         Request::Stop { data } => permits_stop(state, command, &head, data),
         Request::Report(report) => permits_report(state, command, &head, &report),
-    })
+    };
+    Some(if state.log.running { permits } else { in_any_state(permits) })
+}
+
+/// Where success is due of a device that runs, it is of another one, if less surely.
+fn in_any_state(mut permits: Permits) -> Permits {
+    for rule in &mut permits.error {
+        (rule.requirement, rule.class) = ("DLOG-28", Note);
+    }
+    permits
 }
 
 /// Nothing about it is out of the ordinary besides what it says.
@@ -205,9 +214,11 @@ fn permits_report(state: &State, command: &Command, head: &DeviceFeature, report
 /// Judges a successful reply.
 pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
     match request(command) {
-        Some((head, Request::Start { start, .. })) => judge_start(command, &head, &start, payload, out),
+        Some((head, Request::Start { start, ranges, .. })) if ranges.len() as u64 == u64::from(start.num_ranges) => {
+            judge_start(command, &head, &start, payload, out)
+        }
         Some((head, Request::Report(report))) => dirty_bitmap::judge(state, &head, &report, payload, out),
-        Some((_, Request::Stop { .. } | Request::NoMethod)) | None => {}
+        Some(_) | None => {}
     }
 }
 
@@ -245,9 +256,9 @@ fn judge_start(command: &Command, head: &DeviceFeature, start: &DmaLoggingStart,
     );
 }
 
-/// Does to the log what a request did; `false` for all that is not the log's business.
-pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) -> bool {
-    let Some((head, request)) = request(command) else { return false };
+/// Does to the log what a request did.
+pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
+    let Some((head, request)) = request(command) else { return changes_state(state, command, given) };
     match request {
         Request::Start { start, ranges, .. } => apply_start(state, &start, &ranges, given),
         Request::Stop { .. } => match given {
@@ -259,7 +270,17 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) -> b
         Request::NoMethod if matches!(given, Given::Error) => {}
         Request::NoMethod => state.log.doubt(),
     }
-    true
+}
+
+/// The device goes into another state of its migration, which is no business of the log's.
+fn changes_state(state: &mut State, command: &Command, given: Given<'_>) {
+    let Some((head, data)) = DeviceFeature::parse(&command.payload) else { return };
+    if head.index() != feature_index::MIG_DEVICE_STATE || head.operation() != feature_flags::SET {
+        return;
+    }
+    let wanted = MigDeviceState::parse(data).map(|(wanted, _)| wanted.device_state);
+    state.log.running = matches!(given, Given::Ok(_)) && wanted == Some(device_state::RUNNING);
+    state.log.endanger((0, u128::MAX), ("DLOG-28", Violation));
 }
 
 fn apply_start(state: &mut State, start: &DmaLoggingStart, ranges: &[(u64, u64)], given: Given<'_>) {
@@ -289,6 +310,7 @@ fn apply_report(state: &mut State, head: &DeviceFeature, report: &DmaLoggingRepo
     let room = u64::from(head.argsz) >= dirty_bitmap::payload_size(size);
     let log = &mut state.log;
     match given {
+        Given::Ok(_) if !matches!(log.logging, Logging::Surely | Logging::Perhaps) => log.doubt(),
         Given::Ok(_) if room && { report.page_size }.is_power_of_two() => {
             log.told(asked);
             log.endanger_others(asked, ("DLOG-13", Violation));

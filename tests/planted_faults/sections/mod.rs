@@ -3,6 +3,7 @@
 mod backend;
 mod conc;
 mod disc;
+mod dlog;
 mod dmap;
 mod dmarw;
 mod dunmap;
@@ -37,6 +38,7 @@ const SECTIONS: &[Section] = &[
     (backend::faults, backend::NO_FAULT),
     (conc::faults, conc::NO_FAULT),
     (disc::faults, disc::NO_FAULT),
+    (dlog::faults, dlog::NO_FAULT),
     (dmap::faults, dmap::NO_FAULT),
     (dmarw::faults, dmarw::NO_FAULT),
     (dunmap::faults, dunmap::NO_FAULT),
