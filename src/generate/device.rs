@@ -58,6 +58,7 @@ impl Draft<'_> {
         let length = self.dice.one([1, 8, 16, 64, map.size]).min(map.size).min(most);
         let at = self.dice.one([0, map.size - length]);
         let byte = self.fresh_byte();
+        self.begin_log();
         self.needs.insert("device-dma");
         self.edges.push(Edge::Act(Act::WriteSurely));
         let arguments = vec![
@@ -70,8 +71,14 @@ impl Draft<'_> {
             Memory { name: word(memory), start: hexadecimal(start), end: hexadecimal(start.saturating_add(length)) };
         let mut seen = step(StepKind::Expect(Expect::Memory(range, fill(byte, length))));
         seen.requirements.push(word(if map.by_message { "DMAP-10" } else { "DMAP-04" }));
-        let inner = vec![step(StepKind::Device(None, DeviceAction::DmaWrite, arguments)), seen];
+        let mut inner = vec![step(StepKind::Device(None, DeviceAction::DmaWrite, arguments)), seen];
+        // What the device has done for sure is in its log for sure.
+        if self.shadow.logging && self.offer.device_status {
+            self.needs.insert("device-status");
+            inner.push(step(StepKind::Expect(Expect::Device(true))));
+        }
         self.push(step(StepKind::If(word(label), inner)));
+        self.ask_log();
     }
 
     /// A transfer that may fail.

@@ -13,6 +13,7 @@ use super::dma::{Map, Unmap};
 use super::irqs::Irqs;
 use super::labels;
 use super::leave::Leave;
+use super::log::Log;
 use super::malformed::{Lie, Shape};
 use super::message::{Message, step, word};
 use super::observe::Look;
@@ -42,6 +43,7 @@ pub(super) enum Edge {
     Read(Read),
     Write(Write),
     Query(Query),
+    Log(Log),
     Shape(Shape),
     Lie(Lie),
     Leave(Leave),
@@ -99,6 +101,8 @@ impl<'a> Draft<'a> {
             dice.mood = mood;
         }
         let all = if offer.dma_table { weights::FAMILY } else { weights::FAMILY_WITHOUT_TABLE };
+        let there = |row: &&Row<Family>| row.2 != Family::Log || offer.dma_logging;
+        let all: Vec<Row<Family>> = all.iter().filter(there).copied().collect();
         let families: Vec<Row<Family>> = all.iter().filter(|_| dice.chance(weights::FAMILY_KEPT)).copied().collect();
         dice.odd = dice.range(0, u64::MAX);
         Draft {
@@ -109,7 +113,7 @@ impl<'a> Draft<'a> {
             edges: Vec::new(),
             sent: 0,
             goal: goal.min(MOST_SENDS),
-            families: if families.is_empty() { all.to_vec() } else { families },
+            families: if families.is_empty() { all } else { families },
             spare: None,
             name: format!("generated.{seed}-{number}"),
             steps: Vec::new(),
@@ -203,6 +207,7 @@ impl<'a> Draft<'a> {
             Family::Read => self.read(),
             Family::Write => self.write(),
             Family::Query => self.query(),
+            Family::Log => self.log(),
         };
         let message = self.shape(message);
         // Of two messages with one ID and number, nobody could say which of them a reply answers.

@@ -125,7 +125,7 @@ fn place(key: &str) -> u8 {
         "no_reply" => 4,
         "payload" | "cut" => 3,
         "fd" | "fds" | "memory" => 2,
-        "data" => 1,
+        "data" | "ranges" => 1,
         header if header.starts_with("header.") => 3,
         _ => 0,
     }

@@ -17,6 +17,7 @@ mod draw;
 mod irqs;
 mod labels;
 mod leave;
+mod log;
 mod malformed;
 mod message;
 mod observe;

@@ -71,6 +71,8 @@ pub(super) struct Shadow {
     pub(super) attempted: Vec<(u64, u64)>,
     /// The device may still be at work for an action that nobody waited for.
     pub(super) busy: bool,
+    /// The device's DMA writes are probably logged.
+    pub(super) logging: bool,
     /// memfds.
     pub(super) memories: Vec<Memory>,
     /// Descriptors for interrupts.
@@ -131,6 +133,7 @@ impl Shadow {
 
     /// The client left: what it lent and assigned is gone.
     pub(super) fn leave(&mut self) {
+        self.logging = false;
         self.maps.clear();
         self.gone.clear();
         self.attempted.clear();

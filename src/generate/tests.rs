@@ -30,6 +30,7 @@ fn discovered() -> Discovered {
         capabilities: json!({"capabilities": {"max_msg_fds": 8, "pgsizes": 4096, "max_data_xfer_size": 1 << 20}}),
         num_regions: 9,
         num_irqs: 5,
+        dma_logging: true,
         regions: vec![
             region(0, 0x1_0000, 3, 32),
             region(1, 0x1_0000, 15, 80),
@@ -52,6 +53,8 @@ fn discovered() -> Discovered {
         "reconnect",
         "irq-socket",
         "twin-socket",
+        "dma-logging",
+        "device-status",
     ] {
         found.yes(need, &[]);
     }
@@ -144,6 +147,7 @@ fn every_edge_is_drawn() {
     wanted.extend(weights::IRQS.iter().map(|row| Edge::Irqs(row.2)));
     wanted.extend(weights::READ.iter().map(|row| Edge::Read(row.2)));
     wanted.extend(weights::WRITE.iter().map(|row| Edge::Write(row.2)));
+    wanted.extend(weights::LOG.iter().map(|row| Edge::Log(row.2)));
     wanted.extend(weights::QUERY.iter().map(|row| Edge::Query(row.2)));
     wanted.extend(weights::LIE.iter().map(|row| Edge::Lie(row.2)));
     wanted.extend(weights::LEAVE.iter().map(|row| Edge::Leave(row.2)));

@@ -4,6 +4,7 @@ use super::device::Act;
 use super::dma::{Map, Unmap};
 use super::irqs::Irqs;
 use super::leave::Leave;
+use super::log::Log;
 use super::malformed::{Lie, Shape};
 use super::opening::Opening;
 use super::queries::Query;
@@ -101,6 +102,7 @@ pub(super) enum Family {
     Read,
     Write,
     Query,
+    Log,
 }
 
 /// Of a hundred sequences, so many have commands of a family at all: what one server cannot take must not end each of
@@ -114,6 +116,7 @@ pub(super) const FAMILY: &[Row<Family>] = &[
     (12, Plain, Family::Read),
     (14, Plain, Family::Write),
     (12, Plain, Family::Query),
+    (8, Plain, Family::Log),
 ];
 
 pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
@@ -123,6 +126,7 @@ pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
     (12, Plain, Family::Read),
     (14, Plain, Family::Write),
     (12, Plain, Family::Query),
+    (8, Plain, Family::Log),
 ];
 
 pub(super) const MAP: &[Row<Map>] = &[
@@ -272,6 +276,42 @@ pub(super) const QUERY: &[Row<Query>] = &[
     (2, Odd, Query::Backwards),
 ];
 
+pub(super) const LOG: &[Row<Log>] = &[
+    (4, Plain, Log::Start),
+    (3, Plain, Log::StartRanges),
+    (3, Plain, Log::StartPage),
+    (2, Odd, Log::StartPageOdd),
+    (3, Odd, Log::StartRangesOdd),
+    (2, Odd, Log::StartCount),
+    (4, Plain, Log::Stop),
+    (6, Plain, Log::Report),
+    (3, Plain, Log::ReportPrefix),
+    (3, Plain, Log::ReportSuffix),
+    (2, Plain, Log::ReportOne),
+    (3, Plain, Log::ReportSpan),
+    (3, Plain, Log::ReportGone),
+    (3, Plain, Log::ReportPage),
+    (2, Odd, Log::ReportPageOdd),
+    (3, Odd, Log::ReportOdd),
+    (3, Odd, Log::ReportRoom),
+];
+
+/// What is asked of the log once the device has written something.
+pub(super) const REPORT: &[Row<Log>] = &[
+    (8, Plain, Log::Report),
+    (3, Plain, Log::ReportPrefix),
+    (3, Plain, Log::ReportSuffix),
+    (2, Plain, Log::ReportOne),
+    (2, Plain, Log::ReportSpan),
+    (3, Plain, Log::ReportPage),
+    (2, Odd, Log::ReportRoom),
+];
+
+/// Of a hundred writes of the device, so many begin the log where it is off.
+pub(super) const BEGUN: u64 = 35;
+/// Of a hundred writes of the device that are logged, so many are asked for at once.
+pub(super) const ASKED: u64 = 50;
+
 /// What is done to a message besides: `Shape::None` for most.
 pub(super) const SHAPE: &[Row<Shape>] = &[
     (160, Plain, Shape::None),
@@ -309,7 +349,7 @@ pub(super) const LIE: &[Row<Lie>] = &[
     (2, Plain, Lie::SizeBelowPayload),
     (2, Plain, Lie::SizeAbovePayload),
     (1, Plain, Lie::SizeHuge),
-    (1, Plain, Lie::Flags),
+    (2, Plain, Lie::Flags),
     (1, Plain, Lie::Error),
     (2, Plain, Lie::Noise),
 ];

@@ -33,6 +33,8 @@ struct Dirty {
 #[derive(Debug, Clone)]
 struct Write {
     span: Span,
+    /// The log was surely on when it began, and the device at no other write.
+    alone: bool,
     /// What of it came by message.
     messages: Spans,
 }
@@ -41,8 +43,6 @@ struct Write {
 #[derive(Debug, Clone)]
 pub(super) struct DirtyLog {
     pub(super) logging: Logging,
-    /// The device is surely in the state RUNNING of its migration.
-    pub(super) running: bool,
     /// Bytes that an entry of the log stands for; `None` where the server did not say.
     pub(super) page_size: Option<u64>,
     /// What it logs; nothing stands for everything.
@@ -66,7 +66,6 @@ impl Default for DirtyLog {
     fn default() -> DirtyLog {
         DirtyLog {
             logging: Logging::Never,
-            running: true,
             page_size: None,
             ranges: Vec::new(),
             surely: Vec::new(),
@@ -97,6 +96,7 @@ impl DirtyLog {
     /// Logging was off, and has begun.
     pub(super) fn started(&mut self, page_size: Option<u64>, ranges: &[(u64, u64)]) {
         self.forget();
+        self.writes.iter_mut().for_each(|write| write.alone = false);
         self.logging = Logging::Surely;
         self.page_size = page_size;
         self.ranges = ranges.iter().map(|(iova, length)| span(*iova, *length)).collect();
@@ -124,7 +124,8 @@ impl DirtyLog {
 
     /// The device is made to write.
     pub(super) fn writes(&mut self, span: Span) {
-        self.writes.push(Write { span, messages: Spans::default() });
+        let alone = self.logging == Logging::Surely && self.writes.is_empty();
+        self.writes.push(Write { span, alone, messages: Spans::default() });
         self.may_hold(span);
     }
 
@@ -154,8 +155,8 @@ impl DirtyLog {
         }
     }
 
-    /// The device says that its work is done, or failed: all that it wrote is written. What lies in `reached` it wrote
-    /// without a message.
+    /// The device says that its work is done, or failed: all that it wrote is written. Of several writes nobody knows which
+    /// one it speaks of. What lies in `reached` it wrote without a message.
     pub(super) fn finished(&mut self, done: bool, reached: &[Span]) {
         let logged = |span: Span| -> Vec<Span> {
             if self.ranges.is_empty() {
@@ -163,21 +164,16 @@ impl DirtyLog {
             }
             self.ranges.iter().filter_map(|range| common(span, *range)).collect()
         };
-        let mut surely = Vec::new();
-        let mut held = Vec::new();
-        for mut write in std::mem::take(&mut self.writes) {
-            held.push(write.span);
-            let reached = reached.iter().filter_map(|reached| common(write.span, *reached));
-            for part in reached.flat_map(logged) {
-                if write.messages.take(part).is_empty() {
-                    surely.push(Dirty { span: part, loss: None });
-                }
-            }
-        }
-        held.into_iter().for_each(|span| self.may_hold(span));
-        if done && self.logging == Logging::Surely {
+        let writes = std::mem::take(&mut self.writes);
+        if let ([write], true, Logging::Surely) = (writes.as_slice(), done, self.logging)
+            && write.alone
+        {
+            let direct = reached.iter().filter_map(|reached| common(write.span, *reached)).flat_map(logged);
+            let surely = direct.filter(|part| write.messages.clone().take(*part).is_empty());
+            let surely: Vec<Dirty> = surely.map(|span| Dirty { span, loss: None }).collect();
             self.surely.extend(surely);
         }
+        writes.into_iter().for_each(|write| self.may_hold(write.span));
     }
 
     /// Something happened by which a server could lose what it has logged in `span`. Where it is excused already, it

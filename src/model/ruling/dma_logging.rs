@@ -1,6 +1,6 @@
 //! DMA_LOGGING_START, DMA_LOGGING_STOP and DMA_LOGGING_REPORT of DEVICE_FEATURE.
 
-use vfio_user_wire::feature::{DmaLoggingReport, DmaLoggingStart, MigDeviceState};
+use vfio_user_wire::feature::{DmaLoggingReport, DmaLoggingStart};
 use vfio_user_wire::message::DeviceFeature;
 use vfio_user_wire::{device_state, feature_flags, feature_index};
 
@@ -73,7 +73,8 @@ pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
         Request::Stop { data } => permits_stop(state, command, &head, data),
         Request::Report(report) => permits_report(state, command, &head, &report),
     };
-    Some(if state.log.running { permits } else { in_any_state(permits) })
+    let running = state.migration.states().only() == Some(device_state::RUNNING);
+    Some(if running { permits } else { in_any_state(permits) })
 }
 
 /// Where success is due of a device that runs, it is of another one, if less surely.
@@ -258,7 +259,7 @@ fn judge_start(command: &Command, head: &DeviceFeature, start: &DmaLoggingStart,
 
 /// Does to the log what a request did.
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
-    let Some((head, request)) = request(command) else { return changes_state(state, command, given) };
+    let Some((head, request)) = request(command) else { return changes_state(state, command) };
     match request {
         Request::Start { start, ranges, .. } => apply_start(state, &start, &ranges, given),
         Request::Stop { .. } => match given {
@@ -273,14 +274,11 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
 }
 
 /// The device goes into another state of its migration, which is no business of the log's.
-fn changes_state(state: &mut State, command: &Command, given: Given<'_>) {
-    let Some((head, data)) = DeviceFeature::parse(&command.payload) else { return };
-    if head.index() != feature_index::MIG_DEVICE_STATE || head.operation() != feature_flags::SET {
-        return;
+fn changes_state(state: &mut State, command: &Command) {
+    let Some((head, _)) = DeviceFeature::parse(&command.payload) else { return };
+    if (head.index(), head.operation()) == (feature_index::MIG_DEVICE_STATE, feature_flags::SET) {
+        state.log.endanger((0, u128::MAX), ("DLOG-28", Violation));
     }
-    let wanted = MigDeviceState::parse(data).map(|(wanted, _)| wanted.device_state);
-    state.log.running = matches!(given, Given::Ok(_)) && wanted == Some(device_state::RUNNING);
-    state.log.endanger((0, u128::MAX), ("DLOG-28", Violation));
 }
 
 fn apply_start(state: &mut State, start: &DmaLoggingStart, ranges: &[(u64, u64)], given: Given<'_>) {

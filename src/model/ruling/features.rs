@@ -69,7 +69,6 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
 
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
-    if !dma_logging::apply(state, command, given) {
-        migration::apply(state, command, given);
-    }
+    dma_logging::apply(state, command, given);
+    migration::apply(state, command, given);
 }

@@ -509,8 +509,11 @@ fn reads_are_logged() -> Faulty {
     })
 }
 
-/// A report of this window shows the pages that `dirty` gives for it.
-fn windows_show(dirty: fn(&DmaLoggingReport, &[Window], &[Window]) -> Option<Vec<u64>>) -> Faulty {
+/// Which pages a report shows, by the windows that are there and those that are gone; `None` leaves it to the server.
+type Shown = fn(&DmaLoggingReport, &[Window], &[Window]) -> Option<Vec<u64>>;
+
+/// Reports show the pages that `dirty` gives.
+fn windows_show(dirty: Shown) -> Faulty {
     with_windows(move |step, windows| {
         let Some(report) = report(&step.frame) else { return step.pass() };
         match dirty(&report, &windows.all, &windows.gone) {
