@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vfio_user_wire::message::VERSION;
-use vfio_user_wire::{HEADER_SIZE, Limits, TYPE_COMMAND};
+use vfio_user_wire::{HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
 use super::dirty_log::DirtyLog;
 use super::irqs::{Irqs, LetGo, Signals};
@@ -238,6 +238,22 @@ impl Session {
             ruling::apply(&mut state, &pending.command, Given::Unknown);
         }
         Permits::anything()
+    }
+
+    /// A command before this one, which has no answer either, is one that a server may end the connection at.
+    pub fn may_have_ended(&self, ticket: usize) -> bool {
+        let mut state = self.state.clone();
+        for pending in self.pending.iter().take_while(|pending| pending.ticket < ticket) {
+            // What a posted command would be answered with, if it wanted an answer.
+            let mut command = pending.command.clone();
+            command.header.flags &= !NO_REPLY;
+            let closed = ruling::permits(&state, &command).closed;
+            if pending.answer.is_none() && closed.iter().all(|rule| rule.class != Class::Violation) {
+                return true;
+            }
+            ruling::apply(&mut state, &pending.command, Given::Unknown);
+        }
+        false
     }
 
     /// The requirement that a command puts to the test, where it is the oldest one without an answer and nothing before

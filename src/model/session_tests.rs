@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use vfio_user_wire::message::{DmaMap, DmaUnmap, IrqSet, RegionAccess};
+use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqSet, RegionAccess};
 use vfio_user_wire::{Frame, Limits, NO_REPLY, V0_9_2};
 
 use super::{Command, FdKind, Instead, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
@@ -290,6 +290,18 @@ fn a_server_that_refused_version_may_leave() {
     let again = client.send("VERSION", vec![0; 4], &[]);
     let permits = client.session.permits(again);
     assert!(permits.error.is_empty() && permits.closed == super::Permits::either().closed);
+}
+
+#[test]
+fn a_close_may_be_the_answer_to_what_was_sent_before() {
+    let mut client = Client::new();
+    let good = client.send("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec(), &[]);
+    let short = client.send("DMA_MAP", vec![0; 8], &[]);
+    let after = client.send("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec(), &[]);
+    assert!(!client.session.may_have_ended(good) && !client.session.may_have_ended(short));
+    assert!(client.session.may_have_ended(after));
+    client.answer(short, Error(Errno::EINVAL));
+    assert!(!client.session.may_have_ended(after));
 }
 
 #[test]

@@ -576,6 +576,12 @@ impl<'a> Conversation<'a> {
         end.map_or_else(Permits::anything, |end| end.session.permits(index))
     }
 
+    /// A command before this one on its end is one that a server may end the connection at, and has no answer either.
+    pub fn may_have_ended(&self, index: usize) -> bool {
+        let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end));
+        end.is_some_and(|end| end.session.may_have_ended(index))
+    }
+
     /// The requirement that a command puts to the test, where nothing but it can have decided what became of it.
     pub fn tests(&self, index: usize) -> Option<&'static str> {
         let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end))?;

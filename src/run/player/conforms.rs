@@ -39,7 +39,9 @@ impl Player<'_> {
         if kind == Kind::Silent && due && !permits.ok.is_empty() && self.talk.tests(index).is_some() {
             return self.not_survived(index, line, actual);
         }
-        let rules = permits.breaks(kind);
+        // What was sent before may have been the reason.
+        let excused = kind == Kind::Closed && self.talk.may_have_ended(index);
+        let rules = if excused { &[] } else { permits.breaks(kind) };
         if kind == Kind::Closed
             && let Some(end) = self.talk.sent.get(index).map(|sent| sent.end)
             && let Some(end) = self.talk.ends.get_mut(end)
