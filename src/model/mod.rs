@@ -45,6 +45,8 @@ pub use twin::{Channel, TwinSocket, judge_reply_channel, judge_twin_socket};
 pub use version::negotiated;
 
 #[cfg(test)]
+mod migration_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tests;

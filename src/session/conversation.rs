@@ -607,7 +607,9 @@ impl<'a> Conversation<'a> {
         let mapped = |address, count| memory.access(address, count);
         let mut judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, channel, &mapped);
         let name = dialect.name_of(frame.header.command);
-        judgements.extend(self.ends.get(main).and_then(|end| end.session.requested(&name)));
+        // What comes on a twin socket may have been sent before the reply on the main one that says that the device is stopped.
+        let in_order = channel != Channel::Twin;
+        judgements.extend(self.ends.get(main).filter(|_| in_order).and_then(|end| end.session.requested(&name)));
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         let (header, payload) = (frame.header, frame.payload);
         let writes = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_WRITE.name);

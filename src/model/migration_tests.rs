@@ -1,0 +1,137 @@
+//! The state of migration, as the answers tell it.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
+use vfio_user_wire::{Frame, V0_9_2, feature_flags, feature_index};
+
+use super::{Command, Offer, Reply, Session};
+use crate::verdict::Class::{self, Note, Violation};
+
+struct Client {
+    session: Session,
+    sent: usize,
+}
+
+type Said = Vec<(&'static str, Class)>;
+
+impl Client {
+    fn new(migration_flags: u64) -> Client {
+        let offer = Offer { migration_flags: Some(migration_flags), reset: Some(true), ..Offer::default() };
+        let mut client = Client { session: Session::new(Arc::new(offer)), sent: 0 };
+        assert_eq!(client.command("VERSION", vec![0; 4], Some(vec![0; 4])), []);
+        client
+    }
+
+    /// What a successful reply with that payload breaks, or an error where there is none.
+    fn command(&mut self, name: &str, payload: Vec<u8>, answer: Option<Vec<u8>>) -> Said {
+        let (number, message) = V0_9_2.command(name).unwrap();
+        let frame = Frame::command(self.sent as u16, number, payload);
+        let (header, payload) = (frame.header, frame.payload);
+        let command = Command { header, payload, message: Some(message), fds: Vec::new(), cut: None };
+        self.session.sent(self.sent, command.clone());
+        let frame = match answer {
+            Some(payload) => Frame::reply(&header, payload),
+            None => Frame::error(&header, Errno::EINVAL as u32),
+        };
+        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
+        let said = self.session.answered(self.sent, &command, &reply);
+        self.sent += 1;
+        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+    }
+
+    fn set(&mut self, state: u32, succeeds: bool) -> Said {
+        let payload = words([16, feature_flags::SET | u32::from(feature_index::MIG_DEVICE_STATE), state, 0]);
+        self.command("DEVICE_FEATURE", payload.clone(), succeeds.then_some(payload))
+    }
+
+    fn get(&mut self, state: u32) -> Said {
+        let flags = feature_flags::GET | u32::from(feature_index::MIG_DEVICE_STATE);
+        self.command("DEVICE_FEATURE", words([16, flags]), Some(words([16, flags, state, 0])))
+    }
+
+    fn info(&mut self, succeeds: bool) -> Said {
+        let payload = words([16, 3, 9, 5]);
+        self.command("DEVICE_GET_INFO", words([16, 0, 0, 0]), succeeds.then_some(payload))
+    }
+
+    fn reset(&mut self) -> Said {
+        self.command("DEVICE_RESET", Vec::new(), Some(Vec::new()))
+    }
+}
+
+fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+#[test]
+fn nothing_is_asked_of_a_device_whose_state_nobody_knows() {
+    assert_eq!(Client::new(5).set(STOP, false), []);
+    assert_eq!(Client::new(5).set(RUNNING, true), []);
+    assert_eq!(Client::new(5).set(ERROR, true), [("MIGFSM-13", Violation)]);
+    assert_eq!(Client::new(1).set(PRE_COPY, true), [("MIGFSM-24", Violation)]);
+}
+
+#[test]
+fn ways_are_asked_for_from_where_the_device_is() {
+    let mut client = Client::new(5);
+    assert_eq!(client.get(RUNNING), []);
+    assert_eq!(client.set(STOP_COPY, false), [("MIGFSM-16", Violation)]);
+    // It may have come as far as STOP, from which this is another way.
+    assert_eq!(client.set(STOP_COPY, false), []);
+    assert_eq!(client.get(STOP), []);
+    assert_eq!(client.set(STOP_COPY, true), []);
+    assert_eq!(client.set(PRE_COPY, true), [("MIGFSM-12", Violation)]);
+}
+
+#[test]
+fn what_was_set_is_what_get_says() {
+    let mut client = Client::new(5);
+    assert_eq!(client.set(STOP, true), []);
+    assert_eq!(client.get(RUNNING), [("MIGFSM-02", Violation)]);
+    assert_eq!(client.get(STOP), [("MIGFSM-33", Note)]);
+    assert_eq!(client.set(RUNNING, true), []);
+    assert_eq!(client.info(true), []);
+    assert_eq!(client.get(STOP), [("MIGFSM-33", Note)]);
+    assert_eq!(client.get(8), [("MIGFSM-15", Violation)]);
+    assert_eq!(client.get(5), [("MIGFSM-14", Violation)]);
+}
+
+#[test]
+fn what_was_loaded_decides_whether_resuming_ends() {
+    let mut client = Client::new(5);
+    assert_eq!(client.set(RESUMING, true), []);
+    assert_eq!(client.set(RUNNING, false), []);
+    assert_eq!(client.get(PRE_COPY), [("MIGFSM-25", Violation)]);
+    let mut client = Client::new(5);
+    assert_eq!(client.set(RESUMING, true), []);
+    assert_eq!(client.set(RUNNING, false), []);
+    assert_eq!(client.get(ERROR), []);
+    assert_eq!(client.set(RUNNING, true), [("MIGFSM-26", Violation)]);
+}
+
+#[test]
+fn a_reset_leads_to_running_out_of_error_at_the_least() {
+    let mut client = Client::new(5);
+    client.get(ERROR);
+    assert_eq!(client.reset(), []);
+    assert_eq!(client.get(ERROR), [("RESET-03", Violation)]);
+    client.get(STOP);
+    assert_eq!(client.reset(), []);
+    assert_eq!(client.get(STOP), [("RESET-04", Note)]);
+    // It may have stayed where it was, and the state that is asked for be the same.
+    assert_eq!(client.reset(), []);
+    assert_eq!(client.set(STOP, false), []);
+}
+
+#[test]
+fn a_stopped_device_may_be_refused_other_commands() {
+    let mut client = Client::new(5);
+    assert_eq!(client.info(false), [("INFO-01", Violation)]);
+    assert_eq!(client.set(STOP, true), []);
+    assert!(client.session.is_stopped());
+    assert_eq!(client.info(false), [("MIGFSM-30", Note)]);
+    assert_eq!(client.set(RUNNING, true), []);
+    assert_eq!(client.info(false), [("INFO-01", Violation)]);
+}
