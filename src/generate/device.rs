@@ -24,7 +24,7 @@ pub(super) enum Act {
 impl Draft<'_> {
     /// The device acts. Its registers are the first client's business.
     pub(super) fn device(&mut self) {
-        if self.shadow.client.is_some() {
+        if self.shadow.client.is_some() || self.shadow.halted {
             return;
         }
         match self.dice.row(weights::ACT) {

@@ -16,6 +16,7 @@ use super::leave::Leave;
 use super::log::Log;
 use super::malformed::{Lie, Shape};
 use super::message::{Message, step, word};
+use super::migration::Migrate;
 use super::observe::Look;
 use super::opening::Opening;
 use super::queries::Query;
@@ -44,6 +45,7 @@ pub(super) enum Edge {
     Write(Write),
     Query(Query),
     Log(Log),
+    Migrate(Migrate),
     Shape(Shape),
     Lie(Lie),
     Leave(Leave),
@@ -103,7 +105,12 @@ impl<'a> Draft<'a> {
         let all = if offer.dma_table { weights::FAMILY } else { weights::FAMILY_WITHOUT_TABLE };
         let there = |row: &&Row<Family>| row.2 != Family::Log || offer.dma_logging;
         let all: Vec<Row<Family>> = all.iter().filter(there).copied().collect();
-        let families: Vec<Row<Family>> = all.iter().filter(|_| dice.chance(weights::FAMILY_KEPT)).copied().collect();
+        let mut families: Vec<Row<Family>> =
+            all.iter().filter(|_| dice.chance(weights::FAMILY_KEPT)).copied().collect();
+        // A device that is stopped does little: most sequences leave it running.
+        if offer.migration && dice.chance(weights::MIGRATES) {
+            families.push(weights::MIGRATION);
+        }
         dice.odd = dice.range(0, u64::MAX);
         Draft {
             offer,
@@ -208,6 +215,7 @@ impl<'a> Draft<'a> {
             Family::Write => self.write(),
             Family::Query => self.query(),
             Family::Log => self.log(),
+            Family::Migration => self.migrate(),
         };
         let message = self.shape(message);
         // Of two messages with one ID and number, nobody could say which of them a reply answers.

@@ -20,6 +20,7 @@ mod leave;
 mod log;
 mod malformed;
 mod message;
+mod migration;
 mod observe;
 mod offer;
 mod opening;

@@ -27,6 +27,10 @@ pub struct Offer {
     pub pci: bool,
     /// It takes another client after one has left.
     pub reconnect: bool,
+    /// The device can be migrated.
+    pub migration: bool,
+    /// Its migration has PRE_COPY.
+    pub pre_copy: bool,
     /// It takes a socket in place of an eventfd.
     pub sockets: bool,
     /// Bytes that may be written: ranges of the device file that lie in a region that can be written.
@@ -74,6 +78,8 @@ impl Offer {
             dma_table: has("dma-table"),
             pci: has("pci"),
             reconnect: has("reconnect"),
+            migration: has("migration"),
+            pre_copy: has("pre-copy"),
             sockets: has("irq-socket"),
             scratch: scratch.iter().filter(written).copied().collect(),
             device_file: device.is_some(),
@@ -129,6 +135,8 @@ impl Offer {
             dma_table: a.dma_table && b.dma_table,
             pci: a.pci && b.pci,
             reconnect: a.reconnect && b.reconnect,
+            migration: a.migration && b.migration,
+            pre_copy: a.pre_copy && b.pre_copy,
             sockets: a.sockets && b.sockets,
             scratch: a.scratch.iter().filter(|range| b.scratch.contains(range)).copied().collect(),
             device_file: a.device_file && b.device_file,

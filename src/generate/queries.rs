@@ -110,6 +110,7 @@ impl Draft<'_> {
             Query::Reset => {
                 // It may end what the device is doing.
                 self.shadow.unsettle();
+                self.shadow.state = super::migration::DeviceState::Running;
                 Message::command("reset", "DEVICE_RESET")
             }
             Query::Version => {

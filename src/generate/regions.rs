@@ -291,7 +291,7 @@ impl Draft<'_> {
     }
 
     /// Bytes to write, which differ from those that were written before.
-    fn bytes(&mut self, length: u64) -> Bytes {
+    pub(super) fn bytes(&mut self, length: u64) -> Bytes {
         let seed = self.fresh_byte();
         match length {
             1 => Bytes::Integer(1, hexadecimal(seed)),

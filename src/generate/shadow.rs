@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::migration::DeviceState;
+
 /// A DMA map that is probably there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mapped {
@@ -73,6 +75,10 @@ pub(super) struct Shadow {
     pub(super) busy: bool,
     /// The device's DMA writes are probably logged.
     pub(super) logging: bool,
+    /// The state of the device's migration.
+    pub(super) state: DeviceState,
+    /// The device may be stopped, and then does nothing.
+    pub(super) halted: bool,
     /// memfds.
     pub(super) memories: Vec<Memory>,
     /// Descriptors for interrupts.

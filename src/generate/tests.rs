@@ -135,6 +135,7 @@ fn sequences_have_one_to_fifty_messages_and_mostly_five_to_twenty_five() {
 #[test]
 fn every_edge_is_drawn() {
     let [(offer, _), _] = offers();
+    let offer = Offer { migration: true, pre_copy: true, ..offer };
     let mut counts: BTreeMap<Edge, usize> = BTreeMap::new();
     for number in 0..2000 {
         for edge in Draft::new(&offer, SEED, number).finished().1 {
@@ -149,6 +150,7 @@ fn every_edge_is_drawn() {
     wanted.extend(weights::WRITE.iter().map(|row| Edge::Write(row.2)));
     wanted.extend(weights::LOG.iter().map(|row| Edge::Log(row.2)));
     wanted.extend(weights::QUERY.iter().map(|row| Edge::Query(row.2)));
+    wanted.extend(weights::MIGRATE.iter().map(|row| Edge::Migrate(row.2)));
     wanted.extend(weights::LIE.iter().map(|row| Edge::Lie(row.2)));
     wanted.extend(weights::LEAVE.iter().map(|row| Edge::Leave(row.2)));
     let shapes = weights::SHAPE.iter().filter(|row| row.2 != super::malformed::Shape::None);

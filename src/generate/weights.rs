@@ -6,6 +6,7 @@ use super::irqs::Irqs;
 use super::leave::Leave;
 use super::log::Log;
 use super::malformed::{Lie, Shape};
+use super::migration::Migrate;
 use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
@@ -103,6 +104,7 @@ pub(super) enum Family {
     Write,
     Query,
     Log,
+    Migration,
 }
 
 /// Of a hundred sequences, so many have commands of a family at all: what one server cannot take must not end each of
@@ -127,6 +129,24 @@ pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
     (14, Plain, Family::Write),
     (12, Plain, Family::Query),
     (8, Plain, Family::Log),
+];
+
+/// Of a hundred sequences for a device that can be migrated, so many do something about that.
+pub(super) const MIGRATES: u64 = 25;
+
+pub(super) const MIGRATION: Row<Family> = (24, Plain, Family::Migration);
+
+pub(super) const MIGRATE: &[Row<Migrate>] = &[
+    (16, Plain, Migrate::Step),
+    (5, Plain, Migrate::Way),
+    (6, Plain, Migrate::Ask),
+    (14, Plain, Migrate::Read),
+    (2, Plain, Migrate::ReadNothing),
+    (3, Odd, Migrate::NoWay),
+    (3, Odd, Migrate::ReadArgsz),
+    (2, Odd, Migrate::ReadLarge),
+    (4, Odd, Migrate::Write),
+    (3, Odd, Migrate::WriteSize),
 ];
 
 pub(super) const MAP: &[Row<Map>] = &[
