@@ -432,11 +432,12 @@ fn bits() -> Vec<Fault> {
                 let last = (doorbell.iova + doorbell.length - 1) & !(PAGE - 1);
                 let crosses = last > doorbell.iova;
                 let known = if crosses { take(&mut step, last, PAGE, PAGE) } else { vec![0] };
-                let Step { server, frame, fds, memory, effects } = step;
-                Step { server, frame, fds, memory, effects }.pass();
+                let Step { server, channel, frame, fds, memory, effects } = step;
+                Step { server, channel, frame, fds, memory, effects }.pass();
                 if known.is_empty() {
                     let frame = Frame::command(0, 0, Vec::new());
-                    take(&mut Step { server, frame, fds: Vec::new(), memory, effects }, last, PAGE, PAGE);
+                    let fds = Vec::new();
+                    take(&mut Step { server, channel, frame, fds, memory, effects }, last, PAGE, PAGE);
                 }
             })
         }),
