@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use vfio_user_wire::message::{
     DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP,
-    DMA_UNMAP, IrqInfo, REGION_READ, REGION_WRITE, RegionInfo,
+    DMA_UNMAP, IrqInfo, REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, RegionInfo,
 };
 use vfio_user_wire::{Limits, device_info_flags};
 
@@ -24,6 +24,8 @@ pub(super) struct Apart {
     irqs: BTreeSet<u64>,
     limits: Option<Limits>,
     maps: bool,
+    /// Whether several writes are taken in one message.
+    write_multi: bool,
     reset: bool,
     io_fds: bool,
 }
@@ -56,6 +58,7 @@ impl Apart {
             apart.tell(need, word(has(a, need)), word(has(b, need)));
         }
         let differ = |need: &str| has(a, need) != has(b, need);
+        apart.write_multi = differ("write-multi");
         apart.maps = differ("dma") || differ("dma-table") || la.pgsizes != lb.pgsizes;
         let reset = |found: &Discovered| found.device_flags.map(|flags| flags & device_info_flags::RESET);
         apart.reset = reset(a) != reset(b);
@@ -78,6 +81,7 @@ impl Apart {
             || access && among(&self.regions, "region")
             || name == DEVICE_GET_REGION_INFO.name && among(&self.regions, "index")
             || (name == DEVICE_GET_IRQ_INFO.name || name == DEVICE_SET_IRQS.name) && among(&self.irqs, "index")
+            || name == REGION_WRITE_MULTI.name && (self.write_multi || !self.regions.is_empty())
             || (name == DMA_MAP.name || name == DMA_UNMAP.name) && self.maps
             || name == DEVICE_RESET.name && self.reset
             || name == DEVICE_GET_REGION_IO_FDS.name && (self.io_fds || among(&self.regions, "index"))

@@ -23,6 +23,7 @@ use super::queries::Query;
 use super::regions::{Read, Write};
 use super::shadow::Shadow;
 use super::weights::{self, Family, Row, Turn};
+use super::write_multi::Multi;
 
 /// No sequence sends more messages than this.
 pub const MOST_SENDS: usize = 50;
@@ -43,6 +44,7 @@ pub(super) enum Edge {
     Irqs(Irqs),
     Read(Read),
     Write(Write),
+    Multi(Multi),
     Query(Query),
     Log(Log),
     Migrate(Migrate),
@@ -212,7 +214,10 @@ impl<'a> Draft<'a> {
             Family::Unmap => self.unmap(),
             Family::Irqs => self.irqs(),
             Family::Read => self.read(),
-            Family::Write => self.write(),
+            Family::WriteMulti if self.offer.write_multiple || self.dice.chance(weights::NOT_OFFERED) => {
+                self.write_multi()
+            }
+            Family::Write | Family::WriteMulti => self.write(),
             Family::Query => self.query(),
             Family::Log => self.log(),
             Family::Migration => self.migrate(),

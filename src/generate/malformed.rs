@@ -58,7 +58,7 @@ impl Draft<'_> {
     pub(super) fn shape(&mut self, message: Message) -> Message {
         let Some(shape) = self.dice.row(weights::SHAPE) else { return message };
         // Bytes that are missing or too many must not make a server write where nothing may be written.
-        let writes = message.is("REGION_WRITE");
+        let writes = message.is("REGION_WRITE") || message.is("REGION_WRITE_MULTI");
         let shaped = match shape {
             Shape::None => None,
             Shape::Cut => {

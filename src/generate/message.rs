@@ -42,6 +42,18 @@ impl Message {
         self
     }
 
+    /// With this argument besides others of the same key.
+    #[must_use]
+    pub(super) fn and(mut self, key: &str, value: Value) -> Message {
+        self.arguments.push(Argument { key: word(key), value: spanned(value) });
+        self
+    }
+
+    /// The value of an argument.
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
+        self.arguments.iter().find(|argument| argument.key.as_str() == key).map(|argument| &argument.value.value)
+    }
+
     /// With an address, a size, an offset: hexadecimal.
     #[must_use]
     pub(super) fn hex(self, key: &str, value: u64) -> Message {

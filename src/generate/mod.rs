@@ -35,6 +35,7 @@ mod shrink;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod write_multi;
 
 pub use differential::{Against, Comparison};
 pub use draw::{MOST_SENDS, draw};

@@ -31,6 +31,8 @@ pub struct Offer {
     pub migration: bool,
     /// Its migration has PRE_COPY.
     pub pre_copy: bool,
+    /// It takes several writes in one message.
+    pub write_multiple: bool,
     /// It takes a socket in place of an eventfd.
     pub sockets: bool,
     /// Bytes that may be written: ranges of the device file that lie in a region that can be written.
@@ -80,6 +82,7 @@ impl Offer {
             reconnect: has("reconnect"),
             migration: has("migration"),
             pre_copy: has("pre-copy"),
+            write_multiple: has("write-multi"),
             sockets: has("irq-socket"),
             scratch: scratch.iter().filter(written).copied().collect(),
             device_file: device.is_some(),
@@ -137,6 +140,7 @@ impl Offer {
             reconnect: a.reconnect && b.reconnect,
             migration: a.migration && b.migration,
             pre_copy: a.pre_copy && b.pre_copy,
+            write_multiple: a.write_multiple && b.write_multiple,
             sockets: a.sockets && b.sockets,
             scratch: a.scratch.iter().filter(|range| b.scratch.contains(range)).copied().collect(),
             device_file: a.device_file && b.device_file,

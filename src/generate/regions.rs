@@ -162,7 +162,7 @@ impl Draft<'_> {
     }
 
     /// The message, its region and offset, and how many bytes from there a faulty server might write.
-    fn write_of(&mut self, write: Write) -> Option<(Message, u32, u64, u64)> {
+    pub(super) fn write_of(&mut self, write: Write) -> Option<(Message, u32, u64, u64)> {
         let limit = self.offer.limits.max_data_xfer_size.min(MOST_DATA);
         let width = self.dice.one([1, 2, 4, 8]);
         let (region, offset, length, count) = match write {

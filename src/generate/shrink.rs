@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::labels;
 use super::message::hexadecimal;
 use super::pairs::{memory, message, pairs, whole};
-use vfio_user_wire::message::REGION_WRITE;
+use vfio_user_wire::message::{REGION_WRITE, REGION_WRITE_MULTI};
 
 use crate::case::{Case, Expect, Expression, Send, Step, StepKind, Subject, Value};
 
@@ -158,8 +158,11 @@ impl Shrinking<'_> {
     /// The arguments of a message that may be changed: what a write writes, and where, was weighed when it was drawn.
     fn changeable(&self, at: usize) -> Vec<usize> {
         let Some(send) = self.send(at) else { return Vec::new() };
-        let writes = matches!(&send.subject, Subject::Message(name) if name.as_str() == REGION_WRITE.name);
-        let fixed = |key: &str| writes && matches!(key, "region" | "offset" | "count" | "data" | "payload");
+        let is = |name: &str| matches!(&send.subject, Subject::Message(subject) if subject.as_str() == name);
+        let (one, several) = (is(REGION_WRITE.name), is(REGION_WRITE_MULTI.name));
+        let fixed = |key: &str| {
+            one && matches!(key, "region" | "offset" | "count" | "data" | "payload") || several && key == "writes"
+        };
         let arguments = send.arguments.iter().enumerate();
         arguments.filter(|(_, argument)| !fixed(&argument.key)).map(|(at, _)| at).collect()
     }

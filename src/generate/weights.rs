@@ -10,6 +10,7 @@ use super::migration::Migrate;
 use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
+use super::write_multi::Multi;
 
 /// Whether a client may do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,7 @@ pub(super) enum Family {
     Irqs,
     Read,
     Write,
+    WriteMulti,
     Query,
     Log,
     Migration,
@@ -117,6 +119,7 @@ pub(super) const FAMILY: &[Row<Family>] = &[
     (26, Plain, Family::Irqs),
     (12, Plain, Family::Read),
     (14, Plain, Family::Write),
+    (5, Plain, Family::WriteMulti),
     (12, Plain, Family::Query),
     (8, Plain, Family::Log),
 ];
@@ -127,6 +130,7 @@ pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
     (26, Plain, Family::Irqs),
     (12, Plain, Family::Read),
     (14, Plain, Family::Write),
+    (5, Plain, Family::WriteMulti),
     (12, Plain, Family::Query),
     (8, Plain, Family::Log),
 ];
@@ -276,6 +280,18 @@ pub(super) const WRITE: &[Row<Write>] = &[
     (1, Odd, Write::BadIndex),
 ];
 
+pub(super) const MULTI: &[Row<Multi>] = &[
+    (6, Plain, Multi::One),
+    (12, Plain, Multi::Few),
+    (6, Plain, Multi::SamePlace),
+    (2, Plain, Multi::Many),
+    (5, Odd, Multi::Failing),
+    (3, Odd, Multi::Nothing),
+    (3, Odd, Multi::CountAbove),
+    (3, Odd, Multi::CountBelow),
+    (2, Odd, Multi::CountHuge),
+];
+
 pub(super) const QUERY: &[Row<Query>] = &[
     (6, Plain, Query::Info),
     (6, Plain, Query::RegionInfo),
@@ -348,6 +364,8 @@ pub(super) const SHAPE: &[Row<Shape>] = &[
     (1, Odd, Shape::TooManyFds),
 ];
 
+/// Of a hundred commands that the target does not offer, so many are sent all the same.
+pub(super) const NOT_OFFERED: u64 = 5;
 /// Of a hundred messages that are not the last of a pipeline, so many ask for no reply.
 pub(super) const NO_REPLY: u64 = 15;
 /// Of a hundred messages that can join the one before, so many do.
