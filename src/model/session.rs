@@ -141,8 +141,9 @@ impl Session {
     /// A command is about to be sent.
     pub fn sent(&mut self, ticket: usize, command: Command) {
         let whole = command.header.size as usize == HEADER_SIZE + command.payload.len();
-        if is_version(&command) {
-            // The client's limits hold from its proposal on: the reply itself must keep to them.
+        if is_version(&command) && self.state.phase != Phase::Negotiated {
+            // The client's limits hold from its proposal on: the reply itself must keep to them. What is proposed once more
+            // may be refused, and what was agreed on stays.
             self.negotiated = negotiated(&command.payload, &[]);
         }
         let in_step = self.in_step;
