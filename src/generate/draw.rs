@@ -10,6 +10,7 @@ use super::Offer;
 use super::device::{Act, conforms};
 use super::dice::Dice;
 use super::dma::{Map, Unmap};
+use super::features::Feature;
 use super::irqs::Irqs;
 use super::labels;
 use super::leave::Leave;
@@ -46,6 +47,7 @@ pub(super) enum Edge {
     Write(Write),
     Multi(Multi),
     Query(Query),
+    Feature(Feature),
     Log(Log),
     Migrate(Migrate),
     Shape(Shape),
@@ -105,7 +107,11 @@ impl<'a> Draft<'a> {
             dice.mood = mood;
         }
         let all = if offer.dma_table { weights::FAMILY } else { weights::FAMILY_WITHOUT_TABLE };
-        let there = |row: &&Row<Family>| row.2 != Family::Log || offer.dma_logging;
+        let there = |row: &&Row<Family>| match row.2 {
+            Family::Log => offer.dma_logging,
+            Family::Feature => offer.features,
+            _ => true,
+        };
         let all: Vec<Row<Family>> = all.iter().filter(there).copied().collect();
         let mut families: Vec<Row<Family>> =
             all.iter().filter(|_| dice.chance(weights::FAMILY_KEPT)).copied().collect();
@@ -219,6 +225,7 @@ impl<'a> Draft<'a> {
             }
             Family::Write | Family::WriteMulti => self.write(),
             Family::Query => self.query(),
+            Family::Feature => self.feature(),
             Family::Log => self.log(),
             Family::Migration => self.migrate(),
         };

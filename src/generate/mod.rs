@@ -14,6 +14,7 @@ mod dice;
 mod differential;
 mod dma;
 mod draw;
+mod features;
 mod irqs;
 mod labels;
 mod leave;

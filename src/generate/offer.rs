@@ -47,6 +47,8 @@ pub struct Offer {
     pub raise_irq: bool,
     /// Its own commands can travel on a twin socket.
     pub twin_socket: bool,
+    /// The device has some feature that DEVICE_FEATURE tells of.
+    pub features: bool,
     /// The device logs what it writes.
     pub dma_logging: bool,
     /// The device says when its DMA is done.
@@ -92,6 +94,7 @@ impl Offer {
                 .map(|action| action.max_length),
             raise_irq: action("device-irq-any", device.and_then(|file| file.raise_irq.clone())).is_some(),
             twin_socket: has("twin-socket"),
+            features: discovered.migration_flags.is_some() || discovered.dma_logging,
             dma_logging: discovered.dma_logging,
             device_status: has("device-status"),
             each: Vec::new(),
@@ -148,6 +151,7 @@ impl Offer {
             dma_read: a.dma_read.zip(b.dma_read).map(|(a, b)| a.min(b)),
             raise_irq: a.raise_irq && b.raise_irq,
             twin_socket: a.twin_socket && b.twin_socket,
+            features: a.features && b.features,
             dma_logging: a.dma_logging && b.dma_logging,
             device_status: a.device_status && b.device_status,
             each: vec![a, b],

@@ -151,6 +151,7 @@ fn every_edge_is_drawn() {
     wanted.extend(weights::WRITE.iter().map(|row| Edge::Write(row.2)));
     wanted.extend(weights::LOG.iter().map(|row| Edge::Log(row.2)));
     wanted.extend(weights::MULTI.iter().map(|row| Edge::Multi(row.2)));
+    wanted.extend(weights::FEATURE.iter().map(|row| Edge::Feature(row.2)));
     wanted.extend(weights::QUERY.iter().map(|row| Edge::Query(row.2)));
     wanted.extend(weights::MIGRATE.iter().map(|row| Edge::Migrate(row.2)));
     wanted.extend(weights::LIE.iter().map(|row| Edge::Lie(row.2)));

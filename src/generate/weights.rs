@@ -2,6 +2,7 @@
 
 use super::device::Act;
 use super::dma::{Map, Unmap};
+use super::features::Feature;
 use super::irqs::Irqs;
 use super::leave::Leave;
 use super::log::Log;
@@ -105,6 +106,7 @@ pub(super) enum Family {
     Write,
     WriteMulti,
     Query,
+    Feature,
     Log,
     Migration,
 }
@@ -121,6 +123,7 @@ pub(super) const FAMILY: &[Row<Family>] = &[
     (14, Plain, Family::Write),
     (5, Plain, Family::WriteMulti),
     (12, Plain, Family::Query),
+    (6, Plain, Family::Feature),
     (8, Plain, Family::Log),
 ];
 
@@ -132,6 +135,7 @@ pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
     (14, Plain, Family::Write),
     (5, Plain, Family::WriteMulti),
     (12, Plain, Family::Query),
+    (6, Plain, Family::Feature),
     (8, Plain, Family::Log),
 ];
 
@@ -310,6 +314,22 @@ pub(super) const QUERY: &[Row<Query>] = &[
     (1, Odd, Query::VersionOdd),
     (3, Odd, Query::Unknown),
     (2, Odd, Query::Backwards),
+];
+
+pub(super) const FEATURE: &[Row<Feature>] = &[
+    (4, Plain, Feature::Migration),
+    (4, Plain, Feature::State),
+    (6, Plain, Feature::Probe),
+    (3, Odd, Feature::MigrationArgsz),
+    (3, Odd, Feature::ProbeArgsz),
+    (2, Odd, Feature::ProbeData),
+    (3, Odd, Feature::ProbeLacking),
+    (3, Odd, Feature::Unknown),
+    (2, Odd, Feature::Nothing),
+    (2, Odd, Feature::Both),
+    (3, Odd, Feature::Bits),
+    (2, Odd, Feature::Set),
+    (3, Odd, Feature::Short),
 ];
 
 pub(super) const LOG: &[Row<Log>] = &[
