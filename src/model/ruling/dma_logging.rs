@@ -73,7 +73,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
         Request::Stop { data } => permits_stop(state, command, &head, data),
         Request::Report(report) => permits_report(state, command, &head, &report),
     };
-    let running = state.migration.states().only() == Some(device_state::RUNNING);
+    let running = !state.migration.was_touched() || state.migration.states().only() == Some(device_state::RUNNING);
     Some(if running { permits } else { in_any_state(permits) })
 }
 
