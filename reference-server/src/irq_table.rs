@@ -29,7 +29,7 @@ impl IrqType {
 const TYPES: [IrqType; 5] = [
     IrqType { flags: flags::EVENTFD | flags::MASKABLE | flags::AUTOMASKED, count: 1 },
     IrqType { flags: flags::EVENTFD | flags::NORESIZE, count: 4 },
-    IrqType { flags: flags::EVENTFD | flags::MASKABLE, count: 8 },
+    IrqType { flags: flags::EVENTFD | flags::MASKABLE, count: 32 },
     IrqType { flags: flags::EVENTFD, count: 1 },
     IrqType { flags: flags::EVENTFD, count: 1 },
 ];

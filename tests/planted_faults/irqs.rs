@@ -20,7 +20,7 @@ pub(crate) use vfio_user_wire::irq_set_flags::{
 pub(crate) const DATA: u32 = NONE | BOOL | EVENTFD;
 pub(crate) const ACTIONS: u32 = MASK | UNMASK | TRIGGER;
 /// How many interrupts each type has.
-pub(crate) const COUNTS: [u32; 5] = [1, 4, 8, 1, 1];
+pub(crate) const COUNTS: [u32; 5] = [1, 4, 32, 1, 1];
 
 /// What a DEVICE_SET_IRQS says.
 #[derive(Debug, Clone, Copy)]

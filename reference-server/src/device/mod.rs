@@ -28,7 +28,9 @@ const BAR4: u32 = region::BAR0 + 4;
 /// Where the blocks of BAR0 behind the registers stand, and their bytes.
 const SCRATCH: (u64, usize) = (0x1000, 0x2000);
 const RESULT: (u64, usize) = (0x4000, 0x4000);
-const MSIX_TABLE: (u64, usize) = (0x8000, 8 * MSIX_ENTRY.len());
+const MSIX_TABLE: (u64, usize) = (0x8000, MSIX_VECTORS * MSIX_ENTRY.len());
+/// More than max_msg_fds, so that a client must assign them in several messages.
+const MSIX_VECTORS: usize = 32;
 
 /// An entry of the MSI-X table after a reset: masked.
 const MSIX_ENTRY: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
@@ -64,7 +66,7 @@ impl Device {
             registers: registers::initial(),
             scratch: vec![0; SCRATCH.1],
             result: vec![0; RESULT.1],
-            msix_table: MSIX_ENTRY.repeat(8),
+            msix_table: MSIX_ENTRY.repeat(MSIX_VECTORS),
             config: ConfigSpace::without(without),
             migration: Migration::default(),
             without,

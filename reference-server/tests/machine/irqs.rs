@@ -85,7 +85,7 @@ fn flags_name_one_kind_of_data_and_one_action() {
 #[test]
 fn ranges_are_checked_without_overflow() {
     let mut client = assigned(MSIX, 8);
-    let outside = [(MSIX, 8, 1), (MSIX, 7, 2), (MSIX, 0, 9), (MSIX, 284, u32::MAX), (MSIX, u32::MAX, 2), (3, 0, 2)];
+    let outside = [(MSIX, 32, 1), (MSIX, 31, 2), (MSIX, 0, 33), (MSIX, 284, u32::MAX), (MSIX, u32::MAX, 2), (3, 0, 2)];
     for (index, start, count) in outside.into_iter().chain([(5, 0, 1), (u32::MAX, 0, 1), (5, 0, 0)]) {
         let payload = irq_set(NONE | TRIGGER, index, start, count, &[]);
         assert_eq!(client.refused("DEVICE_SET_IRQS", &payload), Errno::EINVAL as i32);

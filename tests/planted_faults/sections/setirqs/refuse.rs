@@ -134,7 +134,7 @@ fn range() -> Vec<Fault> {
         }),
         // One limit for all types.
         fault("SETIRQS-12", "what-the-largest-type-has", || {
-            nothing_done(|set| set.outside() && u64::from(set.start) + u64::from(set.count) <= 8)
+            nothing_done(|set| set.outside() && u64::from(set.start) + u64::from(set.count) <= 32)
         }),
         fault("SETIRQS-12", "triggers-are-not-checked", || nothing_done(|set| set.outside() && set.triggers())),
         fault("SETIRQS-12", "arrays-are-not-checked", || {
