@@ -140,6 +140,7 @@ impl fmt::Display for StepKind {
                 stream.fmt(f)?;
                 spaced(f, arguments)
             }
+            StepKind::Truncate(name, size) => write!(f, "truncate {name} {size}"),
             StepKind::Baseline => f.write_str("baseline"),
             StepKind::Signal(name) => write!(f, "signal {name}"),
             StepKind::Serve(serve) => serve.fmt(f),
@@ -171,6 +172,7 @@ impl fmt::Display for Descriptor {
                 option(f, " ", count.as_ref())
             }
             Descriptor::Socketpair => f.write_str("socketpair"),
+            Descriptor::SocketpairClosed => f.write_str("socketpair closed"),
             Descriptor::Pipe => f.write_str("pipe"),
             Descriptor::PipeClosed => f.write_str("pipe closed"),
             Descriptor::Null => f.write_str("null"),

@@ -70,6 +70,8 @@ pub enum StepKind {
     Save(Option<Name>, Name, Vec<Argument>),
     /// `restore b: state chunk=4096`: writes as migration data what `save` read.
     Restore(Option<Name>, Name, Vec<Argument>),
+    /// `truncate ram 0x1000`: cuts a memfd off at that many bytes.
+    Truncate(Name, Expression),
     /// `baseline`: remembers how many descriptors the server has open, for `< fds baseline`.
     Baseline,
     /// `signal TERM`: sends a signal to the server that the harness started.
@@ -100,6 +102,8 @@ pub enum Descriptor {
     Eventfd(Option<Expression>),
     /// `socketpair`: one end goes to the server, the other shows signals (8 bytes each) and closing.
     Socketpair,
+    /// `socketpair closed`: an end whose other end is closed.
+    SocketpairClosed,
     /// `pipe`: the writing end goes to the server.
     Pipe,
     /// `pipe closed`: a pipe whose reading end is closed.

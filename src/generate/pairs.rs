@@ -119,7 +119,7 @@ fn needs(step: &Step) -> Vec<String> {
             needs
         }
         StepKind::Expect(Expect::Answer { end, .. }) => client(end),
-        StepKind::Expect(Expect::Fd(name, _) | Expect::Seal(name, _)) => vec![made(name)],
+        StepKind::Expect(Expect::Fd(name, _) | Expect::Seal(name, _)) | StepKind::Truncate(name, _) => vec![made(name)],
         StepKind::Expect(Expect::Memory(memory, _)) => vec![made(&memory.name)],
         StepKind::Expect(Expect::Mapped(label, ..) | Expect::SubRegion(label, _)) | StepKind::Ring(label, _) => {
             vec![format!("label {}", label.value)]

@@ -70,6 +70,16 @@ impl Held {
         Ok(Held::new(given, Some(memory), Kind::Memory { size, writable: !read_only }))
     }
 
+    /// Cuts the memory off at `size` bytes, whoever has mapped it.
+    ///
+    /// # Errors
+    /// Those of ftruncate(2).
+    pub fn truncate(&self, size: u64) -> io::Result<()> {
+        let memory = self.memory().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        ftruncate(memory, i64::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?)?;
+        Ok(())
+    }
+
     /// A blocking eventfd with this counter.
     ///
     /// # Errors
@@ -82,13 +92,13 @@ impl Held {
         Ok(Held::new(None, Some(OwnedFd::from(eventfd)), Kind::Eventfd))
     }
 
-    /// A socketpair.
+    /// A socketpair; with `closed` the end that is not given is closed at once.
     ///
     /// # Errors
     /// Those of socketpair(2).
-    pub fn socketpair() -> io::Result<Held> {
+    pub fn socketpair(closed: bool) -> io::Result<Held> {
         let (given, watched) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-        Ok(Held::new(Some(given), Some(watched), Kind::Stream))
+        Ok(Held::new(Some(given), (!closed).then_some(watched), Kind::Stream))
     }
 
     /// A pipe, of which the writing end is given; with `closed` the reading end is closed at once.

@@ -76,6 +76,13 @@ impl<'a> Checker<'a> {
                 self.stream(stream);
                 self.options("restore", arguments, &[("chunk", 1), ("upto", 0), ("changed", 0)]);
             }
+            StepKind::Truncate(name, size) => {
+                if !matches!(self.descriptor(name), None | Some(Descriptor::Memfd(_))) {
+                    let text = format!("`{}` cannot be cut off", **name);
+                    self.push(Diagnostic::new(name.span, text, "expected a memfd that can be written"));
+                }
+                self.between(size, step.span, 0, i128::from(i64::MAX));
+            }
             StepKind::Baseline => self.need(&["pid", "spawned", "conventions"], step.span),
             StepKind::Signal(name) => {
                 self.need(&["spawned", "conventions"], step.span);

@@ -7,9 +7,9 @@ use crate::case::similar::similar;
 use crate::case::{Argument, Descriptor, DeviceAction, Diagnostic, Given, Name, Send, Serve, StepKind, Subject};
 
 /// What a step can begin with.
-pub(super) const STEPS: [&str; 19] = [
-    ">", ">+", "<", "let", "client", "server", "close", "shutdown", "device", "save", "restore", "baseline", "signal",
-    "serve", "await", "ring", "do", "if", "end",
+pub(super) const STEPS: [&str; 20] = [
+    ">", ">+", "<", "let", "client", "server", "close", "shutdown", "device", "save", "restore", "baseline",
+    "truncate", "signal", "serve", "await", "ring", "do", "if", "end",
 ];
 const DESCRIPTORS: [&str; 7] = ["memfd", "eventfd", "socketpair", "pipe", "null", "directory", "memfd"];
 
@@ -34,6 +34,10 @@ pub(super) fn step(first: Token<'_>, line: &mut Line<'_>, ends: &mut Ends) -> Re
             StepKind::Restore(end, stream, arguments(line)?)
         }
         "baseline" => StepKind::Baseline,
+        "truncate" => {
+            let name = value::name(line.expect("a memfd")?, "a memfd")?;
+            StepKind::Truncate(name, value::expression(line.expect("a size")?)?)
+        }
         "signal" => StepKind::Signal(value::word(line.expect("a signal such as TERM")?, "a signal such as TERM")?),
         "serve" => StepKind::Serve(serve(line)?),
         "await" => {
@@ -103,6 +107,7 @@ fn declare(line: &mut Line<'_>) -> Result<StepKind> {
             if line.eat("readonly") { Descriptor::MemfdReadOnly(size) } else { Descriptor::Memfd(size) }
         }
         "eventfd" => Descriptor::Eventfd(line.next().map(value::expression).transpose()?),
+        "socketpair" if line.eat("closed") => Descriptor::SocketpairClosed,
         "socketpair" => Descriptor::Socketpair,
         "pipe" if line.eat("closed") => Descriptor::PipeClosed,
         "pipe" => Descriptor::Pipe,

@@ -52,6 +52,10 @@ impl Player<'_> {
             StepKind::Device(end, action, arguments) => self.device(line, end.as_ref(), *action, arguments),
             StepKind::Save(end, stream, arguments) => self.save(here, end.as_ref(), stream, arguments),
             StepKind::Restore(end, stream, arguments) => self.restore(here, end.as_ref(), stream, arguments),
+            StepKind::Truncate(name, size) => {
+                let size = self.environment.u64(size, &self.talk)?;
+                Ok(self.environment.descriptor(&name.value)?.truncate(size)?)
+            }
             StepKind::Baseline => {
                 let pid = self.pid()?;
                 self.baseline_pid = Some(pid);

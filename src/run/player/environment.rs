@@ -144,7 +144,8 @@ impl Environment {
             Descriptor::Eventfd(counter) => {
                 Held::eventfd(counter.as_ref().map_or(Ok(0), |counter| self.u64(counter, talk))?)
             }
-            Descriptor::Socketpair => Held::socketpair(),
+            Descriptor::Socketpair => Held::socketpair(false),
+            Descriptor::SocketpairClosed => Held::socketpair(true),
             Descriptor::Pipe => Held::pipe(false),
             Descriptor::PipeClosed => Held::pipe(true),
             Descriptor::Null => Held::path("/dev/null", OFlag::O_RDWR),

@@ -139,6 +139,7 @@ impl Actor<'_> {
                 | StepKind::Shutdown(_)
                 | StepKind::Device(..)
                 | StepKind::Restore(..)
+                | StepKind::Truncate(..)
                 | StepKind::Baseline
                 | StepKind::Signal(_)
                 | StepKind::Serve(_)

@@ -60,7 +60,7 @@ pub(super) fn ask_triggers(asker: &Asker<'_>, found: &mut Discovered) -> Result<
         }
         if socket.is_none() {
             asker.group(&format!("a socket for interrupt type {}", irq.index), found, |question, _| {
-                let pair = Held::socketpair()?;
+                let pair = Held::socketpair(false)?;
                 if pair.descriptor().is_some_and(|fd| assign(question, irq, fd).is_ok_and(|assigned| assigned)) {
                     socket = Some(irq.clone());
                 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, raise};
-use vfio_user_reference_server::{Effect, Errno, Machine, Memory, Server};
+use vfio_user_reference_server::{Access, Effect, Errno, Machine, Memory, Server};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, V0_9_2};
 
 use crate::clients::{First, Turn, Visits, perform, serve_guests};
@@ -328,6 +328,7 @@ fn blocked() -> Vec<Fault> {
             })
         }),
         fault("SEC-09", "dies-of-SIGBUS", || memory(Short(die_of_sigbus))).by_process(),
+        fault("SEC-09", "looked-at-when-it-is-mapped", || memory(ShortLater)).by_process(),
         fault("SEC-09", "waits-for-the-file-to-grow", || memory(Short(|| hang()))),
     ]
 }
@@ -455,6 +456,35 @@ fn signals(signal: fn(&OwnedFd)) -> Faulty {
 fn die_of_sigbus() {
     for _ in 0..2 {
         raise(Signal::SIGBUS).unwrap();
+    }
+}
+
+/// A file that is too short is refused, and nobody expects that it becomes so.
+struct ShortLater;
+
+impl Twist for ShortLater {
+    fn map(
+        &mut self,
+        memory: &mut dyn Memory,
+        address: u64,
+        fd: OwnedFd,
+        offset: u64,
+        size: u64,
+        access: Access,
+    ) -> Result<(), Errno> {
+        let length = nix::sys::stat::fstat(&fd)?.st_size as u64;
+        if length < offset.saturating_add(size) {
+            return Err(Errno::EINVAL);
+        }
+        memory.map(address, fd, offset, size, access)
+    }
+
+    fn read(&mut self, memory: &mut dyn Memory, address: u64, offset: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+        memory.read(address, offset, bytes).inspect_err(|_| die_of_sigbus())
+    }
+
+    fn write(&mut self, memory: &mut dyn Memory, address: u64, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        memory.write(address, offset, bytes).inspect_err(|_| die_of_sigbus())
     }
 }
 

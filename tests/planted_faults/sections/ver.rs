@@ -36,7 +36,8 @@ fn numbers() -> Vec<Fault> {
             answers(|command| {
                 (is(command, "VERSION") && get(command, "minor") == 0).then_some(Answer::Error(Errno::EPROTO))
             })
-        }),
+        })
+        .also("VER-23", "what QEMU proposes is version 0.0"),
         fault("VER-05", "any-major-will-do", || any_major(|proposed| proposed))
             .also("VER-02", "success for a major that cannot be supported"),
         fault("VER-05", "stays-after-the-refusal", || {
