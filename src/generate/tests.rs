@@ -138,7 +138,7 @@ fn every_edge_is_drawn() {
     let [(offer, _), _] = offers();
     let offer = Offer { migration: true, pre_copy: true, ..offer };
     let mut counts: BTreeMap<Edge, usize> = BTreeMap::new();
-    for number in 0..2000 {
+    for number in 0..4000 {
         for edge in Draft::new(&offer, SEED, number).finished().1 {
             *counts.entry(edge).or_default() += 1;
         }

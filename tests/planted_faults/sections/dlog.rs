@@ -654,6 +654,16 @@ fn one_log() -> Faulty {
 
 fn lost() -> Vec<Fault> {
     vec![
+        fault("DISC-11", "the-log-outlives-its-client", || {
+            let mut started = false;
+            around(move |step| {
+                started |= start(&step.frame).is_some();
+                match report(&step.frame).filter(|_| started) {
+                    Some(report) => step.answer(Answer::Ok(reply_with(&report, &[]))),
+                    None => step.pass(),
+                }
+            })
+        }),
         fault("DLOG-28", "a-new-state-begins-anew", || {
             while_logging(|mut step, started| {
                 let changes = DeviceFeature::parse(&step.frame.payload).is_some_and(|(head, _)| {
