@@ -27,6 +27,11 @@ const BY_PROCESS: [&str; 4] = ["spawned", "conventions", "exits", "pid"];
 /// Cases that end otherwise than over a socket, and why.
 const OTHERWISE: [(&str, &str); 1] =
     [("security.stalled-beside", "the second client is refused, where the backlog of a socket would let it wait")];
+/// Cases that cannot be played by calls, and why.
+const NOT_BY_CALLS: [(&str, &str); 1] = [(
+    "dma-read.reply-long/twin",
+    "who is called does not read the twin socket while more is written to it than it holds",
+)];
 /// Who waits for that long is found out.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
@@ -89,7 +94,7 @@ fn every_case_ends_as_over_a_socket() {
 
     let (mut passed, mut skipped, mut differing) = (0, 0, BTreeSet::new());
     let mut time = Duration::ZERO;
-    for case in &bundled() {
+    for case in bundled().iter().filter(|case| !NOT_BY_CALLS.iter().any(|(name, _)| *name == case.name)) {
         let started = Instant::now();
         let record = calls.judge(case);
         time += started.elapsed();
