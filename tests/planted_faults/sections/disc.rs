@@ -264,7 +264,8 @@ fn cuts() -> Vec<Fault> {
             unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
             serve_unread(&listener, &stop, |_| {});
         })
-        .by_process(),
+        .by_process()
+        .also("IOFDS-06", "this loop passes no descriptors"),
         loop_fault("DISC-08", "a-failed-write-is-a-panic", |listener, stop| {
             serve_unread(&listener, &stop, |_| panic!("Broken pipe"));
         })

@@ -148,7 +148,8 @@ fn descriptors() -> Vec<Fault> {
                 let file = step.fds.first().and_then(inode);
                 file.is_some() && windows.all.iter().any(|window| window.inode() == file)
             })
-        }),
+        })
+        .also("DMAP-07", "regions of one file that touch"),
         // Files are counted by their inode, and mapped once.
         fault("DMAP-28", "the-mapping-goes-with-its-first-region", || {
             with_windows(|mut step, windows| {
@@ -161,7 +162,8 @@ fn descriptors() -> Vec<Fault> {
                 }
                 step.pass();
             })
-        }),
+        })
+        .also("DUNMAP-13", "what went with another cannot be unmapped"),
         fault("DMAP-28", "mapped-once-where-it-was-mapped-first", || {
             with_windows(|mut step, windows| {
                 let file = step.fds.first().and_then(inode).filter(|_| is(&step.frame, "DMA_MAP"));
@@ -212,13 +214,15 @@ fn overlaps() -> Vec<Fault> {
                 let new = Window::named(&step.frame);
                 windows.all.iter().any(|old| old.last().checked_add(1) == Some(new.address))
             })
-        }),
+        })
+        .also("DMAP-28", "QEMU cuts its memory into regions that touch"),
         fault("DMAP-07", "touching-from-below-is-overlapping", || {
             refuses(|step, windows| {
                 let new = Window::named(&step.frame);
                 windows.all.iter().any(|old| new.last().checked_add(1) == Some(old.address))
             })
-        }),
+        })
+        .also("DUNMAP-08", "QEMU puts new regions where an old one was"),
         // A window may be as large as the gap, but not fill it.
         fault("DMAP-07", "a-gap-cannot-be-filled", || {
             refuses(|step, windows| {
@@ -226,7 +230,8 @@ fn overlaps() -> Vec<Fault> {
                 let below = windows.all.iter().any(|old| old.last().checked_add(1) == Some(new.address));
                 below && windows.all.iter().any(|old| new.last().checked_add(1) == Some(old.address))
             })
-        }),
+        })
+        .also("DUNMAP-08", "QEMU puts new regions where an old one was"),
     ]
 }
 

@@ -315,7 +315,8 @@ fn replies() -> Vec<Fault> {
                     }
                 });
             })
-        }),
+        })
+        .also("DUNMAP-13", "the reply tells of another region"),
         fault("DUNMAP-06", "no-argsz", || replies_to("DMA_UNMAP", |_, reply| put(reply, "argsz", 0))),
         fault("DUNMAP-16", "a-bare-header-without-a-file", || {
             with_windows(|step, windows| {

@@ -35,8 +35,7 @@ fn channels() -> Vec<Fault> {
         fault("HDR-32", "a-command-meanwhile-is-refused", || {
             meanwhile(|step| step.answer(Answer::Error(Errno::EBUSY)))
         })
-        .also("DMAP-03", "a map is refused that should be made")
-        .also("INFO-06", "a question is refused that should be answered"),
+        .also("DMAP-03", "a map is refused that should be made"),
         fault("HDR-32", "the-reply-is-lost-for-a-command-meanwhile", || {
             let (mut waiting, mut lost) = (false, false);
             with_twin(move |step, twin| {

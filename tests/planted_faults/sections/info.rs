@@ -44,8 +44,12 @@ fn promises() -> Vec<Fault> {
         fault("INFO-03", "the-flag-without-the-command", || refuses("DEVICE_RESET", |_| true))
             .also("RESET-05", "which says the same"),
         fault("INFO-03", "the-command-without-the-flag", || info(|_, reply| put(reply, "flags", 2))).noted(),
-        fault("INFO-05", "regions-that-are-there", || info(|_, reply| put(reply, "num_regions", 5))),
-        fault("INFO-05", "the-last-index-for-the-number", || info(|_, reply| put(reply, "num_regions", 8))),
+        fault("INFO-05", "regions-that-are-there", || info(|_, reply| put(reply, "num_regions", 5)))
+            .also("INFO-01", "a PCI device has nine regions")
+            .also("REGINFO-12", "regions behind the last are there")
+            .also("RREAD-04", "regions behind the last can be read"),
+        fault("INFO-05", "the-last-index-for-the-number", || info(|_, reply| put(reply, "num_regions", 8)))
+            .also("INFO-01", "a PCI device has nine regions"),
         fault("INFO-05", "no-answer-for-a-bar-that-is-not-there", || {
             refuses("DEVICE_GET_REGION_INFO", |command| get(command, "index") == 3)
         }),
