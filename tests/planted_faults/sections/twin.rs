@@ -152,6 +152,7 @@ fn bad_input() -> Vec<Fault> {
                 step.pass_and(|effects| awaited = has_command(effects) || (awaited && !reply));
             })
         })
+        .also("SEC-01", "it is gone at the next command")
         .by_process(),
         fault("TWIN-08", "only-replies-can-come", || {
             around(|step| {
