@@ -173,6 +173,14 @@ fn deep_and_long_expressions_are_refused_or_read() {
 }
 
 #[test]
+fn each_expression_of_a_list_has_parts_of_its_own() {
+    let longest = format!("1{}", "+1".repeat(63));
+    let list = |length: &str| format!("case a\n> a: DEVICE_GET_INFO cut={length},{length}\n");
+    assert!(parse(&source(&list(&longest))).is_ok());
+    assert!(parse(&source(&list(&format!("{longest}+1")))).is_err());
+}
+
+#[test]
 fn a_large_file_is_read_in_linear_time() {
     // Each of these lines is wrong in its own way; a quadratic reader would take minutes.
     let lines: String =

@@ -71,8 +71,14 @@ impl<'a> Cursor<'a> {
         Err(rest.error(format!("unexpected `{}`", rest.text), "the value should end before this"))
     }
 
-    /// A sum of products.
+    /// An expression of its own: what stood before it does not count among its parts.
     pub(super) fn expression(&mut self) -> Result<Expression> {
+        self.parts = 0;
+        self.sum()
+    }
+
+    /// A sum of products.
+    fn sum(&mut self) -> Result<Expression> {
         let mut left = self.product()?;
         loop {
             if self.eat("+") {
@@ -111,7 +117,7 @@ impl<'a> Cursor<'a> {
             Some('{') => Ok(Expression::Name(self.braces()?)),
             Some('(') => {
                 self.eat("(");
-                let inner = self.expression()?;
+                let inner = self.sum()?;
                 if self.eat(")") { Ok(inner) } else { Err(self.error("`)`")) }
             }
             _ => Err(self.error("an integer")),
@@ -172,6 +178,7 @@ impl<'a> Cursor<'a> {
         let mut names = Vec::new();
         loop {
             let name = self.word("the name of a descriptor")?;
+            self.parts = 0;
             let count = if self.eat("*") { Some(self.primary()?) } else { None };
             names.push((name, count));
             if !self.eat(",") {
