@@ -63,6 +63,7 @@ fn piece() -> impl Strategy<Value = String> {
         "\n",
         "\n\n",
         "# c\n",
+        "# c\u{b}\n",
         "'",
         "\\",
         "[",

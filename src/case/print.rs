@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::parse::BLANKS;
 use super::{
     Argument, Bytes, Case, Condition, ConditionValue, Descriptor, DeviceAction, Expect, Expression, FdExpectation,
     Given, Name, Outcome, Pages, Range, Relation, SealExpectation, Send, Serve, Spanned, Step, StepKind, Subject,
@@ -72,7 +73,7 @@ fn print_step(out: &mut String, indent: &str, step: &Step) {
 fn comments(out: &mut String, indent: &str, comments: &[String]) {
     // A line break in a comment that was not parsed must not begin a line of the case.
     for comment in comments.iter().flat_map(|comment| comment.split('\n')) {
-        line(out, indent, format_args!("{}", format!("# {comment}").trim_end()));
+        line(out, indent, format_args!("{}", format!("# {comment}").trim_end_matches(BLANKS)));
     }
 }
 

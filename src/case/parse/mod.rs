@@ -12,6 +12,9 @@ use super::{Case, Diagnostic, Given, Name, Source, Span, Spanned, Step, StepKind
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
+/// What does not count at the end of a line.
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// What a line of a case's head can begin with.
 const HEAD: [&str; 5] = ["case", "needs", "given", "with", "for"];
 
@@ -96,7 +99,7 @@ impl File {
     fn line(&mut self, text: &str, start: usize) {
         let trimmed = text.trim_start_matches([' ', '\t']);
         let start = start + text.len() - trimmed.len();
-        let trimmed = trimmed.trim_end_matches([' ', '\t', '\r', '\n']);
+        let trimmed = trimmed.trim_end_matches(BLANKS);
         if trimmed.is_empty() {
             self.before_blank = self.comments.len();
             return;
