@@ -7,7 +7,8 @@ use nix::errno::Errno;
 use vfio_user_wire::irq_info_flags as flags;
 
 use crate::effect::{Effect, IrqEvent};
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// One interrupt type of the device.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +36,14 @@ const TYPES: [IrqType; 5] = [
 ];
 
 /// How many interrupt types the device has.
-pub(crate) fn irq_types(without: Without) -> u32 {
-    if without.has(Feature::InterruptTypes) { 0 } else { TYPES.len() as u32 }
+pub(crate) fn irq_types(settings: Settings) -> u32 {
+    if settings.lacks(Feature::InterruptTypes) { 0 } else { TYPES.len() as u32 }
 }
 
 /// The interrupt type of that index. One that is not there has a count of 0.
-pub(crate) fn irq_type(without: Without, index: u32) -> Option<IrqType> {
-    let kind = TYPES.get(index as usize).filter(|_| index < irq_types(without))?;
-    Some(if without.has(Feature::Interrupts) { IrqType { flags: 0, count: 0 } } else { *kind })
+pub(crate) fn irq_type(settings: Settings, index: u32) -> Option<IrqType> {
+    let kind = TYPES.get(index as usize).filter(|_| index < irq_types(settings))?;
+    Some(if settings.lacks(Feature::Interrupts) { IrqType { flags: 0, count: 0 } } else { *kind })
 }
 
 /// One interrupt.

@@ -1,4 +1,5 @@
-//! The reference server: one reading of the vfio-user specification, version 0.9.2, and the conformance device.
+//! The reference server: one reading of the vfio-user specification, version 0.9.2 and two before it, and the conformance
+//! device.
 //!
 //! [`Server`] is a state machine without I/O. It takes one message and the descriptors that came with it, and answers
 //! with [`Effect`]s: messages to send, interrupts to signal, the end of the connection. What it must know the outcome
@@ -19,12 +20,14 @@ mod driver;
 mod effect;
 mod host;
 mod irq_table;
+mod legacy;
 mod machine;
 mod memory;
 mod range_set;
 mod region;
 mod server;
 mod session;
+mod settings;
 mod transfer;
 mod without;
 
@@ -36,4 +39,5 @@ pub use machine::{FRAME_LIMIT, Machine};
 pub use memory::{Access, Memory};
 pub use nix::errno::Errno;
 pub use server::Server;
+pub use settings::{Extra, Profile, Settings};
 pub use without::{Feature, Without};

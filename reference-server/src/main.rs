@@ -1,15 +1,15 @@
-//! `vfio-user-reference-server --socket-path=PATH | --fd=N [--without=WORDS]` (specification 1961-1980).
+//! `vfio-user-reference-server --socket-path=PATH | --fd=N [--profile=NAME] [--without=WORDS] [--with=WORD]` (specification 1961-1980).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use vfio_user_reference_server::{Endpoint, Feature, Without, run};
+use vfio_user_reference_server::{Endpoint, Feature, Settings, run};
 
 fn main() -> ExitCode {
     let asked = asked(std::env::args_os().skip(1));
-    let served = asked.and_then(|(endpoint, without)| run(endpoint, without).map_err(|e| e.to_string()));
+    let served = asked.and_then(|(endpoint, settings)| run(endpoint, settings).map_err(|e| e.to_string()));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
@@ -19,14 +19,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// The endpoint that the arguments name, and what the device shall lack.
-fn asked(mut arguments: impl Iterator<Item = OsString>) -> Result<(Endpoint, Without), String> {
-    let (mut path, mut fd, mut without) = (None, None, Vec::new());
+/// The endpoint that the arguments name, and which server to be.
+fn asked(mut arguments: impl Iterator<Item = OsString>) -> Result<(Endpoint, Settings), String> {
+    let (mut path, mut fd, mut profile, mut with, mut without) = (None, None, None, None, Vec::new());
     while let Some(argument) = arguments.next() {
         let (name, value) = split(&argument);
         let slot = match name.to_str() {
             Some("--socket-path") => Some(&mut path),
             Some("--fd") => Some(&mut fd),
+            Some("--profile") => Some(&mut profile),
+            Some("--with") => Some(&mut with),
             Some("--without") => None,
             _ => return Err(format!("unknown argument {}", argument.display())),
         };
@@ -52,7 +54,9 @@ fn asked(mut arguments: impl Iterator<Item = OsString>) -> Result<(Endpoint, Wit
         (Some(_), Some(_)) => Err("--socket-path and --fd exclude each other".to_owned()),
         (None, None) => Err("one of --socket-path=PATH and --fd=N is needed".to_owned()),
     };
-    Ok((endpoint?, without.into_iter().collect()))
+    let profile = profile.map(|name| name.to_string_lossy().parse()).transpose()?.unwrap_or_default();
+    let with = with.map(|word| word.to_string_lossy().parse()).transpose()?;
+    Ok((endpoint?, Settings { profile, without: without.into_iter().collect(), with }))
 }
 
 /// The features of `--without`, between commas.

@@ -3,7 +3,8 @@
 use nix::errno::Errno;
 use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, SparseArea, region, region_info_flags as flags};
 
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// One region.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +47,8 @@ pub(crate) const MIRRORED: u64 = 0x1000;
 pub(crate) const REGION_COUNT: u32 = region::COUNT;
 
 /// The region of that index; one that is not there has size 0.
-pub(crate) fn region(without: Without, index: u32) -> Option<Region> {
-    let absent = without.has(Feature::Regions) && index != region::CONFIG;
+pub(crate) fn region(settings: Settings, index: u32) -> Option<Region> {
+    let absent = settings.lacks(Feature::Regions) && index != region::CONFIG;
     REGIONS.get(index as usize).map(|region| if absent { ABSENT } else { *region })
 }
 
@@ -61,8 +62,8 @@ pub(crate) fn mappable() -> impl Iterator<Item = (u32, &'static Region)> {
 /// # Errors
 /// EINVAL for a region that is not there, for more than this server's max_data_xfer_size (specification 1303-1304) and
 /// for bytes outside of the region; EPERM where the region has not the flag.
-pub(crate) fn admit(without: Without, index: u32, offset: u64, count: u32, needed: u32) -> Result<(), Errno> {
-    let region = region(without, index).filter(|region| region.size != 0).ok_or(Errno::EINVAL)?;
+pub(crate) fn admit(settings: Settings, index: u32, offset: u64, count: u32, needed: u32) -> Result<(), Errno> {
+    let region = region(settings, index).filter(|region| region.size != 0).ok_or(Errno::EINVAL)?;
     if region.flags & needed == 0 {
         return Err(Errno::EPERM);
     }

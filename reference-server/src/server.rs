@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use vfio_user_wire::message::MultiWrite;
-use vfio_user_wire::{Frame, Header, TYPE_COMMAND, TYPE_REPLY, V0_9_2};
+use vfio_user_wire::{Frame, Header, TYPE_COMMAND, TYPE_REPLY};
 
 use crate::answer::{Answer, Refusal, error_field};
 use crate::command::device_feature::device_feature;
@@ -27,6 +27,7 @@ use crate::irq_table::irq_type;
 use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::session::{Session, Twin};
+use crate::settings::Settings;
 use crate::transfer::{Direction, Progress, Transfer};
 use crate::without::{Feature, Without};
 
@@ -35,7 +36,7 @@ use crate::without::{Feature, Without};
 pub struct Server {
     device: Device,
     session: Session,
-    without: Without,
+    settings: Settings,
 }
 
 impl Server {
@@ -46,7 +47,13 @@ impl Server {
 
     /// The same, with a device that lacks something.
     pub fn without(without: Without) -> Server {
-        Server { device: Device::without(without), session: Session::default(), without }
+        Server::with(without)
+    }
+
+    /// The server that is wanted.
+    pub fn with(settings: impl Into<Settings>) -> Server {
+        let settings = settings.into();
+        Server { device: Device::new(settings), session: Session::default(), settings }
     }
 
     /// Executes a command.
@@ -58,19 +65,19 @@ impl Server {
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refusal> {
         let payload = frame.payload.as_slice();
-        let name = V0_9_2.message(frame.header.command).map_or("", |message| message.name);
+        let name = self.settings.profile.dialect().message(frame.header.command).map_or("", |message| message.name);
         let Some(agreed) = self.session.agreed else {
             // 466-470: VERSION is the first message.
             return if name == "VERSION" { self.negotiate(frame) } else { Err(Errno::EINVAL.into()) };
         };
-        let without = self.without;
+        let settings = self.settings;
         // What rang before the message was sent is done before it; on a device that is stopped it waits.
         if self.device.is_running() {
             self.device.count_events(self.session.doorbells.rung(memory));
         }
         let Session { maps, irqs, doorbells, .. } = &mut self.session;
         let answer = match name {
-            "DMA_MAP" => dma_map(without, maps, payload, fds, memory)?,
+            "DMA_MAP" => dma_map(settings, maps, payload, fds, memory)?,
             "DMA_UNMAP" => {
                 let (answer, map) = dma_unmap(maps, payload, memory)?;
                 // 699-701: nothing that is under way touches the window after the reply.
@@ -79,20 +86,20 @@ impl Server {
                 }
                 answer
             }
-            "DEVICE_GET_INFO" => device_get_info(without, payload)?,
-            "DEVICE_GET_REGION_INFO" => device_get_region_info(without, &agreed.limits, payload, memory)?,
+            "DEVICE_GET_INFO" => device_get_info(settings, payload)?,
+            "DEVICE_GET_REGION_INFO" => device_get_region_info(settings, &agreed.limits, payload, memory)?,
             "DEVICE_GET_REGION_IO_FDS" => {
-                device_get_region_io_fds(without, &agreed.limits, doorbells, payload, memory)?
+                device_get_region_io_fds(settings, &agreed.limits, doorbells, payload, memory)?
             }
-            "DEVICE_GET_IRQ_INFO" => device_get_irq_info(without, payload)?,
-            "DEVICE_SET_IRQS" => device_set_irqs(without, irqs, &mut self.device, payload, fds, effects)?,
-            "REGION_READ" => region_read(without, &mut self.device, payload, memory)?,
+            "DEVICE_GET_IRQ_INFO" => device_get_irq_info(settings, payload)?,
+            "DEVICE_SET_IRQS" => device_set_irqs(settings, irqs, &mut self.device, payload, fds, effects)?,
+            "REGION_READ" => region_read(settings, &mut self.device, payload, memory)?,
             "REGION_WRITE" => {
-                let (answer, rung) = region_write(without, &mut self.device, payload, memory)?;
+                let (answer, rung) = region_write(settings, &mut self.device, payload, memory)?;
                 Answer { then: self.ring(rung, memory, effects), ..answer }
             }
             "REGION_WRITE_MULTI" if agreed.write_multiple => {
-                let writes = region_write_multi(without, payload)?;
+                let writes = region_write_multi(settings, payload)?;
                 let mut answer = Answer::default();
                 let mut wr_cnt = 0;
                 for write in &writes {
@@ -105,7 +112,7 @@ impl Server {
                 Answer { payload: MultiWrite { wr_cnt }.bytes().to_vec(), ..answer }
             }
             "DEVICE_FEATURE" => {
-                let answer = device_feature(without, &mut self.device, &mut self.session.log, payload, memory)?;
+                let answer = device_feature(settings, &mut self.device, &mut self.session.log, payload, memory)?;
                 if !self.device.is_running() {
                     self.stop_transfer();
                 }
@@ -127,7 +134,7 @@ impl Server {
     }
 
     fn negotiate(&mut self, frame: &Frame) -> Result<Answer, Refusal> {
-        let (answer, agreed) = version(self.without, frame).map_err(|errno| Refusal { errno, close: true })?;
+        let (answer, agreed) = version(self.settings, frame).map_err(|errno| Refusal { errno, close: true })?;
         self.session.agreed = Some(agreed);
         if answer.then.is_some() {
             self.session.twin = Twin::Open;
@@ -144,7 +151,7 @@ impl Server {
         self.device.count_events(u32::from(rung.event != 0) + rung.kicks);
         // There is one DMA engine: while it is busy, its doorbell is dead.
         let mut command = None;
-        if rung.dma != 0 && self.session.transfer.is_none() && !self.without.has(Feature::Dma) {
+        if rung.dma != 0 && self.session.transfer.is_none() && !self.settings.lacks(Feature::Dma) {
             self.start_transfer(rung.dma);
             command = self.drive_transfer(memory);
         }
@@ -158,7 +165,7 @@ impl Server {
     fn raise(&mut self, effects: &mut Vec<Effect>) {
         let registers = &mut self.device.registers;
         let Registers { irq_index: index, irq_vector: vector, .. } = *registers;
-        let there = irq_type(self.without, index).is_some_and(|kind| vector < kind.count);
+        let there = irq_type(self.settings, index).is_some_and(|kind| vector < kind.count);
         let raised = there && self.session.irqs.trigger(index, vector, effects).is_ok();
         registers.irq_status = if raised { status::DONE } else { status::FAILED };
         registers.triggers = registers.triggers.wrapping_add(u32::from(raised));

@@ -17,6 +17,9 @@ pub(crate) struct Agreed {
     pub(crate) limits: Limits,
     /// The client may send REGION_WRITE_MULTI (538-539).
     pub(crate) write_multiple: bool,
+    /// Bytes of memory for each bit of dirty bitmaps, where both sides can migrate by an older protocol.
+    #[expect(dead_code, reason = "what asks for bitmaps is not there yet")]
+    pub(crate) pgsize: Option<u64>,
 }
 
 /// The twin socket of a connection.

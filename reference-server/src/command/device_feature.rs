@@ -11,11 +11,12 @@ use crate::answer::Answer;
 use crate::device::Device;
 use crate::dirty_log::DirtyLog;
 use crate::memory::Memory;
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// Gets, sets or probes a feature of the device.
 pub(crate) fn device_feature(
-    without: Without,
+    settings: Settings,
     device: &mut Device,
     log: &mut DirtyLog,
     payload: &[u8],
@@ -23,7 +24,7 @@ pub(crate) fn device_feature(
 ) -> Result<Answer, Errno> {
     let (request, data) = DeviceFeature::parse(payload).ok_or(Errno::EINVAL)?;
     enough(request.argsz, DeviceFeature::LAYOUT.size)?;
-    let methods = methods(without, request.index()).ok_or(Errno::ENOTTY)?;
+    let methods = methods(settings, request.index()).ok_or(Errno::ENOTTY)?;
     let operation = request.operation();
     if operation & !(flags::PROBE | methods) != 0 {
         return Err(Errno::EINVAL);
@@ -31,7 +32,7 @@ pub(crate) fn device_feature(
     match (operation, request.index()) {
         // 1580-1583: all of the methods that are named beside it are there.
         (probe, _) if probe & flags::PROBE != 0 => repeated(&request, payload),
-        (flags::GET, index::MIGRATION) => Ok(got(&request, migration(without).bytes())),
+        (flags::GET, index::MIGRATION) => Ok(got(&request, migration(settings).bytes())),
         (flags::GET, index::MIG_DEVICE_STATE) => Ok(got(&request, get_state(device).bytes())),
         (flags::SET, index::MIG_DEVICE_STATE) => {
             let answer = repeated(&request, payload)?;
@@ -55,12 +56,12 @@ pub(crate) fn device_feature(
 }
 
 /// What can be done with the feature, beside PROBE; `None` where the device does not have it.
-fn methods(without: Without, feature: u16) -> Option<u32> {
+fn methods(settings: Settings, feature: u16) -> Option<u32> {
     match feature {
-        index::MIGRATION if !without.has(Feature::Migration) => Some(flags::GET),
-        index::MIG_DEVICE_STATE if !without.has(Feature::Migration) => Some(flags::GET | flags::SET),
-        index::DMA_LOGGING_START | index::DMA_LOGGING_STOP if !without.has(Feature::DmaLogging) => Some(flags::SET),
-        index::DMA_LOGGING_REPORT if !without.has(Feature::DmaLogging) => Some(flags::GET),
+        index::MIGRATION if !settings.lacks(Feature::Migration) => Some(flags::GET),
+        index::MIG_DEVICE_STATE if !settings.lacks(Feature::Migration) => Some(flags::GET | flags::SET),
+        index::DMA_LOGGING_START | index::DMA_LOGGING_STOP if !settings.lacks(Feature::DmaLogging) => Some(flags::SET),
+        index::DMA_LOGGING_REPORT if !settings.lacks(Feature::DmaLogging) => Some(flags::GET),
         _ => None,
     }
 }

@@ -8,17 +8,17 @@ use super::enough;
 use crate::answer::Answer;
 use crate::irq_table::irq_types;
 use crate::region::REGION_COUNT;
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// Says what the device has.
-pub(crate) fn device_get_info(without: Without, payload: &[u8]) -> Result<Answer, Errno> {
+pub(crate) fn device_get_info(settings: Settings, payload: &[u8]) -> Result<Answer, Errno> {
     let (request, _) = DeviceInfo::parse(payload).ok_or(Errno::EINVAL)?;
     enough(request.argsz, DeviceInfo::LAYOUT.size)?;
     let info = DeviceInfo {
         argsz: DeviceInfo::LAYOUT.size as u32,
         flags: flags::RESET | flags::PCI,
         num_regions: REGION_COUNT,
-        num_irqs: irq_types(without),
+        num_irqs: irq_types(settings),
     };
     Ok(Answer::payload(info.bytes()))
 }

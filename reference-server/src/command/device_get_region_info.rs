@@ -8,11 +8,11 @@ use super::enough;
 use crate::answer::Answer;
 use crate::memory::Memory;
 use crate::region::region;
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// Describes a region, and hands out the descriptor to map it by.
 pub(crate) fn device_get_region_info(
-    without: Without,
+    settings: Settings,
     limits: &Limits,
     payload: &[u8],
     memory: &mut dyn Memory,
@@ -20,7 +20,7 @@ pub(crate) fn device_get_region_info(
     let (request, _) = RegionInfo::parse(payload).ok_or(Errno::EINVAL)?;
     let fixed = RegionInfo::LAYOUT.size;
     enough(request.argsz, fixed)?;
-    let region = region(without, request.index).ok_or(Errno::EINVAL)?;
+    let region = region(settings, request.index).ok_or(Errno::EINVAL)?;
 
     // A client that takes no descriptor (517-518) cannot map anything: MMAP promises one (843-844).
     let mappable = region.flags & flags::MMAP != 0 && limits.max_msg_fds > 0;

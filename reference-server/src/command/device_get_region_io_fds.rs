@@ -9,17 +9,18 @@ use crate::answer::Answer;
 use crate::doorbells::{Doorbells, sub_regions};
 use crate::memory::Memory;
 use crate::region::region;
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// Describes the parts of a region that have an eventfd, and hands those out.
 pub(crate) fn device_get_region_io_fds(
-    without: Without,
+    settings: Settings,
     limits: &Limits,
     doorbells: &mut Doorbells,
     payload: &[u8],
     memory: &mut dyn Memory,
 ) -> Result<Answer, Errno> {
-    if without.has(Feature::IoFds) {
+    if settings.lacks(Feature::IoFds) {
         return Err(Errno::ENOSYS);
     }
     let (request, _) = RegionIoFds::parse(payload).ok_or(Errno::EINVAL)?;
@@ -29,7 +30,7 @@ pub(crate) fn device_get_region_io_fds(
     if request.flags != 0 || request.count != 0 {
         return Err(Errno::EINVAL);
     }
-    let region = region(without, request.index).ok_or(Errno::EINVAL)?;
+    let region = region(settings, request.index).ok_or(Errno::EINVAL)?;
     // What the client takes in one message (517-518) is all that it can make use of.
     let known = sub_regions(request.index, limits.max_msg_fds).filter(|_| region.size != 0);
     let entries: Vec<IoEventFd> = known.copied().collect();

@@ -11,11 +11,11 @@ use crate::answer::Answer;
 use crate::device::Device;
 use crate::effect::{Effect, IrqEvent};
 use crate::irq_table::{IrqTable, irq_type};
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// Assigns, masks, unmasks or triggers interrupts, or disables a type.
 pub(crate) fn device_set_irqs(
-    without: Without,
+    settings: Settings,
     irqs: &mut IrqTable,
     device: &mut Device,
     payload: &[u8],
@@ -26,7 +26,7 @@ pub(crate) fn device_set_irqs(
     enough(request.argsz, IrqSet::LAYOUT.size)?;
     let IrqSet { flags: set, index, start, count, .. } = request;
     let event = action(set)?;
-    let kind = irq_type(without, index).ok_or(Errno::EINVAL)?;
+    let kind = irq_type(settings, index).ok_or(Errno::EINVAL)?;
     if count == 0 {
         // 1255-1257 name only one meaning of a count of 0.
         if start == 0 && set == flags::DATA_NONE | flags::ACTION_TRIGGER {

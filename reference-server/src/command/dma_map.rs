@@ -9,7 +9,8 @@ use super::enough;
 use crate::answer::Answer;
 use crate::dma_table::{DmaTable, Map, PAGE};
 use crate::memory::{Access, Memory};
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// The device may read the memory.
 const READABLE: u32 = 1;
@@ -18,7 +19,7 @@ const WRITEABLE: u32 = 2;
 
 /// Adds a window of client memory.
 pub(crate) fn dma_map(
-    without: Without,
+    settings: Settings,
     maps: &mut DmaTable,
     payload: &[u8],
     fds: Vec<OwnedFd>,
@@ -35,7 +36,7 @@ pub(crate) fn dma_map(
     let mut fds = fds.into_iter();
     let (fd, surplus) = (fds.next(), fds.next());
     // Nothing is mapped that the device would never access.
-    let direct = fd.is_some() && !without.has(Feature::Dma);
+    let direct = fd.is_some() && !settings.lacks(Feature::Dma);
     let map = Map::new(address, size, access, direct)?;
     let offset_fits = if fd.is_some() { offset.is_multiple_of(PAGE) } else { offset == 0 };
     // 646: "a file descriptor".

@@ -6,11 +6,12 @@ use vfio_user_wire::migration_flags as flags;
 
 use crate::device::Device;
 use crate::memory::Memory;
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// GET of MIGRATION.
-pub(crate) fn migration(without: Without) -> Migration {
-    let pre_copy = if without.has(Feature::PreCopy) { 0 } else { flags::PRE_COPY };
+pub(crate) fn migration(settings: Settings) -> Migration {
+    let pre_copy = if settings.lacks(Feature::PreCopy) { 0 } else { flags::PRE_COPY };
     Migration { flags: flags::STOP_COPY | pre_copy }
 }
 

@@ -8,17 +8,17 @@ use crate::answer::Answer;
 use crate::device::Device;
 use crate::memory::Memory;
 use crate::region::admit;
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// Reads from a region.
 pub(crate) fn region_read(
-    without: Without,
+    settings: Settings,
     device: &mut Device,
     payload: &[u8],
     memory: &mut dyn Memory,
 ) -> Result<Answer, Errno> {
     let (access, _) = RegionAccess::parse(payload).ok_or(Errno::EINVAL)?;
-    admit(without, access.region, access.offset, access.count, region_info_flags::READ)?;
+    admit(settings, access.region, access.offset, access.count, region_info_flags::READ)?;
     let mut data = vec![0; access.count as usize];
     device.read(access.region, access.offset, &mut data, memory)?;
     let mut answer = Answer::payload(access.bytes());

@@ -8,17 +8,17 @@ use crate::answer::Answer;
 use crate::device::{Device, Rung};
 use crate::memory::Memory;
 use crate::region::admit;
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// Writes to a region; the caller answers the doorbells.
 pub(crate) fn region_write(
-    without: Without,
+    settings: Settings,
     device: &mut Device,
     payload: &[u8],
     memory: &mut dyn Memory,
 ) -> Result<(Answer, Rung), Errno> {
     let (access, data) = RegionAccess::parse(payload).ok_or(Errno::EINVAL)?;
-    admit(without, access.region, access.offset, access.count, region_info_flags::WRITE)?;
+    admit(settings, access.region, access.offset, access.count, region_info_flags::WRITE)?;
     // Bytes behind the data are surplus payload; too few are data that never came.
     let data = data.get(..access.count as usize).ok_or(Errno::EINVAL)?;
     let rung = device.write(access.region, access.offset, data, memory)?;

@@ -7,13 +7,13 @@ use vfio_user_wire::region_info_flags;
 use crate::device::{Device, Rung};
 use crate::memory::Memory;
 use crate::region::admit;
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// The writes of a request, every one of which can be done: otherwise none is.
 ///
 /// # Errors
 /// EINVAL where there are fewer writes than wr_cnt says; what is wrong with the first write that cannot be done.
-pub(crate) fn region_write_multi(without: Without, payload: &[u8]) -> Result<Vec<SingleWrite>, Errno> {
+pub(crate) fn region_write_multi(settings: Settings, payload: &[u8]) -> Result<Vec<SingleWrite>, Errno> {
     let (request, tail) = MultiWrite::parse(payload).ok_or(Errno::EINVAL)?;
     // Bytes behind the last write are surplus payload.
     let (writes, _) = request.writes(tail);
@@ -23,7 +23,7 @@ pub(crate) fn region_write_multi(without: Without, payload: &[u8]) -> Result<Vec
     for write in writes {
         // 1518-1519: a write has 8 bytes at the most.
         let data = write.written().ok_or(Errno::EINVAL)?;
-        admit(without, write.region, write.offset, data.len() as u32, region_info_flags::WRITE)?;
+        admit(settings, write.region, write.offset, data.len() as u32, region_info_flags::WRITE)?;
     }
     Ok(writes.to_vec())
 }

@@ -10,8 +10,10 @@ use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_P
 
 use crate::answer::Answer;
 use crate::effect::Effect;
+use crate::legacy::capability;
 use crate::session::Agreed;
-use crate::without::{Feature, Without};
+use crate::settings::{Profile, Settings};
+use crate::without::Feature;
 
 /// The major version that is spoken.
 const MAJOR: u16 = 0;
@@ -20,46 +22,56 @@ const MINOR: u16 = 1;
 /// Descriptors that this server promises to take in one message.
 const MAX_MSG_FDS: u64 = 16;
 
-/// The numbers that this server states, where the client states them, too.
-const STATED: [(&str, u64); 4] = [
-    ("max_msg_fds", MAX_MSG_FDS),
-    ("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE),
-    ("max_dma_maps", DEFAULT_MAX_DMA_MAPS),
-    ("pgsizes", DEFAULT_PGSIZES),
-];
+/// The numbers that this server states, where the client states them, too. Older protocols have less of them.
+fn stated(profile: Profile) -> &'static [(&'static str, u64)] {
+    match profile {
+        Profile::V0_9_2 => &[
+            ("max_msg_fds", MAX_MSG_FDS),
+            ("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE),
+            ("max_dma_maps", DEFAULT_MAX_DMA_MAPS),
+            ("pgsizes", DEFAULT_PGSIZES),
+        ],
+        Profile::V0_9_1 => &[("max_msg_fds", MAX_MSG_FDS), ("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE)],
+        Profile::V8 => &[],
+    }
+}
 
 /// Agrees on a version, and on what both sides support. A client that wants a twin socket gets one.
 ///
 /// # Errors
 /// Where there is nothing to agree on; the connection ends then (88-90).
-pub(crate) fn version(without: Without, command: &Frame) -> Result<(Answer, Agreed), Errno> {
+pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Agreed), Errno> {
     let (proposed, data) = Version::parse(&command.payload).ok_or(Errno::EINVAL)?;
     if proposed.major != MAJOR {
         return Err(Errno::EPROTONOSUPPORT);
     }
     let client = VersionData::parse(data).map_err(|_| Errno::EINVAL)?;
-    well_typed(&client)?;
-    let limits = limits(&client);
+    well_typed(settings, &client)?;
+    let limits = limits(settings, &client);
+    let pgsize = capability::pgsize(settings, &client)?;
     // No byte could be transferred.
     if limits.max_data_xfer_size == 0 {
         return Err(Errno::EINVAL);
     }
     let write_multiple =
-        client.capability("write_multiple") == Some(&Value::Bool(true)) && !without.has(Feature::WriteMulti);
+        client.capability("write_multiple") == Some(&Value::Bool(true)) && !settings.lacks(Feature::WriteMulti);
     let agreed = Version { major: MAJOR, minor: proposed.minor.min(MINOR) };
     let mut answer = Answer::payload(agreed.bytes());
-    let mut capabilities = selected(&client);
+    let mut capabilities = selected(settings, &client);
+    if pgsize.is_some() {
+        capability::state(&mut capabilities);
+    }
     if write_multiple {
         capabilities.insert("write_multiple".to_owned(), Value::Bool(true));
     }
     // The client's end travels with the reply (569-570).
-    if wants_twin(&client, &limits) && !command.header.no_reply() && !without.has(Feature::TwinSocket) {
+    if wants_twin(&client, &limits) && !command.header.no_reply() && !settings.lacks(Feature::TwinSocket) {
         capabilities.extend(open_twin(&mut answer));
     }
     if !data.is_empty() {
         answer.payload.extend(VersionData::with_capabilities(capabilities).bytes());
     }
-    Ok((answer, Agreed { limits, write_multiple }))
+    Ok((answer, Agreed { limits, write_multiple, pgsize }))
 }
 
 /// The client supports a twin socket (563-565), and can take its end of one.
@@ -78,8 +90,9 @@ fn open_twin(answer: &mut Answer) -> Option<(String, Value)> {
 }
 
 /// The client's numbers, or the defaults. 0 is a number: a client may take no descriptors (46-48, 517-518).
-fn limits(client: &VersionData) -> Limits {
-    let number = |name, default| client.number(name).unwrap_or(default);
+fn limits(settings: Settings, client: &VersionData) -> Limits {
+    let known = |name| stated(settings.profile).iter().any(|(known, _)| *known == name);
+    let number = |name, default| client.number(name).filter(|_| known(name)).unwrap_or(default);
     let defaults = Limits::default();
     Limits {
         max_msg_fds: number("max_msg_fds", defaults.max_msg_fds),
@@ -90,17 +103,18 @@ fn limits(client: &VersionData) -> Limits {
 }
 
 /// What of the proposed this server selects: the reply holds no name that the client did not propose (478).
-fn selected(client: &VersionData) -> Map<String, Value> {
-    let proposed = STATED.iter().filter(|(name, _)| client.capability(name).is_some());
+fn selected(settings: Settings, client: &VersionData) -> Map<String, Value> {
+    let proposed = stated(settings.profile).iter().filter(|(name, _)| client.capability(name).is_some());
     proposed.map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect()
 }
 
 /// Every capability that the specification names has the type that it gives (514-558).
-fn well_typed(client: &VersionData) -> Result<(), Errno> {
-    let numbers = STATED.iter().all(|(name, _)| client.capability(name).is_none_or(Value::is_u64));
-    let write_multiple = client.capability("write_multiple").is_none_or(Value::is_boolean);
+fn well_typed(settings: Settings, client: &VersionData) -> Result<(), Errno> {
+    let numbers = stated(settings.profile).iter().all(|(name, _)| client.capability(name).is_none_or(Value::is_u64));
+    let known = settings.profile.has(Feature::WriteMulti);
+    let write_multiple = client.capability("write_multiple").is_none_or(|value| value.is_boolean() || !known);
     let twin_socket = client.capability("twin_socket").is_none_or(|twin_socket| {
-        let Value::Object(twin_socket) = twin_socket else { return false };
+        let Value::Object(twin_socket) = twin_socket else { return !settings.profile.has(Feature::TwinSocket) };
         twin_socket.get("supported").is_none_or(Value::is_boolean)
             && twin_socket.get("fd_index").is_none_or(Value::is_u64)
     });

@@ -1,6 +1,7 @@
 //! PCI configuration space (region 7).
 
-use crate::without::{Feature, Without};
+use crate::settings::Settings;
+use crate::without::Feature;
 
 /// Bytes of it.
 const SIZE: usize = 256;
@@ -9,7 +10,7 @@ const SIZE: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct ConfigSpace {
     bytes: [u8; SIZE],
-    without: Without,
+    settings: Settings,
 }
 
 /// What the bytes are after a reset, by offset; all others are 0.
@@ -42,9 +43,9 @@ const WRITABLE: &[(usize, &[u8])] = &[
 ];
 
 /// What is at that offset is of no use to a device that lacks this.
-fn lacks(without: Without, offset: usize) -> bool {
-    let regions = without.has(Feature::Regions);
-    let interrupts = without.has(Feature::Interrupts) || without.has(Feature::InterruptTypes);
+fn lacks(settings: Settings, offset: usize) -> bool {
+    let regions = settings.lacks(Feature::Regions);
+    let interrupts = settings.lacks(Feature::Interrupts) || settings.lacks(Feature::InterruptTypes);
     match offset {
         0x10..0x28 => regions,
         0x3c..0x40 => interrupts,
@@ -54,9 +55,9 @@ fn lacks(without: Without, offset: usize) -> bool {
     }
 }
 
-fn laid_out(without: Without, table: &[(usize, &[u8])]) -> [u8; SIZE] {
+fn laid_out(settings: Settings, table: &[(usize, &[u8])]) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
-    for (offset, values) in table.iter().filter(|(offset, _)| !lacks(without, *offset)) {
+    for (offset, values) in table.iter().filter(|(offset, _)| !lacks(settings, *offset)) {
         for (to, from) in bytes.iter_mut().skip(*offset).zip(*values) {
             *to = *from;
         }
@@ -66,8 +67,8 @@ fn laid_out(without: Without, table: &[(usize, &[u8])]) -> [u8; SIZE] {
 
 impl ConfigSpace {
     /// As it is after a reset.
-    pub(crate) fn without(without: Without) -> ConfigSpace {
-        ConfigSpace { bytes: laid_out(without, INITIAL), without }
+    pub(crate) fn new(settings: Settings) -> ConfigSpace {
+        ConfigSpace { bytes: laid_out(settings, INITIAL), settings }
     }
 
     /// Its bytes.
@@ -77,14 +78,14 @@ impl ConfigSpace {
 
     /// Whether `bytes` are a configuration space of the same device, whatever was written to it.
     pub(crate) fn is_like(&self, bytes: &[u8]) -> bool {
-        let writable = laid_out(self.without, WRITABLE);
+        let writable = laid_out(self.settings, WRITABLE);
         let same = |((ours, theirs), mask): ((&u8, &u8), u8)| ours & !mask == theirs & !mask;
         bytes.len() == SIZE && self.bytes.iter().zip(bytes).zip(writable).all(same)
     }
 
     /// Stores what can be stored of `bytes`, at `offset`.
     pub(crate) fn store(&mut self, offset: usize, bytes: &[u8]) {
-        let writable = laid_out(self.without, WRITABLE);
+        let writable = laid_out(self.settings, WRITABLE);
         for ((to, mask), from) in self.bytes.iter_mut().zip(writable).skip(offset).zip(bytes) {
             *to = (*to & !mask) | (from & mask);
         }

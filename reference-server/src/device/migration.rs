@@ -63,7 +63,7 @@ impl Device {
     /// EINVAL where no way leads there, and nothing has changed; or what one step failed with, which leaves the device in
     /// the state before it or in ERROR.
     pub(crate) fn change_state(&mut self, to: u32, memory: &mut dyn Memory) -> Result<(), Errno> {
-        let pre_copy = !self.without.has(Feature::PreCopy);
+        let pre_copy = !self.settings.lacks(Feature::PreCopy);
         for next in path(self.migration.state, to, pre_copy).ok_or(Errno::EINVAL)? {
             self.step(next, memory)?;
             self.migration.state = next;

@@ -12,7 +12,7 @@ use vfio_user_wire::region;
 
 use crate::memory::Memory;
 use crate::region::{MIRRORED, mappable};
-use crate::without::Without;
+use crate::settings::Settings;
 use config_space::ConfigSpace;
 use migration::Migration;
 pub use registers::Registers;
@@ -50,26 +50,26 @@ pub(crate) struct Device {
     msix_table: Vec<u8>,
     config: ConfigSpace,
     migration: Migration,
-    without: Without,
+    settings: Settings,
 }
 
 impl Default for Device {
     fn default() -> Self {
-        Device::without(Without::default())
+        Device::new(Settings::default())
     }
 }
 
 impl Device {
     /// As it is after a reset, without what it lacks.
-    pub(crate) fn without(without: Without) -> Device {
+    pub(crate) fn new(settings: Settings) -> Device {
         Device {
             registers: registers::initial(),
             scratch: vec![0; SCRATCH.1],
             result: vec![0; RESULT.1],
             msix_table: MSIX_ENTRY.repeat(MSIX_VECTORS),
-            config: ConfigSpace::without(without),
+            config: ConfigSpace::new(settings),
             migration: Migration::default(),
-            without,
+            settings,
         }
     }
 
@@ -124,7 +124,7 @@ impl Device {
 
     /// Everything as it was at the start.
     pub(crate) fn reset(&mut self, memory: &mut dyn Memory) -> Result<(), Errno> {
-        *self = Device::without(self.without);
+        *self = Device::new(self.settings);
         for (index, _) in mappable() {
             memory.region_clear(index)?;
         }

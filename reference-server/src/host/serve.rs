@@ -15,7 +15,7 @@ use super::termination::Termination;
 use crate::machine::Machine;
 use crate::memory::Memory;
 use crate::server::Server;
-use crate::without::Without;
+use crate::settings::Settings;
 
 /// Why serving could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +58,10 @@ pub enum ServeError {
 ///
 /// # Errors
 /// Where serving cannot start or go on. What a client does is no error.
-pub fn run(endpoint: Endpoint, without: Without) -> Result<(), ServeError> {
+pub fn run(endpoint: Endpoint, settings: impl Into<Settings>) -> Result<(), ServeError> {
     let termination = Termination::new().map_err(ServeError::Termination)?;
     let mut memory = HostMemory::new().map_err(ServeError::Memory)?;
-    serve_with(&mut Server::without(without), &mut memory, endpoint, Some(termination.as_fd()))
+    serve_with(&mut Server::with(settings), &mut memory, endpoint, Some(termination.as_fd()))
 }
 
 /// Serves a fresh device until `stop` becomes readable, or until the only client has left where the socket was

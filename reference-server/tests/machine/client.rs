@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use vfio_user_reference_server::{Effect, IrqEvent, Machine, Server};
+use vfio_user_reference_server::{Effect, IrqEvent, Machine, Server, Settings};
 use vfio_user_wire::message::{DmaAccess, DmaMap, DmaUnmap, IrqSet, RegionAccess, Version};
-use vfio_user_wire::{Frame, Header, NO_REPLY, TYPE_REPLY, V0_9_2};
+use vfio_user_wire::{Dialect, Frame, Header, NO_REPLY, TYPE_REPLY, V0_9_2};
 
 use crate::fake_memory::FakeMemory;
 
@@ -22,6 +22,7 @@ pub(crate) const BUSY: u32 = 3;
 pub(crate) struct Client {
     pub(crate) server: Server,
     pub(crate) memory: FakeMemory,
+    pub(crate) dialect: &'static Dialect,
     next_id: u16,
 }
 
@@ -31,7 +32,14 @@ pub(crate) type Signal = (u32, u32, IrqEvent);
 impl Client {
     /// Connected, and nothing said.
     pub(crate) fn connected() -> Client {
-        let mut client = Client { server: Server::new(), memory: FakeMemory::new(), next_id: 100 };
+        Client::of(Settings::default())
+    }
+
+    /// Connected to another server than the one by default, and nothing said.
+    pub(crate) fn of(settings: impl Into<Settings>) -> Client {
+        let settings = settings.into();
+        let (server, memory) = (Server::with(settings), FakeMemory::new());
+        let mut client = Client { server, memory, dialect: settings.profile.dialect(), next_id: 100 };
         client.server.connect();
         client
     }
@@ -72,7 +80,7 @@ impl Client {
 
     pub(crate) fn command(&mut self, name: &str, payload: &[u8]) -> Frame {
         self.next_id = self.next_id.wrapping_add(1);
-        Frame::command(self.next_id, V0_9_2.command(name).unwrap().0, payload.to_vec())
+        Frame::command(self.next_id, self.dialect.command(name).unwrap().0, payload.to_vec())
     }
 
     /// The payload of the successful reply, which must be the last effect.

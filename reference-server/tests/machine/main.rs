@@ -9,6 +9,7 @@ mod fake_memory;
 mod info;
 mod io_fds;
 mod irqs;
+mod legacy;
 mod maps;
 mod messages;
 mod mig_data;

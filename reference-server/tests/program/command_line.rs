@@ -113,6 +113,8 @@ fn wrong_usage_is_told_in_a_sentence() {
         &["--zork"],
         &["--without"],
         &["--fd=99", "--without=dma,zork"],
+        &["--fd=99", "--profile=0.9"],
+        &["--fd=99", "--with=zork"],
         &[&occupied_argument],
     ];
     for arguments in wrong {
