@@ -6,9 +6,12 @@ pub mod cli;
 pub mod generate;
 pub mod model;
 pub mod procedure;
+mod profile;
 pub mod report;
 pub mod requirement;
 pub mod run;
 pub mod session;
 pub mod target;
 pub mod verdict;
+
+pub use profile::{Profile, UnknownProfile};

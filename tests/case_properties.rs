@@ -226,6 +226,7 @@ proptest! {
             with: vec![With { name: spanned("w".to_owned()), values: vec![spanned(Value::Integer(two.clone()))] }],
             every_command: true,
             every_channel: false,
+            profiles: Vec::new(),
             steps: vec![
                 step(StepKind::Let(spanned("n".to_owned()), Descriptor::Integer(one))),
                 step(StepKind::Send(send(Subject::Raw(Bytes::Text(bytes)), Vec::new()))),

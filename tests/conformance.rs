@@ -7,13 +7,13 @@ use std::env::var;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::report::case_text;
 use vfio_user_conformance::requirement::Register;
-use vfio_user_conformance::run::{Context, Library, Plan, Planned, Runner, Timeouts};
+use vfio_user_conformance::run::{Context, Library, Planned, Runner, Timeouts};
 use vfio_user_conformance::session::Interrupt;
 use vfio_user_conformance::target::{DeviceFile, Launcher, Target, probe};
 use vfio_user_conformance::verdict::{CaseResult, Class};
-use vfio_user_wire::V0_9_2;
 
 const DEVICE: &str = include_str!("../fixtures/devices/conformance.toml");
 
@@ -34,16 +34,16 @@ fn run(arguments: &Arguments) -> Result<Conclusion, String> {
         Err(_) => Library::bundled(&register),
     };
     let library = library.map_err(|error| error.to_string())?;
-    let plan = Plan::new(&library.cases, &library.samples)?;
+    let plan = library.plan(Profile::V0_9_2, &register)?;
     let (target, device) = target()?;
     let seconds = var("VFIO_USER_CONFORMANCE_TIMEOUT").ok().and_then(|text| text.trim_end_matches('s').parse().ok());
     let timeouts = Timeouts::from_reply(std::time::Duration::from_secs_f64(seconds.unwrap_or(2.0)));
     let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
     let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
     let discovered =
-        probe(&V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt).map_err(|error| error.to_string())?;
+        probe(Profile::V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt).map_err(|error| error.to_string())?;
     let context = Context {
-        dialect: &V0_9_2,
+        profile: Profile::V0_9_2,
         register: &register,
         launcher: &launcher,
         discovered: &discovered,

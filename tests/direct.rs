@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pretty_assertions::assert_eq;
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::run::{Library, Plan, Planned, Play, Runner, Timeouts, play};
 use vfio_user_conformance::target::{Discovered, Serve, Target};
 use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Evidence};
@@ -63,13 +64,13 @@ impl Serve for InThread {
 
 fn bundled() -> Vec<Planned> {
     let library = Library::bundled(&REGISTER).unwrap();
-    Plan::new(&library.cases, &library.samples).unwrap().cases
+    library.plan(Profile::V0_9_2, &REGISTER).unwrap().cases
 }
 
 /// A case that is written here.
 fn case(text: &str) -> Planned {
     let library = Library::from_texts(vec![("test.case".to_owned(), text.to_owned())], &REGISTER).unwrap();
-    Plan::new(&library.cases, &[]).unwrap().cases.remove(0)
+    Plan::new(&library.cases, &[], Profile::V0_9_2, &REGISTER).unwrap().cases.remove(0)
 }
 
 /// What a verdict comes to. What a skip had seen before is a matter of what had come by then.

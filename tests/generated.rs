@@ -5,6 +5,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::case::print;
 use vfio_user_conformance::generate::{Offer, draw};
 use vfio_user_conformance::report::case_text;
@@ -13,7 +14,6 @@ use vfio_user_conformance::run::{Context, Event, Planned, Runner, Timeouts};
 use vfio_user_conformance::session::Interrupt;
 use vfio_user_conformance::target::{DeviceFile, Launcher, Target, probe};
 use vfio_user_conformance::verdict::{CaseResult, Class};
-use vfio_user_wire::V0_9_2;
 
 const DEVICE: &str = include_str!("../fixtures/devices/conformance.toml");
 
@@ -24,10 +24,10 @@ fn play(seed: u64, count: u64, device: Option<&DeviceFile>) {
     let interrupt = Interrupt::new().unwrap();
     let command = vec![env!("CARGO_BIN_EXE_vfio-user-conformance").to_owned(), "reference-server".to_owned()];
     let launcher = Launcher::new(Target::Spawn { command, socket: None }, timeouts.start, false).unwrap();
-    let discovered = probe(&V0_9_2, &launcher, device, timeouts, &interrupt).unwrap();
+    let discovered = probe(Profile::V0_9_2, &launcher, device, timeouts, &interrupt).unwrap();
     let offer = Offer::new(&discovered, device);
     let context = Context {
-        dialect: &V0_9_2,
+        profile: Profile::V0_9_2,
         register: &register,
         launcher: &launcher,
         discovered: &discovered,

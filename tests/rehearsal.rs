@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::case::{Source, parse};
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Library, PaperTarget, Plan, Rehearsal, Timeouts, rehearse as rehearse_one};
@@ -30,14 +31,14 @@ fn rehearse(plan: &Plan) -> Vec<String> {
 fn errors_of(text: &str) -> Vec<String> {
     let source = Arc::new(Source { name: "wrong.case".to_owned(), text: text.to_owned() });
     let cases = parse(&source).unwrap();
-    rehearse(&Plan::new(&[(source, cases)], &[]).unwrap())
+    rehearse(&Plan::new(&[(source, cases)], &[], Profile::V0_9_2, &Register::bundled().unwrap()).unwrap())
 }
 
 #[test]
 fn every_bundled_case_is_at_one_with_the_model() {
     let register = Register::bundled().unwrap();
     let library = Library::bundled(&register).unwrap();
-    let errors = rehearse(&Plan::new(&library.cases, &library.samples).unwrap());
+    let errors = rehearse(&library.plan(Profile::V0_9_2, &register).unwrap());
     assert!(errors.is_empty(), "{}", errors.join("\n"));
 }
 
@@ -47,7 +48,7 @@ fn the_target_on_paper_is_the_conformance_device() {
     let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().unwrap());
     let paper = PaperTarget::bundled().unwrap();
     let launcher = Launcher::new(Target::Spawn { command, socket: None }, timeouts.start, false).unwrap();
-    let found = probe(&vfio_user_wire::V0_9_2, &launcher, Some(&paper.device), timeouts, &interrupt).unwrap();
+    let found = probe(Profile::V0_9_2, &launcher, Some(&paper.device), timeouts, &interrupt).unwrap();
     assert!(
         found == paper.discovered,
         "fixtures/targets/conformance.json is not what a probe finds (`probe --json` prints it): {}",
@@ -102,7 +103,7 @@ fn a_message_that_the_model_does_not_know_is_an_error() {
     let source =
         Arc::new(Source { name: "toy.case".to_owned(), text: "case toy.squeak\n> SQUEAK\n< ok [HDR-14]\n".to_owned() });
     let cases = parse(&source).unwrap();
-    let plan = Plan::new(&[(source, cases)], &[]).unwrap();
+    let plan = Plan::new(&[(source, cases)], &[], Profile::V0_9_2, &Register::bundled().unwrap()).unwrap();
     let (paper, interrupt) = (PaperTarget::bundled().unwrap(), Interrupt::new().unwrap());
     let rehearsal =
         Rehearsal { dialect: &TOY, discovered: &paper.discovered, device: Some(&paper.device), interrupt: &interrupt };

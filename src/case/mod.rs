@@ -30,6 +30,8 @@ pub use step::{
     Outcomes, Pages, Range, Relation, SealExpectation, Send, Serve, Step, StepKind, Subject, Value, With, Write,
 };
 
+use crate::Profile;
+
 /// The end that is the twin socket, in a case that is `given twin`.
 pub const TWIN: &str = "twin";
 
@@ -50,8 +52,24 @@ pub struct Case {
     pub every_command: bool,
     /// `for every channel`: one sub-case without a twin socket and one with it, where the target has one.
     pub every_channel: bool,
+    /// The versions of the protocol that it is for; none: the current one, and each before it that has all its messages
+    /// and requirements.
+    pub profiles: Vec<Spanned<Profile>>,
     /// What is done, top to bottom.
     pub steps: Vec<Step>,
     /// Comment lines after the last step.
     pub trailing: Vec<String>,
+}
+
+impl Case {
+    /// The requirements that its lines name, in their order.
+    pub fn requirements(&self) -> impl Iterator<Item = &Spanned<String>> {
+        fn of(step: &Step) -> Box<dyn Iterator<Item = &Spanned<String>> + '_> {
+            match &step.kind {
+                StepKind::If(_, then) => Box::new(step.requirements.iter().chain(then.iter().flat_map(of))),
+                _ => Box::new(step.requirements.iter()),
+            }
+        }
+        self.steps.iter().flat_map(of)
+    }
 }

@@ -27,6 +27,9 @@ pub fn print(cases: &[Case]) -> String {
 fn print_case(out: &mut String, case: &Case) {
     comments(out, "", &case.comments);
     line(out, "", format_args!("case {}", *case.name));
+    if !case.profiles.is_empty() {
+        line(out, "", format_args!("profile {}", Joined(&case.profiles, " ")));
+    }
     if !case.needs.is_empty() {
         line(out, "", format_args!("needs {}", Joined(&case.needs, " ")));
     }

@@ -41,7 +41,7 @@ impl Comparing<'_> {
         let device = options.device()?;
         let launcher =
             Launcher::new(target, timeouts.start, self.jobs == 1).map_err(|error| Failure::ours(error.to_string()))?;
-        let found = probe(self.context.dialect, &launcher, device.as_ref(), timeouts, self.context.interrupt);
+        let found = probe(self.context.profile, &launcher, device.as_ref(), timeouts, self.context.interrupt);
         let found = match found.map_err(|error| setup::probe_failure(&error)) {
             Ok(found) => found,
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),

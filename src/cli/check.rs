@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{Failure, setup};
+use crate::Profile;
 use crate::case::{self, Case, Diagnostic, Source};
 use crate::report::ExitCode;
 use crate::run::{PaperTarget, Plan, check};
@@ -27,7 +28,7 @@ impl Check {
         let register = setup::register()?;
         if self.files.is_empty() {
             let library = setup::library(None, &register)?;
-            let plan = setup::plan(&library)?;
+            let plan = setup::plan(&library, Profile::V0_9_2, &register)?;
             complain(&rehearse(&plan)?)?;
             anstream::println!("{} cases in {} files: no error", plan.cases.len(), library.cases.len());
             return Ok(ExitCode::Conforming);
@@ -69,7 +70,7 @@ impl Check {
         complain(&errors)?;
         let (samples, cases_of) = parsed.into_iter().partition::<Vec<_>, _>(|(source, _)| is_sample(&source.name));
         let samples = if samples.is_empty() { setup::library(None, &register)?.samples } else { samples };
-        let plan = Plan::new(&cases_of, &samples).map_err(Failure::usage)?;
+        let plan = Plan::new(&cases_of, &samples, Profile::V0_9_2, &register).map_err(Failure::usage)?;
         complain(&rehearse(&plan)?)?;
         for (path, printed) in &unprinted {
             if self.fix {

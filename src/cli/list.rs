@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, setup};
+use crate::Profile;
 use crate::report::ExitCode;
 use crate::run::{Coverage, Selection};
 
@@ -17,8 +18,11 @@ pub(super) struct List {
     /// Case files of this folder instead of those that are compiled in.
     #[arg(long, value_name = "DIR", env = "VFIO_USER_CONFORMANCE_CASES")]
     cases: Option<PathBuf>,
-    /// List requirements instead, with the cases that check each.
-    #[arg(long, conflicts_with = "filters")]
+    /// The version of the protocol whose cases are meant.
+    #[arg(long, value_name = "P", default_value = "0.9.2")]
+    profile: Profile,
+    /// List requirements instead, of all versions, with the cases that check each.
+    #[arg(long, conflicts_with_all = ["filters", "profile"])]
     requirements: bool,
 }
 
@@ -26,11 +30,12 @@ impl List {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
         let register = setup::register()?;
         let library = setup::library(self.cases.as_deref(), &register)?;
-        let plan = setup::plan(&library)?;
         if self.requirements {
+            let plan = library.plan_of_all(&register).map_err(Failure::usage)?;
             anstream::print!("{}", Coverage::new(&register, &plan));
             return Ok(ExitCode::Conforming);
         }
+        let plan = setup::plan(&library, self.profile, &register)?;
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
         let chosen: Vec<_> = plan.cases.iter().filter(|case| selection.admits(case)).collect();
         if chosen.is_empty() {

@@ -1,13 +1,17 @@
 //! Options that several subcommands take.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, setup};
 use crate::run::Timeouts;
-use crate::target::{DeviceFile, Target};
+use crate::session::Interrupt;
+use crate::target::{DeviceFile, Launcher, Spoken, Target, spoken};
+use crate::{Profile, UnknownProfile};
 
 /// How to reach the server.
 #[derive(Debug, Clone, Default, Args)]
@@ -22,9 +26,39 @@ pub(super) struct TargetOptions {
     /// What a black box cannot say of the device: a TOML file.
     #[arg(long, value_name = "FILE", env = "VFIO_USER_CONFORMANCE_DEVICE")]
     device: Option<PathBuf>,
+    /// The version of the protocol to judge by: 0.9.2, 0.9.1, v8c, v8; auto finds out what the server speaks.
+    #[arg(long, value_name = "P", default_value = "auto", env = "VFIO_USER_CONFORMANCE_PROFILE")]
+    profile: AskedProfile,
     /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it.
     #[arg(long, value_name = "D", default_value = "2s", value_parser = duration, env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
     timeout: Duration,
+}
+
+/// What `--profile` says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum AskedProfile {
+    /// Whichever the server speaks.
+    #[default]
+    Auto,
+    /// This one.
+    This(Profile),
+}
+
+impl FromStr for AskedProfile {
+    type Err = UnknownProfile;
+
+    fn from_str(text: &str) -> Result<AskedProfile, UnknownProfile> {
+        if text == "auto" { Ok(AskedProfile::Auto) } else { text.parse().map(AskedProfile::This) }
+    }
+}
+
+impl fmt::Display for AskedProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AskedProfile::Auto => f.pad("auto"),
+            AskedProfile::This(profile) => profile.fmt(f),
+        }
+    }
 }
 
 /// The device file of the bundled reference server.
@@ -51,8 +85,26 @@ impl TargetOptions {
             (None, None) => {
                 let program = std::env::current_exe()
                     .map_err(|error| Failure::ours(format!("where this program is, is not known: {error}")))?;
-                let command = vec![program.to_string_lossy().into_owned(), "reference-server".to_owned()];
+                let mut command = vec![program.to_string_lossy().into_owned(), "reference-server".to_owned()];
+                if let AskedProfile::This(profile) = self.profile {
+                    command.extend(["--profile".to_owned(), profile.to_string()]);
+                }
                 Ok((Target::Spawn { command, socket: None }, "the bundled reference server".to_owned()))
+            }
+        }
+    }
+
+    /// The version of the protocol that was asked for.
+    pub(super) fn profile(&self) -> AskedProfile {
+        self.profile
+    }
+
+    /// The version to judge by; where none was asked for, the server is asked.
+    pub(super) fn spoken(&self, launcher: &Launcher, interrupt: &Interrupt) -> Result<Spoken, Failure> {
+        match self.profile {
+            AskedProfile::This(profile) => Ok(Spoken { profile, why: "asked for".to_owned() }),
+            AskedProfile::Auto => {
+                spoken(launcher, self.timeouts(), interrupt).map_err(|error| setup::probe_failure(&error))
             }
         }
     }
@@ -100,6 +152,9 @@ impl TargetOptions {
         }
         if let Some(path) = &self.device {
             words.extend(["--device".to_owned(), quoted(&path.display().to_string())]);
+        }
+        if self.profile != AskedProfile::Auto {
+            words.extend(["--profile".to_owned(), self.profile.to_string()]);
         }
         if self.timeout != Timeouts::default().reply {
             words.extend(["--timeout".to_owned(), format!("{:?}", self.timeout)]);

@@ -6,7 +6,7 @@ use super::options::TargetOptions;
 use super::{Failure, setup};
 use crate::case::NEEDS;
 use crate::report::ExitCode;
-use crate::target::{Discovered, Has, Launcher, probe};
+use crate::target::{Discovered, Has, Launcher, Spoken, probe};
 
 /// Ask a server what it offers.
 #[derive(Debug, Args)]
@@ -26,20 +26,22 @@ impl Probe {
         let interrupt = setup::interrupt()?;
         let launcher = Launcher::new(target, timeouts.start, self.target.one_at_a_time())
             .map_err(|error| Failure::ours(error.to_string()))?;
-        let found = probe(&vfio_user_wire::V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt)
+        let spoken = self.target.spoken(&launcher, &interrupt)?;
+        let found = probe(spoken.profile, &launcher, device.as_ref(), timeouts, &interrupt)
             .map_err(|error| setup::probe_failure(&error))?;
         if self.json {
             let text = serde_json::to_string_pretty(&found).map_err(|error| Failure::ours(error.to_string()))?;
             anstream::println!("{text}");
         } else {
-            print(&name, &found);
+            print(&name, &spoken, &found);
         }
         Ok(ExitCode::Conforming)
     }
 }
 
-fn print(name: &str, found: &Discovered) {
+fn print(name: &str, spoken: &Spoken, found: &Discovered) {
     anstream::println!("target    {name}");
+    anstream::println!("profile   {}: {}", spoken.profile, spoken.why);
     if let Some((major, minor)) = found.version {
         anstream::println!("version   {major}.{minor} {}", found.capabilities);
     }

@@ -7,12 +7,11 @@ use clap::Args;
 use super::against::{Comparing, SEQUENCES};
 use super::options::{TargetOptions, quoted};
 use super::{Failure, setup};
+use crate::Profile;
 use crate::generate::{Found, Offer, Progress, Search};
 use crate::report::{self, Collector, ExitCode, Json, Junit, Reporter, Terminal};
-use crate::requirement::Register;
 use crate::run::{Context, End, Event, Generated, Planned, Runner, Selection, Start};
-use crate::session::Interrupt;
-use crate::target::{Discovered, Launcher, probe};
+use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Expectations, draft};
 
 /// Run cases against a server.
@@ -23,9 +22,6 @@ pub(super) struct Run {
     /// Case names or requirement ids, with globs.
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
-    /// The version of the protocol to judge by.
-    #[arg(long, value_name = "P", default_value = "auto", value_parser = ["auto", "0.9.2"], env = "VFIO_USER_CONFORMANCE_PROFILE")]
-    profile: String,
     /// Case files of this folder instead of those that are compiled in.
     #[arg(long, value_name = "DIR", env = "VFIO_USER_CONFORMANCE_CASES")]
     cases: Option<PathBuf>,
@@ -94,7 +90,6 @@ impl Replay {
         let run = Run {
             target,
             filters: Vec::new(),
-            profile: "auto".to_owned(),
             cases: None,
             jobs: None,
             shard: None,
@@ -145,7 +140,6 @@ impl Run {
         } else {
             setup::files(&self.files, &register)?
         };
-        let plan = setup::plan(&library)?;
         let (target, name) = self.target.target()?;
         let device = self.target.device()?;
         let expectations = self.expectations()?;
@@ -157,6 +151,16 @@ impl Run {
             })?;
         }
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
+        let interrupt = setup::interrupt()?;
+        let launcher = Launcher::new(target, self.target.timeouts().start, self.jobs() == 1)
+            .map_err(|error| Failure::ours(error.to_string()))?;
+        let (spoken, unreachable) = match self.target.spoken(&launcher, &interrupt) {
+            Ok(spoken) => (spoken, None),
+            Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
+            // The report says what could not be run.
+            Err(failure) => (Spoken { profile: Profile::V0_9_2, why: "nothing is known".to_owned() }, Some(failure)),
+        };
+        let plan = setup::plan(&library, spoken.profile, &register)?;
         let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
         let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
         let selected: Vec<Planned> = self.part(admitted.collect());
@@ -165,6 +169,7 @@ impl Run {
         let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
         let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).restricted(&all, &names));
         let command: Vec<String> = std::env::args().collect();
+        let asked = self.target.profile().to_string();
         let context = report::Context {
             register: &register,
             cases_sha256: &library.sha256,
@@ -173,7 +178,7 @@ impl Run {
             strict: self.strict,
             command: &command,
             target: &name,
-            profile: &self.profile,
+            profile: &asked,
         };
         if selected.is_empty() && !only_generated {
             return Err(self.nothing_selected(context));
@@ -195,13 +200,24 @@ impl Run {
             }
             failed.map_or(Ok(()), Err)
         };
-        let interrupt = setup::interrupt()?;
-        let launcher = Launcher::new(target, self.target.timeouts().start, self.jobs() == 1)
-            .map_err(|error| Failure::ours(error.to_string()))?;
-        let end = match self.probe(&launcher, device.as_ref(), &interrupt) {
+        let probed = match unreachable {
+            Some(failure) => Err(failure),
+            None => probe(spoken.profile, &launcher, device.as_ref(), self.target.timeouts(), &interrupt)
+                .map_err(|error| setup::probe_failure(&error)),
+        };
+        let end = match probed {
             Ok(found) => {
-                tell(Event::Started(Box::new(self.start(&command, &name, &found, selected.len()))))?;
-                self.play(&register, &launcher, &name, device.as_ref(), &found, &interrupt, &selected, seed, &mut tell)?
+                tell(Event::Started(Box::new(self.start(&command, &name, &spoken, &found, selected.len()))))?;
+                let context = Context {
+                    profile: spoken.profile,
+                    register: &register,
+                    launcher: &launcher,
+                    discovered: &found,
+                    device: device.as_ref(),
+                    timeouts: self.target.timeouts(),
+                    interrupt: &interrupt,
+                };
+                self.play(context, &name, &selected, seed, &mut tell)?
             }
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
             Err(failure) => {
@@ -231,40 +247,15 @@ impl Run {
         if self.target.one_at_a_time() { 1 } else { self.jobs.map_or(cores * 4, usize::from) }
     }
 
-    fn probe(
-        &self,
-        launcher: &Launcher,
-        device: Option<&crate::target::DeviceFile>,
-        interrupt: &Interrupt,
-    ) -> Result<Discovered, Failure> {
-        probe(&vfio_user_wire::V0_9_2, launcher, device, self.target.timeouts(), interrupt)
-            .map_err(|error| setup::probe_failure(&error))
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "all that a run is made of meets here, once")]
     fn play(
         &self,
-        register: &Register,
-        launcher: &Launcher,
+        context: Context<'_>,
         name: &str,
-        device: Option<&crate::target::DeviceFile>,
-        found: &Discovered,
-        interrupt: &Interrupt,
         selected: &[Planned],
         seed: Option<u64>,
         tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
     ) -> Result<End, Failure> {
         let jobs = self.jobs();
-        let timeouts = self.target.timeouts();
-        let context = Context {
-            dialect: &vfio_user_wire::V0_9_2,
-            register,
-            launcher,
-            discovered: found,
-            device,
-            timeouts,
-            interrupt,
-        };
         let replay = format!("vfio-user-conformance run{} {{case}}", self.target.again());
         let files: Vec<String> = self.files.iter().map(|path| quoted(&path.display().to_string())).collect();
         let replay = match &self.cases {
@@ -341,15 +332,14 @@ impl Run {
         })
     }
 
-    fn start(&self, command: &[String], target: &str, found: &Discovered, cases: usize) -> Start {
-        let why = if self.profile == "auto" { "the only profile that is judged so far" } else { "asked for" };
+    fn start(&self, command: &[String], target: &str, spoken: &Spoken, found: &Discovered, cases: usize) -> Start {
         Start {
             command: command.to_vec(),
             target: target.to_owned(),
             discovered: found.clone(),
-            profile_asked: self.profile.clone(),
-            profile: vfio_user_wire::V0_9_2.name.to_owned(),
-            profile_why: why.to_owned(),
+            profile_asked: self.target.profile().to_string(),
+            profile: spoken.profile.to_string(),
+            profile_why: spoken.why.clone(),
             cases,
             shard: self.shard,
             against: self.against.clone(),

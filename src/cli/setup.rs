@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::Failure;
+use crate::Profile;
 use crate::report::ExitCode;
 use crate::requirement::Register;
 use crate::run::{Library, LibraryError, Plan};
@@ -41,9 +42,9 @@ fn complaint(error: &LibraryError) -> Failure {
     }
 }
 
-/// The plan of all cases.
-pub(super) fn plan(library: &Library) -> Result<Plan, Failure> {
-    Plan::new(&library.cases, &library.samples).map_err(Failure::usage)
+/// The plan of all cases for a version of the protocol.
+pub(super) fn plan(library: &Library, profile: Profile, register: &Register) -> Result<Plan, Failure> {
+    library.plan(profile, register).map_err(Failure::usage)
 }
 
 /// What is said where no case is selected.

@@ -175,6 +175,7 @@ impl<'a> Draft<'a> {
             with: Vec::new(),
             every_command: false,
             every_channel: false,
+            profiles: Vec::new(),
             steps: self.steps,
             trailing: Vec::new(),
         };

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Cite, Failure, Level};
+use crate::Profile;
 
 /// One clause that speaks of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,7 +50,12 @@ impl Requirement {
 
     /// It belongs to the current protocol, 0.9.2; the others to what came before alone.
     pub fn is_current(&self) -> bool {
-        ["all", "0.9.2", "0.9.x", ">="].iter().any(|current| self.profiles.starts_with(current))
+        self.is_of(Profile::V0_9_2)
+    }
+
+    /// A server that speaks this version can be judged by it.
+    pub fn is_of(&self, profile: Profile) -> bool {
+        Profile::meant_by(&self.profiles).is_some_and(|profiles| profiles.contains(&profile))
     }
 
     /// Where it stands, on one line: `Header 397-399; Security 315-317`.

@@ -43,6 +43,16 @@ pub enum RegisterError {
         /// Its first requirement.
         id: String,
     },
+    /// A requirement belongs to profiles that are none.
+    #[error("{file}: {id}: profiles: `{words}` means no version of the protocol")]
+    Profiles {
+        /// The file.
+        file: String,
+        /// The requirement.
+        id: String,
+        /// What it says.
+        words: String,
+    },
     /// A requirement names a policy that is not there.
     #[error("{file}: {id}: policy: there is no {policy}")]
     UnknownPolicy {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Cite, Failure, Level, Policy, RegisterError, Requirement, Section};
+use crate::Profile;
 
 static BUNDLED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/requirements");
 
@@ -125,6 +126,10 @@ impl Register {
                 }
                 if entry.failure != entry.level.default_failure() && entry.failure_reason.is_none() {
                     return Err(RegisterError::NoReason { file: name.clone(), id: entry.id });
+                }
+                if Profile::meant_by(&entry.profiles).is_none() {
+                    let (file, id, words) = (name.clone(), entry.id, entry.profiles);
+                    return Err(RegisterError::Profiles { file, id, words });
                 }
                 named.extend(entry.policy.iter().map(|policy| (name.as_str(), entry.id.clone(), policy.clone())));
                 register.requirements.insert(entry.id.clone(), entry.in_section(&section));

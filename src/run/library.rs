@@ -7,7 +7,9 @@ use std::sync::Arc;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-use crate::case::{self, Case, Context, Diagnostic, Source};
+use super::Plan;
+use crate::Profile;
+use crate::case::{self, Case, Context, Diagnostic, Source, Spanned};
 use crate::procedure;
 use crate::requirement::Register;
 
@@ -48,6 +50,26 @@ fn errors(count: usize) -> String {
 }
 
 impl Library {
+    /// The cases that say something of a server of this version.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn plan(&self, profile: Profile, register: &Register) -> Result<Plan, String> {
+        Plan::new(&self.cases, &self.samples, profile, register)
+    }
+
+    /// The cases of all versions of the protocol, each version's in turn: one that is for several comes several times.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn plan_of_all(&self, register: &Register) -> Result<Plan, String> {
+        let mut all = Plan::default();
+        for profile in Profile::ALL {
+            all.cases.extend(self.plan(profile, register)?.cases);
+        }
+        Ok(all)
+    }
+
     /// The files that are compiled in.
     ///
     /// # Errors
@@ -132,11 +154,35 @@ impl Library {
     }
 }
 
-/// What is wrong with cases, by the current dialect, the register and the procedures; samples need no check of their
-/// own.
+/// What is wrong with cases, by the dialects of their profiles, the register and the procedures; samples need no check of
+/// their own.
 pub fn check(cases: &[Case], samples: bool, register: &Register) -> Vec<Diagnostic> {
+    let mut diagnostics = check_as(Profile::V0_9_2, cases, samples, register);
+    for case in cases {
+        for (id, profile) in case.requirements().flat_map(|id| case.profiles.iter().map(move |profile| (id, profile))) {
+            if register.get(id).is_some_and(|requirement| !requirement.is_of(profile.value)) {
+                let message = format!("`{}` is no requirement of {}", **id, profile.value);
+                diagnostics.push(Diagnostic::new(id.span, message, "the case is for that version"));
+            }
+        }
+    }
+    diagnostics
+}
+
+/// Whether a case says something of a server of this version: it names the version, or names none and has only what that
+/// version has.
+pub(super) fn is_for(profile: Profile, case: &Case, sample: bool, register: &Register) -> bool {
+    if !case.profiles.is_empty() {
+        return case.profiles.iter().any(|named| named.value == profile);
+    }
+    let is_of = |id: &Spanned<String>| register.get(id).is_some_and(|requirement| requirement.is_of(profile));
+    profile == Profile::V0_9_2
+        || case.requirements().all(is_of) && check_as(profile, std::slice::from_ref(case), sample, register).is_empty()
+}
+
+fn check_as(profile: Profile, cases: &[Case], samples: bool, register: &Register) -> Vec<Diagnostic> {
     let context = Context {
-        dialect: &vfio_user_wire::V0_9_2,
+        dialect: profile.dialect(),
         requirement: &|id| register.get(id).map(|requirement| requirement.reviewed),
         similar_requirement: &|id| register.similar(id).first().map(|id| (*id).to_owned()),
         procedure: &|name| procedure::find(name).is_some(),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use super::library::{File, is_for};
+use crate::Profile;
 use crate::case::{Case, Given, Source, Span, Spanned, Step, StepKind, Subject, Value, parse, print};
+use crate::requirement::Register;
 use crate::target::{Discovered, Has};
 
 /// A case with its parameters' values: what runs, or is skipped.
@@ -71,17 +74,9 @@ impl Planned {
     /// The requirements that its lines name, each once.
     pub fn requirements(&self) -> Vec<String> {
         let mut ids: Vec<String> = Vec::new();
-        let mut take = |steps: &[Step]| {
-            for id in steps.iter().flat_map(|step| &step.requirements) {
-                if !ids.contains(&id.value) {
-                    ids.push(id.value.clone());
-                }
-            }
-        };
-        take(&self.case.steps);
-        for step in &self.case.steps {
-            if let StepKind::If(_, then) = &step.kind {
-                take(then);
+        for id in self.case.requirements() {
+            if !ids.contains(&id.value) {
+                ids.push(id.value.clone());
             }
         }
         ids
@@ -98,14 +93,19 @@ impl Planned {
 }
 
 impl Plan {
-    /// Fills in the parameters of `cases`; `samples` stand in for `{command}`.
+    /// Fills in the parameters of those `cases` that are for `profile`; `samples` stand in for `{command}`.
     ///
     /// # Errors
     /// A sentence for a sample that cannot be put in place: a fault of the case files.
-    pub fn new(cases: &[(Arc<Source>, Vec<Case>)], samples: &[(Arc<Source>, Vec<Case>)]) -> Result<Plan, String> {
-        let samples: Vec<&Case> = samples.iter().flat_map(|(_, cases)| cases).collect();
+    pub fn new(cases: &[File], samples: &[File], profile: Profile, register: &Register) -> Result<Plan, String> {
+        let samples: Vec<&Case> = samples
+            .iter()
+            .flat_map(|(_, cases)| cases)
+            .filter(|sample| is_for(profile, sample, true, register))
+            .collect();
         let mut plan = Plan::default();
-        for (source, case) in cases.iter().flat_map(|(source, cases)| cases.iter().map(move |case| (source, case))) {
+        let cases = cases.iter().flat_map(|(source, cases)| cases.iter().map(move |case| (source, case)));
+        for (source, case) in cases.filter(|(_, case)| is_for(profile, case, false, register)) {
             for (case, channel) in by_channel(case) {
                 if case.every_command {
                     for sample in &samples {

@@ -16,6 +16,6 @@ pub use discovered::{Discovered, Has, IoFds, Irq, Region};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use leftover::abandon;
 pub use output::{crash_report, excerpt};
-pub use probe::{ProbeError, probe};
+pub use probe::{ProbeError, Spoken, probe, spoken};
 pub use process::{Process, Reaper, open_descriptors, raise_descriptor_limit};
 pub use thread::Serve;

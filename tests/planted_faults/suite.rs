@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Context, Library, Plan, Planned, Runner, Selection, Timeouts};
 use vfio_user_conformance::session::Interrupt;
 use vfio_user_conformance::target::{DeviceFile, Launcher, Target, probe};
 use vfio_user_conformance::verdict::{CaseResult, Class, Evidence, Finding};
-use vfio_user_wire::V0_9_2;
 
 const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
 /// Each command once, with success and refused, for what the model says of every reply.
@@ -28,7 +28,7 @@ pub(crate) struct Suite {
 pub(crate) static SUITE: LazyLock<Suite> = LazyLock::new(|| {
     let register = Register::bundled().expect("a register without errors");
     let library = Library::bundled(&register).expect("cases without errors");
-    let plan = Plan::new(&library.cases, &library.samples).expect("samples that fit");
+    let plan = library.plan(Profile::V0_9_2, &register).expect("samples that fit");
     let device = DeviceFile::parse("conformance.toml", DEVICE).expect("a device file without errors");
     Suite { register, plan, device }
 });
@@ -84,10 +84,10 @@ impl Suite {
     pub(crate) fn judge(&self, target: Target, which: &Which<'_>, timeouts: Timeouts) -> Result<Report, String> {
         let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
         let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
-        let discovered =
-            probe(&V0_9_2, &launcher, Some(&self.device), timeouts, &interrupt).map_err(|error| error.to_string())?;
+        let discovered = probe(Profile::V0_9_2, &launcher, Some(&self.device), timeouts, &interrupt)
+            .map_err(|error| error.to_string())?;
         let context = Context {
-            dialect: &V0_9_2,
+            profile: Profile::V0_9_2,
             register: &self.register,
             launcher: &launcher,
             discovered: &discovered,

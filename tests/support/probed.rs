@@ -3,11 +3,11 @@
 
 use std::sync::LazyLock;
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Context, Timeouts};
 use vfio_user_conformance::session::Interrupt;
 use vfio_user_conformance::target::{DeviceFile, Discovered, Launcher, Target, probe};
-use vfio_user_wire::V0_9_2;
 
 pub(crate) static REGISTER: LazyLock<Register> = LazyLock::new(|| Register::bundled().unwrap());
 
@@ -26,13 +26,13 @@ impl Probed {
         let device = DeviceFile::parse("conformance.toml", text).unwrap();
         let interrupt = Interrupt::new().unwrap();
         let launcher = Launcher::new(target, timeouts.start, false).unwrap();
-        let discovered = probe(&V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
+        let discovered = probe(Profile::V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
         Probed { launcher, discovered, device, timeouts, interrupt }
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
-            dialect: &V0_9_2,
+            profile: Profile::V0_9_2,
             register: &REGISTER,
             launcher: &self.launcher,
             discovered: &self.discovered,

@@ -16,7 +16,7 @@ use super::{Case, Descriptor, Diagnostic, Given, NEEDS, Source, Spanned, TWIN, V
 /// What cases are checked against.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Commands, their fields and bits.
+    /// Commands, their fields and bits, where a case does not say which version it is for.
     pub dialect: &'a Dialect,
     /// Whether a requirement is reviewed; `None` where the register has none of that id.
     pub requirement: &'a dyn Fn(&str) -> Option<bool>,
@@ -48,9 +48,13 @@ pub fn check(cases: &[Case], context: &Context<'_>) -> Vec<Diagnostic> {
             let message = format!("a second case named `{}`", *case.name);
             diagnostics.push(Diagnostic::new(case.name.span, message, "the name stands above already"));
         }
-        let mut checker = Checker::new(case, context);
-        checker.case();
-        diagnostics.append(&mut checker.diagnostics);
+        let profiles = case.profiles.iter().map(|profile| Context { dialect: profile.dialect(), ..*context });
+        let contexts = if case.profiles.is_empty() { vec![*context] } else { profiles.collect() };
+        for context in &contexts {
+            let mut checker = Checker::new(case, context);
+            checker.case();
+            diagnostics.append(&mut checker.diagnostics);
+        }
     }
     // One value of a parameter can be wrong in many lines in the same way.
     let mut said = HashSet::new();

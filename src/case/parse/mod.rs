@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use self::line::{Line, Token};
 use super::{Case, Diagnostic, Given, Name, Source, Span, Spanned, Step, StepKind, TWIN, With};
+use crate::Profile;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -16,7 +17,7 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// What a line of a case's head can begin with.
-const HEAD: [&str; 5] = ["case", "needs", "given", "with", "for"];
+const HEAD: [&str; 6] = ["case", "profile", "needs", "given", "with", "for"];
 
 /// No parameter has more values than this: each is checked wherever the parameter stands.
 const MOST_VALUES: usize = 256;
@@ -198,6 +199,7 @@ impl File {
             with: Vec::new(),
             every_command: false,
             every_channel: false,
+            profiles: Vec::new(),
             steps: Vec::new(),
             trailing: Vec::new(),
         });
@@ -248,6 +250,20 @@ impl File {
             );
         }
         match first.text {
+            "profile" => {
+                let mut token = Some(line.expect("a version of the protocol")?);
+                while let Some(word) = token {
+                    let profile = word.text.parse::<Profile>().map_err(|error| {
+                        let names = Profile::ALL.map(Profile::name).join(", ");
+                        word.error(error.to_string(), format!("expected one of {names}"))
+                    })?;
+                    if case.profiles.iter().any(|known| known.value == profile) {
+                        return Err(word.error(format!("the case is for `{profile}` already"), "it was said before"));
+                    }
+                    case.profiles.push(Spanned::new(profile, word.span));
+                    token = line.next();
+                }
+            }
             "needs" => {
                 case.needs.push(value::word(line.expect("what the target must offer")?, "a word")?);
                 while let Some(token) = line.next() {

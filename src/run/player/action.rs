@@ -368,7 +368,7 @@ impl Player<'_> {
             values.push((argument.key.value.clone(), self.environment.field(None, &argument.value, &self.talk)?));
         }
         let bench = crate::procedure::Bench {
-            dialect: self.context.dialect,
+            dialect: self.context.profile.dialect(),
             launcher: self.context.launcher,
             timeouts: self.context.timeouts,
             interrupt: self.context.interrupt,

@@ -62,6 +62,10 @@ impl Player<'_> {
     pub(super) fn take_judged(&mut self) {
         for judged in std::mem::take(&mut self.talk.judged) {
             let id = judged.judgement.requirement;
+            // What one model says of all versions is no clause of each.
+            if self.context.register.get(id).is_some_and(|known| !known.is_of(self.context.profile)) {
+                continue;
+            }
             let Some(broken) = judged.judgement.broken else {
                 self.held(id, 0);
                 continue;

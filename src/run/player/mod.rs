@@ -21,8 +21,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use vfio_user_wire::Frame;
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
-use vfio_user_wire::{Dialect, Frame};
 
 use self::ending::Ending;
 use self::environment::Environment;
@@ -32,6 +32,7 @@ use self::judge::Found;
 pub use self::rehearsal::{Rehearsal, rehearse};
 use self::send::{Outbox, QEMU_VERSION_DATA, TWIN_VERSION_DATA};
 use super::{Planned, Timeouts};
+use crate::Profile;
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::Kind;
 use crate::requirement::Register;
@@ -42,8 +43,8 @@ use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome}
 /// What a play needs besides its case.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The protocol spoken.
-    pub dialect: &'static Dialect,
+    /// The version of the protocol that is spoken, and judged by.
+    pub profile: Profile,
     /// The register.
     pub register: &'a Register,
     /// Starts servers.
@@ -171,7 +172,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         case,
         instance,
         further: Vec::new(),
-        talk: Conversation::new(context.dialect, offer, context.timeouts.reply, context.interrupt),
+        talk: Conversation::new(context.profile.dialect(), offer, context.timeouts.reply, context.interrupt),
         environment: Environment::new(case, context.discovered),
         outbox: Outbox::default(),
         checks: Vec::new(),

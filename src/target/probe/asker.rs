@@ -43,6 +43,8 @@ pub(super) struct Reply {
 pub(super) enum Trouble {
     /// The server's answer, or the lack of one.
     Answer(String),
+    /// This version of the protocol has no such command.
+    Absent,
     /// No question can be asked any more.
     Stop(ProbeError),
 }
@@ -93,6 +95,7 @@ impl<'a> Asker<'a> {
                 found.troubles.push(format!("{name}: {why}"));
                 Ok(false)
             }
+            Err(Trouble::Absent) => Ok(false),
             Err(Trouble::Stop(error)) => Err(error),
         }
     }
@@ -132,7 +135,7 @@ impl Question<'_> {
     /// Asks; the inner error is the errno of an error reply.
     pub(super) fn ask(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Result<Reply, u32>> {
         let Some((number, _)) = self.talk.dialect.command(name) else {
-            return Err(Trouble::Answer(format!("no {name} in this dialect")));
+            return Err(Trouble::Absent);
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
         let passed = vec![PassedFd { id: 0, kind: FdKind::Other }; fds.len()];
@@ -167,6 +170,11 @@ impl Question<'_> {
         let Some(process) = process else { return how };
         let Some(exit) = process.wait(deadline, self.interrupt) else { return how };
         format!("{how}, and ended with {exit}{}", printed(&process.output(Deadline::after(self.timeouts.settle))))
+    }
+
+    /// What its messages look like.
+    pub(super) fn dialect(&self) -> &'static Dialect {
+        self.talk.dialect
     }
 
     /// How long something may take that need not happen.

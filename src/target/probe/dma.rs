@@ -1,9 +1,10 @@
 //! Whether the server takes DMA maps, keeps a table of them, and maps client memory.
 
-use vfio_user_wire::message::{DMA_MAP, DMA_UNMAP, DmaMap, DmaUnmap};
+use vfio_user_wire::message::{DMA_MAP, DMA_UNMAP};
+use vfio_user_wire::{Dialect, Layout};
 
 use super::ProbeError;
-use super::asker::Asker;
+use super::asker::{Asked, Asker, Trouble};
 use crate::session::Held;
 use crate::target::Discovered;
 
@@ -13,25 +14,27 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
     let page = found.page_size();
     let (mut maps, mut refuses, mut holds) = (None, false, false);
     asker.group("DMA_MAP", found, |question, _| {
-        let map = DmaMap { argsz: 32, flags: 3, offset: 0, address: ADDRESS, size: page };
         // A server may take only what it can map itself.
         let memory = Held::memfd(page, false)?;
         let fds: Vec<_> = memory.descriptor().into_iter().collect();
-        let plain = question.ask(DMA_MAP.name, map.bytes(), &[])?.is_ok();
-        maps = Some(plain || question.ask(DMA_MAP.name, map.bytes(), &fds)?.is_ok());
+        let plain = map_request(question.dialect(), ADDRESS, page, false)?;
+        let plain = question.ask(DMA_MAP.name, &plain, &[])?.is_ok();
+        let map = map_request(question.dialect(), ADDRESS, page, true)?;
+        maps = Some(plain || question.ask(DMA_MAP.name, &map, &fds)?.is_ok());
         Ok(())
     })?;
     if maps == Some(true) {
         asker.group("DMA_UNMAP of what was never mapped", found, |question, _| {
-            let unmap = DmaUnmap { argsz: 24, flags: 0, address: ADDRESS, size: page };
-            refuses = question.ask(DMA_UNMAP.name, unmap.bytes(), &[])?.is_err();
+            let unmap =
+                request(question.dialect(), DMA_UNMAP.name, &[("argsz", 24), ("address", ADDRESS), ("size", page)])?;
+            refuses = question.ask(DMA_UNMAP.name, &unmap, &[])?.is_err();
             Ok(())
         })?;
         asker.group("DMA_MAP of a memfd", found, |question, _| {
             let memory = Held::memfd(page, false)?;
-            let map = DmaMap { argsz: 32, flags: 3, offset: 0, address: ADDRESS, size: page };
+            let map = map_request(question.dialect(), ADDRESS, page, true)?;
             let fds: Vec<_> = memory.descriptor().into_iter().collect();
-            holds = question.ask(DMA_MAP.name, map.bytes(), &fds)?.is_ok() && !memory.seal()?;
+            holds = question.ask(DMA_MAP.name, &map, &fds)?.is_ok() && !memory.seal()?;
             Ok(())
         })?;
     }
@@ -73,4 +76,32 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
         found.no("pid", "the server's process is not known");
     }
     Ok(())
+}
+
+/// DMA_MAP of a region that the device may read and write, as this version has it: by itself, or as the one entry of a
+/// table.
+pub(super) fn map_request(dialect: &Dialect, address: u64, size: u64, with_fd: bool) -> Asked<Vec<u8>> {
+    const READ_AND_WRITE: u64 = 3;
+    let table = fixed(dialect, DMA_MAP.name)?.field("protections").is_some();
+    // In a table `flags` says whether a descriptor comes along; later it says what the device may do.
+    let flags = if table { u64::from(with_fd) } else { READ_AND_WRITE };
+    let fields =
+        [("argsz", 32), ("flags", flags), ("protections", READ_AND_WRITE), ("address", address), ("size", size)];
+    request(dialect, DMA_MAP.name, &fields)
+}
+
+/// The fixed part of a request with these fields, as far as this version has them.
+fn request(dialect: &Dialect, name: &str, fields: &[(&str, u64)]) -> Asked<Vec<u8>> {
+    let layout = fixed(dialect, name)?;
+    let mut payload = vec![0; layout.size];
+    for (name, value) in fields {
+        if let Some(field) = layout.field(name) {
+            field.write(&mut payload, *value);
+        }
+    }
+    Ok(payload)
+}
+
+fn fixed(dialect: &Dialect, name: &str) -> Asked<&'static Layout> {
+    dialect.command(name).and_then(|(_, message)| message.request.fixed).ok_or(Trouble::Absent)
 }

@@ -9,15 +9,18 @@ mod features;
 mod io_fds;
 mod irqs;
 mod regions;
+mod spoken;
 
 use std::io;
 
 use serde_json::Value;
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, Version};
-use vfio_user_wire::{Dialect, VersionData, device_info_flags};
+use vfio_user_wire::{VersionData, device_info_flags};
 
 use self::asker::{Asker, Question};
+pub use self::spoken::{Spoken, spoken};
 use super::{DeviceFile, Discovered, Launcher, StartError};
+use crate::Profile;
 use crate::case::NEEDS;
 use crate::run::Timeouts;
 use crate::session::{Deadline, Interrupt};
@@ -44,13 +47,13 @@ pub enum ProbeError {
 /// # Errors
 /// Only where nothing can be learnt at all; a question that goes wrong is one of the `troubles`.
 pub fn probe(
-    dialect: &'static Dialect,
+    profile: Profile,
     launcher: &Launcher,
     device: Option<&DeviceFile>,
     timeouts: Timeouts,
     interrupt: &Interrupt,
 ) -> Result<Discovered, ProbeError> {
-    let asker = Asker { dialect, launcher, timeouts, interrupt };
+    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt };
     let mut found = Discovered { capabilities: Value::Null, ..Discovered::default() };
     version(&asker, &mut found)?;
     asker.group("DEVICE_GET_INFO", &mut found, device_info)?;
@@ -77,6 +80,7 @@ fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> 
     let mut question = asker.connect()?;
     let payload = question.version().map_err(|trouble| match trouble {
         asker::Trouble::Answer(why) => ProbeError::NoVersion(why),
+        asker::Trouble::Absent => ProbeError::NoVersion("this version of the protocol has none".to_owned()),
         asker::Trouble::Stop(error) => error,
     })?;
     if let Some((version, data)) = Version::parse(&payload) {
@@ -100,6 +104,7 @@ fn twin_socket(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeErr
         Ok(true) => found.yes("twin-socket", &[]),
         Ok(false) => found.no("twin-socket", "VERSION is answered without a twin socket"),
         Err(asker::Trouble::Answer(why)) => found.troubles.push(format!("twin_socket: {why}")),
+        Err(asker::Trouble::Absent) => {}
         Err(asker::Trouble::Stop(error)) => return Err(error),
     }
     Ok(())
@@ -107,7 +112,10 @@ fn twin_socket(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeErr
 
 fn device_info(question: &mut Question<'_>, found: &mut Discovered) -> asker::Asked<()> {
     let request = DeviceInfo { argsz: 16, ..DeviceInfo::default() };
-    let answer = question.ok(DEVICE_GET_INFO.name, request.bytes(), &[])?;
+    // Version 8 asks without a payload.
+    let known = question.dialect().command(DEVICE_GET_INFO.name);
+    let asked = known.map_or(0, |(_, message)| message.request.fixed_size()).min(request.bytes().len());
+    let answer = question.ok(DEVICE_GET_INFO.name, &request.bytes()[..asked], &[])?;
     let Some((info, _)) = DeviceInfo::parse(&answer.payload) else {
         return Err(asker::Trouble::Answer(format!(
             "DEVICE_GET_INFO was answered with {} bytes of payload",

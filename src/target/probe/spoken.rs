@@ -1,0 +1,102 @@
+//! Which version of the protocol a server speaks, by what it serves: VERSION has the same number in most of them.
+
+use vfio_user_wire::message::{
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DeviceFeature, DeviceInfo, IrqInfo,
+};
+use vfio_user_wire::{feature_flags, feature_index, legacy};
+
+use super::ProbeError;
+use super::asker::{Asked, Asker, Question, Trouble};
+use super::dma::map_request;
+use crate::Profile;
+use crate::run::Timeouts;
+use crate::session::Interrupt;
+use crate::target::Launcher;
+
+/// The version that a server is to be judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    /// The version.
+    pub profile: Profile,
+    /// What says so, for people.
+    pub why: String,
+}
+
+/// Finds out which version is spoken. An older one is found only where something is served that no later version has, so
+/// that a server is never judged by clauses that it does not claim.
+///
+/// # Errors
+/// Where the server cannot be started or reached, or the user wants to stop.
+pub fn spoken(launcher: &Launcher, timeouts: Timeouts, interrupt: &Interrupt) -> Result<Spoken, ProbeError> {
+    let asker = |profile: Profile| Asker { dialect: profile.dialect(), launcher, timeouts, interrupt };
+    let is = |profile, why: &str| Ok(Spoken { profile, why: why.to_owned() });
+    // Each question has a server of its own: one that cannot bear it shall answer the others.
+    let asks = |profile, question: fn(&mut Question<'_>) -> Asked<bool>| {
+        let mut session = asker(profile).connect()?;
+        match session.version().and_then(|_| question(&mut session)) {
+            Ok(answer) => Ok(answer),
+            Err(Trouble::Stop(error)) => Err(error),
+            Err(Trouble::Answer(_) | Trouble::Absent) => Ok(false),
+        }
+    };
+    if asks(Profile::V0_9_2, has_features)? {
+        return is(Profile::V0_9_2, "it serves DEVICE_FEATURE");
+    }
+    if asks(Profile::V0_9_2, has_interrupts)? {
+        let by_new_number = asks(Profile::V0_9_2, tells_an_interrupt)?;
+        if !by_new_number && asks(Profile::V8, tells_an_interrupt)? {
+            return is(Profile::V8, "it tells of its interrupts by command 6, as version 8 alone does");
+        }
+    }
+    if asks(Profile::V0_9_1, logs_dirty_pages)? {
+        if !asks(Profile::V0_9_1, takes_a_map)? && asks(Profile::V8C, takes_a_map)? {
+            return is(Profile::V8C, "it serves DIRTY_PAGES, and takes a table in DMA_MAP");
+        }
+        return is(Profile::V0_9_1, "it serves DIRTY_PAGES");
+    }
+    is(Profile::V0_9_2, "it serves nothing that only older versions have")
+}
+
+fn has_features(question: &mut Question<'_>) -> Asked<bool> {
+    let get = DeviceFeature { argsz: 16, flags: feature_flags::GET | u32::from(feature_index::MIGRATION) };
+    Ok(question.ask(DEVICE_FEATURE.name, get.bytes(), &[])?.is_ok())
+}
+
+/// The numbers of interrupt types were told, and there are some.
+fn has_interrupts(question: &mut Question<'_>) -> Asked<bool> {
+    let request = DeviceInfo { argsz: 16, ..DeviceInfo::default() };
+    let reply = match question.ask(DEVICE_GET_INFO.name, request.bytes(), &[])? {
+        Ok(reply) => reply,
+        // Version 8 has no payload here.
+        Err(_) => question.ok(DEVICE_GET_INFO.name, &[], &[])?,
+    };
+    Ok(DeviceInfo::parse(&reply.payload).is_some_and(|(info, _)| info.num_irqs > 0))
+}
+
+/// DEVICE_GET_IRQ_INFO with the number that it has in this version.
+fn tells_an_interrupt(question: &mut Question<'_>) -> Asked<bool> {
+    let request = IrqInfo { argsz: 16, ..IrqInfo::default() };
+    let answer = question.ask(DEVICE_GET_IRQ_INFO.name, request.bytes(), &[])?;
+    Ok(answer.is_ok_and(|reply| IrqInfo::parse(&reply.payload).is_some()))
+}
+
+/// What is started is stopped again, for a server that goes on.
+fn logs_dirty_pages(question: &mut Question<'_>) -> Asked<bool> {
+    const START: u32 = 1;
+    const STOP: u32 = 2;
+    let mut ask = |flags| {
+        let request = legacy::DirtyPages { argsz: 8, flags };
+        question.ask(legacy::DIRTY_PAGES.name, request.bytes(), &[])
+    };
+    let started = ask(START)?.is_ok();
+    if started {
+        // Its answer tells no more.
+        let _ = ask(STOP)?;
+    }
+    Ok(started)
+}
+
+fn takes_a_map(question: &mut Question<'_>) -> Asked<bool> {
+    let request = map_request(question.dialect(), 0x10_0000, 4096, false)?;
+    Ok(question.ask("DMA_MAP", &request, &[])?.is_ok())
+}
