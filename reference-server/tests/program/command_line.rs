@@ -101,7 +101,7 @@ fn wrong_usage_is_told_in_a_sentence() {
     let occupied = socket_path("occupied");
     std::fs::write(&occupied, "").unwrap();
     let occupied_argument = format!("--socket-path={}", occupied.display());
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 14] = [
         &[],
         &["--socket-path=/nowhere/s", "--fd=9"],
         &["--fd=nine"],
