@@ -9,6 +9,9 @@ use crate::range_set::RangeSet;
 /// The largest page of the log.
 const MAX_PAGE: u64 = 1 << 30;
 
+/// The longest bitmap of one reply, in bytes: 128 GiB in pages of 4 KiB.
+pub(crate) const MAX_BITMAP: u64 = 4 << 20;
+
 /// What the device wrote since the client last asked. Windows come and go meanwhile, and with them nothing of this: a
 /// client asks once more after it has unmapped one.
 #[derive(Debug, Default)]
@@ -54,6 +57,18 @@ impl DirtyLog {
         Ok(page_size)
     }
 
+    /// Begins to log all writes, in pages of any size that is a power of two.
+    ///
+    /// # Errors
+    /// EBUSY while something is logged.
+    pub(crate) fn start_everywhere(&mut self, page_size: u64) -> Result<(), Errno> {
+        if self.logging.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        self.logging = Some(Logging { page_size, ranges: Vec::new(), dirty: RangeSet::default() });
+        Ok(())
+    }
+
     /// Ends the logging, and forgets what was logged.
     pub(crate) fn stop(&mut self) {
         self.logging = None;
@@ -72,13 +87,29 @@ impl DirtyLog {
         }
     }
 
-    /// What was written from `first` to `last`, as whole pages but for those two ends; from here on that counts as clean,
-    /// and nothing else does.
+    /// What was written from `first` to `last`, a bit for each page of `page_size` bytes, in `size` bytes. From here on that
+    /// counts as clean, and nothing else does.
     ///
     /// # Errors
     /// EINVAL where nothing is logged (1806-1808).
-    pub(crate) fn take(&mut self, first: u64, last: u64) -> Result<Vec<(u64, u64)>, Errno> {
-        self.logging.as_mut().map(|logging| logging.dirty.take(first, last)).ok_or(Errno::EINVAL)
+    pub(crate) fn take_bitmap(&mut self, first: u64, last: u64, page_size: u64, size: u64) -> Result<Vec<u8>, Errno> {
+        let logging = self.logging.as_mut().ok_or(Errno::EINVAL)?;
+        let mut words = vec![0u64; size as usize / 8];
+        for (start, end) in logging.dirty.take(first, last) {
+            for page in (start - first) / page_size..=(end - first) / page_size {
+                if let Some(word) = words.get_mut((page / 64) as usize) {
+                    *word |= 1 << (page % 64);
+                }
+            }
+        }
+        Ok(words.iter().flat_map(|word| word.to_ne_bytes()).collect())
+    }
+
+    /// Drops what was written from `first` to `last`.
+    pub(crate) fn forget(&mut self, first: u64, last: u64) {
+        if let Some(logging) = &mut self.logging {
+            logging.dirty.take(first, last);
+        }
     }
 
     /// Something is logged.

@@ -77,6 +77,11 @@ impl DmaTable {
         self.maps.remove(&address).ok_or(Errno::ENOENT)
     }
 
+    /// Removes all windows.
+    pub(crate) fn remove_all(&mut self) -> Vec<Map> {
+        std::mem::take(&mut self.maps).into_values().collect()
+    }
+
     /// The window that holds the byte at `iova`.
     pub(crate) fn covering(&self, iova: u64) -> Option<&Map> {
         self.maps.range(..=iova).next_back().map(|(_, map)| map).filter(|map| map.last >= iova)

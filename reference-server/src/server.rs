@@ -22,12 +22,13 @@ use crate::command::region_write::region_write;
 use crate::command::region_write_multi::{region_write_multi, write_one};
 use crate::command::version::version;
 use crate::device::{Device, MAX_DMA_READ, MAX_DMA_WRITE, Registers, Rung, status};
+use crate::dma_table::Map;
 use crate::effect::{Channel, Effect};
 use crate::irq_table::irq_type;
 use crate::machine::Machine;
 use crate::memory::Memory;
-use crate::session::{Session, Twin};
-use crate::settings::Settings;
+use crate::session::{Agreed, Session, Twin};
+use crate::settings::{Profile, Settings};
 use crate::transfer::{Direction, Progress, Transfer};
 use crate::without::{Feature, Without};
 
@@ -35,7 +36,7 @@ use crate::without::{Feature, Without};
 #[derive(Debug, Default)]
 pub struct Server {
     device: Device,
-    session: Session,
+    pub(crate) session: Session,
     settings: Settings,
 }
 
@@ -70,20 +71,33 @@ impl Server {
             // 466-470: VERSION is the first message.
             return if name == "VERSION" { self.negotiate(frame) } else { Err(Errno::EINVAL.into()) };
         };
-        let settings = self.settings;
         // What rang before the message was sent is done before it; on a device that is stopped it waits.
         if self.device.is_running() {
             self.device.count_events(self.session.doorbells.rung(memory));
         }
+        match self.settings.profile {
+            Profile::V0_9_2 => self.current(name, &agreed, payload, fds, memory, effects),
+            Profile::V0_9_1 | Profile::V8 => self.legacy(name, &agreed, payload, fds, memory, effects),
+        }
+    }
+
+    /// Executes a command of 0.9.2, or one that has not changed since.
+    pub(crate) fn current(
+        &mut self,
+        name: &str,
+        agreed: &Agreed,
+        payload: &[u8],
+        fds: Vec<OwnedFd>,
+        memory: &mut dyn Memory,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Refusal> {
+        let settings = agreed.settings;
         let Session { maps, irqs, doorbells, .. } = &mut self.session;
         let answer = match name {
             "DMA_MAP" => dma_map(settings, maps, payload, fds, memory)?,
             "DMA_UNMAP" => {
                 let (answer, map) = dma_unmap(maps, payload, memory)?;
-                // 699-701: nothing that is under way touches the window after the reply.
-                if self.session.transfer.as_ref().is_some_and(|transfer| transfer.touches(&map)) {
-                    self.stop_transfer();
-                }
+                self.stop_touching(&map);
                 answer
             }
             "DEVICE_GET_INFO" => device_get_info(settings, payload)?,
@@ -204,6 +218,13 @@ impl Server {
             }
         }
         None
+    }
+
+    /// 699-701: nothing that is under way touches the window after the reply.
+    pub(crate) fn stop_touching(&mut self, map: &Map) {
+        if self.session.transfer.as_ref().is_some_and(|transfer| transfer.touches(map)) {
+            self.stop_transfer();
+        }
     }
 
     /// Ends the operation under way, in failure.

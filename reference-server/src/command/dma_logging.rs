@@ -6,10 +6,7 @@ use vfio_user_wire::message::DeviceFeature;
 
 use super::enough;
 use crate::answer::Answer;
-use crate::dirty_log::{DirtyLog, bounds};
-
-/// The longest bitmap of one reply, in bytes: 128 GiB in pages of 4 KiB.
-const MAX_BITMAP: u64 = 4 << 20;
+use crate::dirty_log::{DirtyLog, MAX_BITMAP, bounds};
 
 /// SET of DMA_LOGGING_START: the size of the log's pages.
 pub(crate) fn start(log: &mut DirtyLog, data: &[u8]) -> Result<u64, Errno> {
@@ -47,14 +44,6 @@ pub(crate) fn report(log: &mut DirtyLog, request: &DeviceFeature, data: &[u8]) -
         // 343-347: the client asks again with enough room; until then nothing counts as told.
         return Ok(Answer::payload(head.bytes()));
     }
-    let mut words = vec![0u64; bitmap as usize / 8];
-    for (first, last) in log.take(first, last)? {
-        for page in (first - iova) / page_size..=(last - iova) / page_size {
-            if let Some(word) = words.get_mut((page / 64) as usize) {
-                *word |= 1 << (page % 64);
-            }
-        }
-    }
-    let bitmap: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let bitmap = log.take_bitmap(first, last, page_size, bitmap)?;
     Ok(Answer::payload(&[head.bytes(), report.bytes(), &bitmap].concat()))
 }

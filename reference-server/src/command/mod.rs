@@ -21,6 +21,6 @@ pub(crate) mod version;
 use nix::errno::Errno;
 
 /// The reply must at least have room for its fixed part (specification 337-338).
-fn enough(argsz: u32, fixed: usize) -> Result<(), Errno> {
+pub(crate) fn enough(argsz: u32, fixed: usize) -> Result<(), Errno> {
     if (argsz as usize) < fixed { Err(Errno::EINVAL) } else { Ok(()) }
 }

@@ -71,7 +71,7 @@ pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Ag
     if !data.is_empty() {
         answer.payload.extend(VersionData::with_capabilities(capabilities).bytes());
     }
-    Ok((answer, Agreed { limits, write_multiple, pgsize }))
+    Ok((answer, Agreed { settings: capability::usable(settings, pgsize), limits, write_multiple, pgsize }))
 }
 
 /// The client supports a twin socket (563-565), and can take its end of one.
