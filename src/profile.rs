@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vfio_user_wire::{Dialect, V0_9_1, V0_9_2, V8, V8C};
 
 use crate::case::similar;
 
 /// A version of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Profile {
     /// Version 8: DMA commands with tables, other numbers from 6 on.
     #[serde(rename = "v8")]

@@ -338,7 +338,7 @@ impl Run {
             target: target.to_owned(),
             discovered: found.clone(),
             profile_asked: self.target.profile().to_string(),
-            profile: spoken.profile.to_string(),
+            profile: spoken.profile,
             profile_why: spoken.why.clone(),
             cases,
             shard: self.shard,

@@ -66,6 +66,7 @@ impl<'a> Collector<'a> {
             comparison
         });
         let started = start.as_deref();
+        let used = started.map(|start| start.profile);
         Report {
             schema: SCHEMA.to_owned(),
             command: started.map_or_else(|| context.command.to_vec(), |start| start.command.clone()),
@@ -82,7 +83,7 @@ impl<'a> Collector<'a> {
             },
             profile: Profile {
                 asked: started.map_or_else(|| context.profile.to_owned(), |start| start.profile_asked.clone()),
-                used: started.map_or_else(String::new, |start| start.profile.clone()),
+                used: used.map_or_else(String::new, |profile| profile.to_string()),
                 why: started.map_or_else(String::new, |start| start.profile_why.clone()),
             },
             seed: context.seed,
@@ -91,7 +92,7 @@ impl<'a> Collector<'a> {
             totals: Totals::of(&cases),
             generated: self.generated,
             differential: self.differential.take(),
-            requirements: statuses(context.register, &cases),
+            requirements: statuses(context.register, used.unwrap_or(crate::Profile::V0_9_2), &cases),
             expectations,
             faults: end.lost.iter().cloned().collect(),
             cases,

@@ -113,7 +113,7 @@ pub(super) fn start() -> Event {
             ..Discovered::default()
         },
         profile_asked: "auto".to_owned(),
-        profile: "0.9.2".to_owned(),
+        profile: crate::Profile::V0_9_2,
         profile_why: "it answers DMA_UNMAP as 0.9.2 says".to_owned(),
         cases: 10,
         shard: None,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Profile;
 use crate::target::Discovered;
 use crate::verdict::{CaseRecord, Differential};
 
@@ -17,7 +18,7 @@ pub struct Start {
     /// The profile that was asked for.
     pub profile_asked: String,
     /// The profile that the target is judged by.
-    pub profile: String,
+    pub profile: Profile,
     /// Why that one.
     pub profile_why: String,
     /// How many cases will be played or skipped.

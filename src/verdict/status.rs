@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{CaseRecord, CaseResult, Said};
+use crate::Profile;
 use crate::requirement::{Level, Register};
 
 /// The status of a requirement: the worst of its checks.
@@ -36,10 +37,11 @@ pub struct RequirementStatus {
     pub cases: Vec<String>,
 }
 
-/// The status of every requirement of the register after these cases.
-pub fn statuses(register: &Register, cases: &[CaseRecord]) -> BTreeMap<String, RequirementStatus> {
+/// The status of every requirement of this version of the protocol after these cases.
+pub fn statuses(register: &Register, profile: Profile, cases: &[CaseRecord]) -> BTreeMap<String, RequirementStatus> {
     register
         .requirements()
+        .filter(|requirement| requirement.is_of(profile))
         .map(|requirement| {
             let id = requirement.id.as_str();
             let naming: Vec<&CaseRecord> = cases
