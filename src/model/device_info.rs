@@ -4,10 +4,11 @@ use vfio_user_wire::device_info_flags::{PCI, RESET};
 use vfio_user_wire::message::DeviceInfo;
 use vfio_user_wire::region;
 
+use super::edition::Edition;
 use super::judgement::payload_mark;
 use super::{Command, Judgements, Negotiated, Reply};
 
-pub(super) fn judge(_: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge(_: Edition, _: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     let Some((info, _)) = DeviceInfo::parse(reply.payload) else { return };
     let mark = |name| DeviceInfo::LAYOUT.field(name).and_then(payload_mark);
     let (argsz, flags, regions, irqs) = (info.argsz, info.flags, info.num_regions, info.num_irqs);

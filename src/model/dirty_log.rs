@@ -1,5 +1,7 @@
 //! What the device's log of its DMA writes should hold.
 
+use vfio_user_wire::legacy::RangeLayout;
+
 use super::spans::{Span, Spans, common, rounded, span, without};
 use crate::verdict::Class;
 
@@ -45,6 +47,10 @@ pub(super) struct DirtyLog {
     pub(super) logging: Logging,
     /// Bytes that an entry of the log stands for; `None` where the server did not say.
     pub(super) page_size: Option<u64>,
+    /// A reply has told something of it since it began.
+    pub(super) asked: bool,
+    /// The layout of the last reply to DIRTY_PAGES that told of it.
+    pub(super) layout: Option<RangeLayout>,
     /// What it logs; nothing stands for everything.
     ranges: Vec<Span>,
     surely: Vec<Dirty>,
@@ -67,6 +73,8 @@ impl Default for DirtyLog {
         DirtyLog {
             logging: Logging::Never,
             page_size: None,
+            asked: false,
+            layout: None,
             ranges: Vec::new(),
             surely: Vec::new(),
             perhaps: Spans::default(),
@@ -98,6 +106,7 @@ impl DirtyLog {
         self.forget();
         self.writes.iter_mut().for_each(|write| write.alone = false);
         self.logging = Logging::Surely;
+        self.asked = false;
         self.page_size = page_size;
         self.ranges = ranges.iter().map(|(iova, length)| span(*iova, *length)).collect();
     }
@@ -202,6 +211,7 @@ impl DirtyLog {
     /// A reply has told what was written in `span`. Where that is not made of the log's pages, nobody knows what of the
     /// pages at its ends is left.
     pub(super) fn told(&mut self, span: Span) {
+        self.asked = true;
         let page = self.page_size.unwrap_or(1 << 40);
         let whole = rounded(span, page) == span;
         self.lose(rounded(span, page));

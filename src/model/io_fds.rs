@@ -3,6 +3,7 @@
 use vfio_user_wire::message::RegionIoFds;
 use vfio_user_wire::{Field, IoEventFd, IoRegionFd, SubRegion, io_event_fd_flags, io_fd_type, io_region_fd_flags};
 
+use super::edition::Edition;
 use super::judgement::{bytes_mark, payload_mark};
 use super::{Command, Judgements, Negotiated, Reply};
 
@@ -12,7 +13,7 @@ const NO_FD: u32 = u32::MAX;
 const IO_EVENT_FD_FLAGS: u32 =
     io_event_fd_flags::DATAMATCH | io_event_fd_flags::PIO | io_event_fd_flags::VIRTIO_CCW_NOTIFY;
 
-pub(super) fn judge(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge(_: Edition, command: &Command, reply: &Reply<'_>, negotiated: &Negotiated, out: &mut Judgements) {
     let Some((info, array)) = RegionIoFds::parse(reply.payload) else { return };
     let mark = |name| RegionIoFds::LAYOUT.field(name).and_then(payload_mark);
     let (argsz, flags, index, count) = (info.argsz, info.flags, info.index, info.count);

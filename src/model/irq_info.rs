@@ -2,10 +2,11 @@
 
 use vfio_user_wire::message::IrqInfo;
 
+use super::edition::Edition;
 use super::judgement::payload_mark;
 use super::{Command, Judgements, Negotiated, Reply};
 
-pub(super) fn judge(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge(_: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     let Some((info, _)) = IrqInfo::parse(reply.payload) else { return };
     let mark = |name| IrqInfo::LAYOUT.field(name).and_then(payload_mark);
     let (argsz, flags, index) = (info.argsz, info.flags, info.index);

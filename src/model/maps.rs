@@ -1,6 +1,6 @@
 //! The DMA maps that the server should have now.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::spans::{Span, common, span};
 
@@ -62,8 +62,8 @@ pub(super) struct Maps {
     regular: BTreeMap<u64, Map>,
     /// Those that are not sure, or odd.
     others: Vec<Map>,
-    /// What was unmapped since.
-    gone: HashSet<(u64, u64)>,
+    /// What was unmapped since, and what it breaks if it cannot be mapped again.
+    gone: HashMap<(u64, u64), &'static str>,
     released: HashMap<u64, Released>,
 }
 
@@ -99,6 +99,11 @@ impl Maps {
         regular.or_else(|| self.others.iter().find(|map| map.address == address && map.size == size))
     }
 
+    /// Nothing is in doubt.
+    pub(super) fn are_sure(&self) -> bool {
+        self.others.iter().all(|map| map.sure && map.odd.is_none())
+    }
+
     /// A map ends where this range begins, or begins where it ends.
     pub(super) fn touches(&self, address: u64, size: u64) -> bool {
         let before = self.regular.range(..address).next_back();
@@ -113,7 +118,12 @@ impl Maps {
 
     /// The range was mapped before, and unmapped.
     pub(super) fn was_unmapped(&self, address: u64, size: u64) -> bool {
-        self.gone.contains(&(address, size))
+        self.gone.contains_key(&(address, size))
+    }
+
+    /// What it breaks to refuse a map of a range that was unmapped; `None` where it was not.
+    pub(super) fn why_free(&self, address: u64, size: u64) -> Option<&'static str> {
+        self.gone.get(&(address, size)).copied()
     }
 
     /// Why the file is no longer mapped; `None` where it may be, or never was to be.
@@ -164,9 +174,17 @@ impl Maps {
             at.map(|at| self.others.remove(at))
         };
         let Some(removed) = removed else { return };
-        self.gone.insert((address, size));
+        self.gone.insert((address, size), "DUNMAP-08");
         if let Some(file) = removed.file {
             self.released.insert(file, Released::Unmapped);
+        }
+    }
+
+    /// All are gone; to refuse one of their ranges later breaks `requirement`.
+    pub(super) fn remove_all(&mut self, requirement: &'static str) {
+        for (address, size) in self.ranges() {
+            self.remove(address, size);
+            self.gone.insert((address, size), requirement);
         }
     }
 

@@ -2,13 +2,14 @@
 
 use vfio_user_wire::message::MigrationData;
 
+use super::edition::Edition;
 use super::judgement::payload_mark;
 use super::{Command, Judgements, Negotiated, Reply};
 
 /// Bytes before the data.
 pub(super) const HEAD: u64 = MigrationData::LAYOUT.size as u64;
 
-pub(super) fn judge_read(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge_read(_: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     let Some((answer, data)) = MigrationData::parse(reply.payload) else { return };
     let request = command.request();
     let (Some(most), Some(asked)) = (request.get("argsz"), request.get("size")) else { return };

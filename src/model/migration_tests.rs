@@ -19,7 +19,7 @@ type Said = Vec<(&'static str, Class)>;
 impl Client {
     fn new(migration_flags: u64) -> Client {
         let offer = Offer { migration_flags: Some(migration_flags), reset: Some(true), ..Offer::default() };
-        let mut client = Client { session: Session::new(Arc::new(offer)), sent: 0 };
+        let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer)), sent: 0 };
         assert_eq!(client.command("VERSION", vec![0; 4], Some(vec![0; 4])), []);
         client
     }

@@ -10,11 +10,14 @@ mod command;
 mod device_feature;
 mod device_info;
 mod dirty_bitmap;
+mod dirty_bits;
 mod dirty_log;
+mod edition;
 mod io_fds;
 mod irq_info;
 mod irqs;
 mod judgement;
+mod legacy;
 mod maps;
 mod mig_data;
 mod migration;
@@ -35,7 +38,7 @@ pub use command::{Command, FdKind, Negotiated, PassedFd, Reply};
 pub use irqs::{LetGo, Signals};
 pub use judgement::{Broken, Instead, Judgement, Judgements};
 pub use maps::Released;
-pub use offer::{Offer, OfferedIoFds, OfferedIrq, OfferedRegion, ScratchRange};
+pub use offer::{Offer, OfferedIoFds, OfferedIrq, OfferedMigrationRegion, OfferedRegion, ScratchRange};
 pub use permits::{Kind, Permits, Rule};
 pub use reply::{judge_order, judge_reply};
 pub use request::judge_request;
@@ -44,6 +47,8 @@ pub use session::Session;
 pub use twin::{Channel, TwinSocket, judge_reply_channel, judge_twin_socket};
 pub use version::negotiated;
 
+#[cfg(test)]
+mod legacy_tests;
 #[cfg(test)]
 mod migration_tests;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the server offers, as far as asking has shown: the ground on which its answers are judged.
 
 use vfio_user_wire::Limits;
+use vfio_user_wire::legacy::RangeLayout;
 
 /// One region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,15 @@ pub struct OfferedIoFds {
     pub argsz: u32,
     /// How many descriptors come with it.
     pub fds: usize,
+}
+
+/// The region with the registers of migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferedMigrationRegion {
+    /// Its index.
+    pub index: u32,
+    /// It has the registers by which dirty pages are asked for by page number, too.
+    pub pfn_query: bool,
 }
 
 /// Bytes of a region that hold what is written to them and do nothing else.
@@ -84,6 +94,14 @@ pub struct Offer {
     pub migration_flags: Option<u64>,
     /// It logs DMA.
     pub dma_logging: bool,
+    /// Bytes that a bit of its bitmaps stands for, where its `migration` capability of 0.9.1 says so.
+    pub pgsize: Option<u64>,
+    /// It serves DIRTY_PAGES (0.9.1 and version 8).
+    pub dirty_pages: bool,
+    /// How many bytes a range takes in its DIRTY_PAGES, where a reply has told.
+    pub range_layout: Option<RangeLayout>,
+    /// Its migration region (0.9.1 and version 8); `None` where it has none.
+    pub migration_region: Option<OfferedMigrationRegion>,
     /// What the device file names as scratch.
     pub scratch: Vec<ScratchRange>,
 }
@@ -104,6 +122,10 @@ impl Default for Offer {
             migration_flags: None,
             dma_logging: false,
             dma_table: false,
+            pgsize: None,
+            dirty_pages: false,
+            range_layout: None,
+            migration_region: None,
             scratch: Vec::new(),
         }
     }

@@ -2,10 +2,11 @@
 
 use vfio_user_wire::message::RegionAccess;
 
+use super::edition::Edition;
 use super::judgement::payload_mark;
 use super::{Command, Judgements, Negotiated, Reply};
 
-pub(super) fn judge_read(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge_read(_: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     echo("RREAD-01", command, reply, out);
     let Some((answer, data)) = RegionAccess::parse(reply.payload) else { return };
     let count = u64::from(answer.count);
@@ -28,7 +29,7 @@ pub(super) fn judge_read(command: &Command, reply: &Reply<'_>, _: &Negotiated, o
     }
 }
 
-pub(super) fn judge_write(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge_write(_: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     echo("RWRITE-01", command, reply, out);
     let Some((answer, _)) = RegionAccess::parse(reply.payload) else { return };
     if let Some(asked) = command.request().get("count") {

@@ -4,12 +4,19 @@ use vfio_user_wire::message::RegionInfo;
 use vfio_user_wire::region_info_flags::{CAPS, MMAP};
 use vfio_user_wire::{region, region_capability};
 
+use super::edition::Edition;
 use super::judgement::payload_mark;
 use super::{Command, Judgements, Negotiated, Reply, capabilities};
 
 const FIXED: u64 = 32;
 
-pub(super) fn judge(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge(
+    edition: Edition,
+    command: &Command,
+    reply: &Reply<'_>,
+    negotiated: &Negotiated,
+    out: &mut Judgements,
+) {
     let Some((info, _)) = RegionInfo::parse(reply.payload) else { return };
     let mark = |name| RegionInfo::LAYOUT.field(name).and_then(payload_mark);
     let (argsz, flags, index, size, cap_offset) = (info.argsz, info.flags, info.index, info.size, info.cap_offset);

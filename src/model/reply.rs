@@ -5,21 +5,25 @@ use vfio_user_wire::message::{
     DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE,
     REGION_WRITE_MULTI, VERSION,
 };
-use vfio_user_wire::{HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
+use vfio_user_wire::{Dialect, HEADER_SIZE, Message, NO_REPLY, TYPE_MASK, TYPE_REPLY};
 
 use crate::verdict::Class;
 
+use super::edition::Edition;
 use super::judgement::{header_mark, payload_mark};
 use super::{
-    Command, Judgement, Judgements, Negotiated, Reply, device_feature, device_info, io_fds, irq_info, mig_data,
+    Command, Judgement, Judgements, Negotiated, Reply, device_feature, device_info, io_fds, irq_info, legacy, mig_data,
     region_access, region_info, version,
 };
 
 /// The rule for a successful reply to one message.
-type Rule = fn(&Command, &Reply<'_>, &Negotiated, &mut Judgements);
+type Rule = fn(Edition, &Command, &Reply<'_>, &Negotiated, &mut Judgements);
 
-/// Which rule is whose. The size requirement is that of the section for "the reply's payload is the table's".
-const RULES: &[(&Message, &str, Rule)] = &[
+/// A message, the requirement that its reply's payload is the table's, and its rule.
+type RuleOf = (&'static Message, &'static str, Rule);
+
+/// Which rule is whose.
+const RULES: &[RuleOf] = &[
     (&VERSION, "VER-08", version::judge),
     (&DMA_MAP, "DMAP-08", nothing_more),
     (&DMA_UNMAP, "DUNMAP-05", unmap),
@@ -39,7 +43,8 @@ const RULES: &[(&Message, &str, Rule)] = &[
 /// Judges a reply that was matched to `command`: header, size, fixed fields, limits.
 ///
 /// Only what the bytes of this exchange say is judged; what the case wanted is the case's to check.
-pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated) -> Vec<Judgement> {
+pub fn judge_reply(dialect: &Dialect, command: &Command, reply: &Reply<'_>, negotiated: &Negotiated) -> Vec<Judgement> {
+    let edition = Edition::of(dialect);
     let mut out = Judgements::default();
     let (header, sent) = (reply.header, &command.header);
     let (number, flags, error, size) = (header.command, header.flags, header.error, header.size);
@@ -82,6 +87,7 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
         let expected = format!("at most {most} file descriptors in one message, as the client's max_msg_fds says");
         out.must("VER-14", reply.fds as u64 <= most, &expected, || format!("{} file descriptors", reply.fds), None);
     }
+    legacy::judge_size(edition, command, reply, negotiated, &mut out);
     if header.is_error() {
         if command.message.is_some_and(|message| message.name == REGION_WRITE.name) {
             let expected = "a failed write answered with the header alone";
@@ -102,6 +108,9 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
         || format!("error {error}"),
         header_mark("error"),
     );
+    if legacy::judge(edition, command, reply, &mut out) {
+        return out.into_vec();
+    }
     if let Some((message, requirement, rule)) =
         RULES.iter().find(|(message, ..)| command.message.is_some_and(|known| known.name == message.name))
     {
@@ -118,7 +127,7 @@ pub fn judge_reply(command: &Command, reply: &Reply<'_>, negotiated: &Negotiated
         let actual = || format!("a payload of {} bytes", reply.payload.len());
         out.check(requirement, right, class, &expected, actual, header_mark("size"));
         if reply.payload.len() >= fixed {
-            rule(command, reply, negotiated, &mut out);
+            rule(edition, command, reply, negotiated, &mut out);
         }
     }
     if command.message.is_some_and(|message| message.name == DEVICE_FEATURE.name) {
@@ -180,9 +189,9 @@ fn unwanted(command: &Command, failed: bool, out: &mut Judgements) {
     );
 }
 
-fn nothing_more(_: &Command, _: &Reply<'_>, _: &Negotiated, _: &mut Judgements) {}
+fn nothing_more(_: Edition, _: &Command, _: &Reply<'_>, _: &Negotiated, _: &mut Judgements) {}
 
-fn unmap(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+fn unmap(_: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     let (request, answer) = (command.request(), DMA_UNMAP.reply.decode(reply.payload));
     for name in ["address", "size"] {
         let (Some(sent), Some(got)) = (request.get(name), answer.get(name)) else { continue };

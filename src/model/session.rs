@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vfio_user_wire::message::VERSION;
-use vfio_user_wire::{HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
+use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
 use super::dirty_log::DirtyLog;
+use super::edition::Edition;
 use super::irqs::{Irqs, LetGo, Signals};
 use super::judgement::header_mark;
 use super::maps::{Maps, Released};
@@ -38,12 +39,15 @@ pub(super) enum Phase {
 /// What the server knows of its client, as far as the client can tell.
 #[derive(Debug, Clone)]
 pub(super) struct State {
+    pub(super) dialect: &'static Dialect,
     pub(super) offer: Arc<Offer>,
     pub(super) phase: Phase,
     /// The server said `write_multiple` in its reply to VERSION.
     pub(super) write_multiple: bool,
     /// What the client takes.
     pub(super) client_limits: Limits,
+    /// What VERSION of 0.9.1 has settled about migration.
+    pub(super) migrating: Migrating,
     pub(super) maps: Maps,
     pub(super) irqs: Irqs,
     pub(super) log: DirtyLog,
@@ -55,6 +59,19 @@ pub(super) struct State {
     pub(super) elsewhere: Vec<(u64, u64)>,
     /// No other client was ever connected.
     pub(super) alone: bool,
+}
+
+/// What VERSION of 0.9.1 has settled about migration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Migrating {
+    /// The client has said that it can.
+    pub(super) client: bool,
+    /// The server has said that it can.
+    pub(super) server: bool,
+    /// Bytes that a bit of a bitmap stands for: the smaller number of the two peers'. `None` where the server states none.
+    pub(super) page_size: Option<u64>,
+    /// The peers have stated different numbers.
+    pub(super) differ: bool,
 }
 
 /// What became of a command.
@@ -98,14 +115,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new connection to a server that offers this.
-    pub fn new(offer: Arc<Offer>) -> Session {
+    /// A new connection to a server that speaks this dialect and offers this.
+    pub fn new(dialect: &'static Dialect, offer: Arc<Offer>) -> Session {
         let (maps, irqs, scratch) = (Maps::default(), Irqs::default(), Scratch::default());
         let state = State {
+            dialect,
             offer,
             phase: Phase::Connected,
             write_multiple: false,
             client_limits: Limits::default(),
+            migrating: Migrating::default(),
             maps,
             irqs,
             log: DirtyLog::default(),
@@ -175,7 +194,7 @@ impl Session {
 
     /// A reply has come: what it says of this command, and of others that waited for it.
     pub fn answered(&mut self, ticket: usize, command: &Command, reply: &Reply<'_>) -> Vec<(usize, Judgement)> {
-        let mut said = judge_reply(command, reply, &self.negotiated);
+        let mut said = judge_reply(self.state.dialect, command, reply, &self.negotiated);
         let overtaken = self.pending.iter().take_while(|pending| pending.ticket < ticket);
         let overtaken = overtaken.filter(|pending| pending.answer.is_none() && pending.command.wants_reply());
         said.extend(judge_order(command, overtaken.map(|pending| &pending.command).next()));
@@ -381,6 +400,11 @@ impl Session {
 }
 
 impl State {
+    /// The text that is spoken.
+    pub(super) fn edition(&self) -> Edition {
+        Edition::of(self.dialect)
+    }
+
     pub(super) fn doubt_all(&mut self) {
         self.doubt_device();
         self.migration.doubt();

@@ -38,7 +38,7 @@ use Answer::{Error, Ok};
 
 impl Client {
     fn new() -> Client {
-        let mut client = Client { session: Session::new(Arc::new(offer())), sent: Vec::new() };
+        let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer())), sent: Vec::new() };
         let version = client.send("VERSION", vec![0; 4], &[]);
         assert_eq!(client.answer(version, Ok(vec![0; 4])), []);
         client
@@ -229,7 +229,7 @@ fn after_a_reset_maps_and_interrupts_are_open() {
 
 #[test]
 fn before_version_nothing_is_executed() {
-    let mut client = Client { session: Session::new(Arc::new(offer())), sent: Vec::new() };
+    let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer())), sent: Vec::new() };
     assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EINVAL)), NOTHING);
     assert_eq!(client.map(0x10000, 0x1000, Ok(vec![])), [("VER-28", Note)]);
 }
@@ -284,7 +284,7 @@ fn a_finding_says_which_answer_would_have_been_right() {
 
 #[test]
 fn a_server_that_refused_version_may_leave() {
-    let mut client = Client { session: Session::new(Arc::new(offer())), sent: Vec::new() };
+    let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer())), sent: Vec::new() };
     let refused = client.send("VERSION", vec![0; 2], &[]);
     assert_eq!(client.answer(refused, Error(Errno::EINVAL)), []);
     let again = client.send("VERSION", vec![0; 4], &[]);

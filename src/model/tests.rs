@@ -38,7 +38,7 @@ fn broken(
     negotiated: &Negotiated,
 ) -> Vec<(&'static str, Class)> {
     let reply = Reply { header: &header, payload, fds };
-    let judgements = judge_reply(command, &reply, negotiated);
+    let judgements = judge_reply(&V0_9_2, command, &reply, negotiated);
     judgements.into_iter().filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class))).collect()
 }
 

@@ -3,8 +3,9 @@
 use vfio_user_wire::message::Version;
 use vfio_user_wire::{VersionData, VersionDataError};
 
+use super::edition::Edition;
 use super::judgement::{bytes_mark, header_mark, payload_mark};
-use super::{Command, Judgements, Negotiated, Reply, twin};
+use super::{Command, Judgements, Negotiated, Reply, legacy, twin};
 
 /// What both sides said, from the payloads of VERSION and its reply; malformed data counts as none.
 pub fn negotiated(request: &[u8], reply: &[u8]) -> Negotiated {
@@ -12,7 +13,7 @@ pub fn negotiated(request: &[u8], reply: &[u8]) -> Negotiated {
     Negotiated { client: parse(request), server: parse(reply) }
 }
 
-pub(super) fn judge(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
     let Some((version, data)) = Version::parse(reply.payload) else { return };
     let mark = |name| Version::LAYOUT.field(name).and_then(payload_mark);
     let (major, minor) = (version.major, version.minor);
@@ -57,11 +58,11 @@ pub(super) fn judge(command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &
         out.should("VER-10", false, "one NUL at the end of the version data", || "more than one".to_owned(), all());
     }
     if let Ok(parsed) = &parsed {
-        capabilities(command, parsed, reply, out);
+        capabilities(edition, command, parsed, reply, out);
     }
 }
 
-fn capabilities(command: &Command, answer: &VersionData, reply: &Reply<'_>, out: &mut Judgements) {
+fn capabilities(edition: Edition, command: &Command, answer: &VersionData, reply: &Reply<'_>, out: &mut Judgements) {
     let data = || bytes_mark("data", 4, reply.payload.len().saturating_sub(4));
     let proposed = VersionData::parse(command.request().tail);
     if let Ok(proposed) = &proposed {
@@ -81,6 +82,9 @@ fn capabilities(command: &Command, answer: &VersionData, reply: &Reply<'_>, out:
             || format!("also {}", unasked.join(", ")),
             data(),
         );
+    }
+    if edition != Edition::Current {
+        return legacy::judge_capabilities(answer, data(), out);
     }
     if let Some(pgsizes) = answer.capability("pgsizes") {
         let right = pgsizes.as_u64().is_some_and(|sizes| sizes != 0 && sizes & 0xfff == 0);

@@ -237,7 +237,7 @@ impl<'a> Conversation<'a> {
 
     /// Adds a connection to a server, or an end that never got one; returns its number.
     pub fn add_to(&mut self, server: usize, name: &str, connection: Option<Connection>) -> usize {
-        let mut session = Session::new(Arc::clone(&self.offer));
+        let mut session = Session::new(self.dialect, Arc::clone(&self.offer));
         self.clients_mut().filter(|end| end.server == server).for_each(|end| session.meet(&mut end.session));
         if let Some(socket) = connection.as_ref().and_then(Connection::socket) {
             self.sockets.insert(socket);

@@ -46,7 +46,7 @@ impl Conversation<'_> {
 
     /// Adds the twin socket of an end; returns its number. Nothing is answered there that the client sends.
     pub fn add_twin(&mut self, of: usize, connection: Option<Connection>) -> usize {
-        let mut session = Session::new(Arc::clone(&self.offer));
+        let mut session = Session::new(self.dialect, Arc::clone(&self.offer));
         session.lost();
         let (client, server) = self.ends.get(of).map(|end| (end.name.clone(), end.server)).unwrap_or_default();
         let name = if of == 0 { "twin".to_owned() } else { format!("{client}.twin") };

@@ -134,6 +134,10 @@ impl Discovered {
             dma_table: has("dma-table"),
             migration_flags: self.migration_flags,
             dma_logging: self.dma_logging,
+            pgsize: self.stated().legacy_limits().pgsize,
+            dirty_pages: has("dirty-pages"),
+            range_layout: None,
+            migration_region: None,
             scratch: scratch
                 .iter()
                 .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })

@@ -1,18 +1,19 @@
 //! What may be answered to a message for its form alone, whatever it asks for.
 
+use vfio_user_wire::legacy::DIRTY_PAGES;
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
     DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DeviceFeature, REGION_READ, VERSION,
 };
-use vfio_user_wire::{Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY, feature_flags};
+use vfio_user_wire::{
+    Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY, V0_9_1, V0_9_2, feature_flags,
+};
 
 use super::super::Command;
+use super::super::edition::Edition;
 use super::super::permits::{Permits, Rule};
 use super::super::session::{Phase, State};
 use crate::verdict::Class::{self, Note, Violation};
-
-/// DIRTY_PAGES of the older protocol, which a server may still offer.
-const DIRTY_PAGES: u16 = 14;
 
 /// `None` where the message is a well-formed command that can be expected to be carried out.
 pub(super) fn permits(state: &State, command: &Command) -> Option<Permits> {
@@ -75,7 +76,9 @@ fn sets(payload: &[u8]) -> bool {
 }
 
 fn unknown(state: &State, number: u16) -> Permits {
-    if state.phase != Phase::Negotiated || number == DIRTY_PAGES {
+    // A server may offer what other versions of the protocol have, DIRTY_PAGES above all.
+    let elsewhere = [V0_9_1, V0_9_2].iter().any(|dialect| dialect.message(number).is_some());
+    if state.phase != Phase::Negotiated || elsewhere {
         return Permits::either();
     }
     let expected = "an error reply: no command has this number";
@@ -92,7 +95,11 @@ fn too_short(state: &State, message: &Message, payload: &[u8]) -> Option<(&'stat
     // A server that does nothing with maps may not look at them.
     let map = if state.offer.dma_table { Violation } else { Note };
     let index = if payload.len() < 12 { Violation } else { Note };
+    let legacy = state.edition() == Edition::Legacy;
+    let asks_bitmap = legacy && payload.len() >= message.request.fixed_size();
     Some(match message.name {
+        name if name == DMA_UNMAP.name && asks_bitmap => ("L-UNM-01", map),
+        name if name == DIRTY_PAGES.name && legacy => (if asks_bitmap { "L-DP-11" } else { "L-DP-03" }, Violation),
         name if name == DMA_MAP.name => ("DMAP-01", map),
         name if name == DMA_UNMAP.name => ("DUNMAP-01", map),
         name if name == DEVICE_GET_REGION_INFO.name => ("REGINFO-20", index),

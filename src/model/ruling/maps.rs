@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use vfio_user_wire::message::{DmaMap, DmaUnmap};
 
 use super::super::command::FdKind;
+use super::super::edition::Edition;
 use super::super::maps::{Map, Meets};
 use super::super::permits::Permits;
 use super::super::session::{Given, State};
@@ -13,6 +14,8 @@ use crate::verdict::Class::{Note, Violation};
 
 const READABLE: u32 = 1;
 const WRITEABLE: u32 = 2;
+/// A descriptor comes with it (0.9.1 before commit 1abe697): a later text does not have the bit.
+const MAPPABLE: u32 = 4;
 /// Larger regions may be more than a server can take, without a file behind them at least (DMAP-22).
 const LARGE: u64 = 1 << 40;
 /// So many maps may be more than the server's process can hold.
@@ -41,7 +44,8 @@ fn oddity(state: &State, command: &Command, map: &DmaMap, surplus: &[u8]) -> Odd
         return Oddity::Range("DMAP-16");
     }
     if !address.is_multiple_of(page) || !size.is_multiple_of(page) || !offset.is_multiple_of(page) {
-        return Oddity::Range("DMAP-27");
+        // 0.9.1 says nothing of pages here.
+        return if state.edition() == Edition::Current { Oddity::Range("DMAP-27") } else { Oddity::Other };
     }
     let usual_flags = flags == READABLE || flags == READABLE | WRITEABLE;
     let file = match command.fds.as_slice() {
@@ -69,12 +73,14 @@ pub(super) fn permits_map(state: &State, command: &Command) -> Permits {
     let (address, size, argsz) = (map.address, map.size, map.argsz);
     let oddity = oddity(state, command, &map, surplus);
     let plain = matches!(oddity, Oddity::None);
+    let current = state.edition() == Edition::Current;
     if state.offer.dma_table {
         match state.maps.meets(address, size) {
             Meets::Surely => {
                 let expected = "an error reply with EEXIST: the range overlaps a region that is mapped";
-                let permits = Permits::refusal("DMAP-05", Violation, expected);
-                return if plain { permits.errno(Errno::EEXIST as u32, "DMAP-05", expected) } else { permits };
+                let requirement = if current { "DMAP-05" } else { "L-DMAP-02" };
+                let permits = Permits::refusal(requirement, Violation, expected);
+                return if plain { permits.errno(Errno::EEXIST as u32, requirement, expected) } else { permits };
             }
             Meets::Perhaps => return Permits::either(),
             Meets::Nothing => {}
@@ -87,18 +93,21 @@ pub(super) fn permits_map(state: &State, command: &Command) -> Permits {
         let end = |address: u64, size: u64| u128::from(address) + u128::from(size);
         u128::from(*other) < end(address, size) && u128::from(address) < end(*other, *length)
     });
+    if !current && { map.flags } & MAPPABLE != 0 {
+        return Permits::either().testing("L-DMAP-01");
+    }
     if !plain || elsewhere || state.maps.len() >= MANY {
         return Permits::either();
     }
-    if state.maps.len() as u64 >= state.offer.limits.max_dma_maps {
+    if current && state.maps.len() as u64 >= state.offer.limits.max_dma_maps {
         return Permits::refusal("DMAP-21", Note, "a refusal: max_dma_maps maps are there already");
     }
     let file = command.fds.first().map(|fd| fd.id);
     if u128::from(address) + u128::from(size) == 1 << 64 {
         return Permits::success("DMAP-16", Note, "success: the region ends at 2^64 and does not go past it");
     }
-    let (requirement, why) = if state.maps.was_unmapped(address, size) {
-        ("DUNMAP-08", "the range was unmapped before, and is free")
+    let (requirement, why) = if let Some(requirement) = state.maps.why_free(address, size) {
+        (requirement, "the range was unmapped before, and is free")
     } else if state.maps.touches(address, size) {
         ("DMAP-07", "the region touches another and does not overlap it")
     } else if file.is_some_and(|file| state.maps.has_file(file)) {

@@ -5,6 +5,7 @@ mod features;
 mod form;
 mod io_fds;
 mod irqs;
+mod legacy;
 mod maps;
 mod mig_data;
 mod migration;
@@ -18,9 +19,10 @@ use vfio_user_wire::message::{
     DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE,
     REGION_WRITE_MULTI, VERSION,
 };
-use vfio_user_wire::{Direction, Message};
+use vfio_user_wire::{Dialect, Direction, Message};
 
 pub(super) use self::irqs::automasked;
+use super::edition::Edition;
 use super::permits::Permits;
 use super::session::{Given, Phase, State};
 use super::{Command, Judgements};
@@ -79,21 +81,31 @@ const RULINGS: &[Ruling] = &[
     Ruling { message: &DEVICE_FEATURE, permits: features::permits, judge: features::judge, apply: features::apply },
 ];
 
-fn ruling(command: &Command) -> Option<&'static Ruling> {
-    let name = command.message?.name;
-    RULINGS.iter().find(|ruling| ruling.message.name == name)
+/// The ruling for a message: where its text has it otherwise than 0.9.2, that stands before.
+fn ruling_of(edition: Edition, message: &Message) -> Option<&'static Ruling> {
+    let own = match edition {
+        Edition::Current => &[],
+        Edition::Legacy => legacy::RULINGS,
+        Edition::Tables => &[],
+    };
+    own.iter().chain(RULINGS).find(|ruling| ruling.message.name == message.name)
 }
 
-/// Whether the model can judge the answer to a message: it has a ruling, or what is due does not depend on what it asks
+fn ruling(state: &State, command: &Command) -> Option<&'static Ruling> {
+    ruling_of(state.edition(), command.message?)
+}
+
+/// Whether the model can judge the answer to a message of a dialect: it has a ruling, or what is due does not depend on what it asks
 /// for.
-pub fn is_known(message: &Message) -> bool {
-    message.direction != Direction::ToServer || RULINGS.iter().any(|ruling| ruling.message.name == message.name)
+pub fn is_known(dialect: &Dialect, message: &Message) -> bool {
+    message.direction != Direction::ToServer || ruling_of(Edition::of(dialect), message).is_some()
 }
 
 /// What may be answered to a command in this state.
 pub(super) fn permits(state: &State, command: &Command) -> Permits {
-    let permits = form::permits(state, command)
-        .unwrap_or_else(|| ruling(command).map_or_else(Permits::anything, |ruling| (ruling.permits)(state, command)));
+    let permits = form::permits(state, command).unwrap_or_else(|| {
+        ruling(state, command).map_or_else(Permits::anything, |ruling| (ruling.permits)(state, command))
+    });
     let mut permits = match command.cut_breaks() {
         // What a whole message would have got.
         Some(requirement) => permits.refused_for(requirement),
@@ -106,7 +118,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
 /// Judges a successful reply by the state.
 pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
     if state.phase == Phase::Negotiated
-        && let Some(ruling) = ruling(command)
+        && let Some(ruling) = ruling(state, command)
         && payload.len() >= ruling.message.reply.fixed_size()
         && command.payload.len() >= ruling.message.request.fixed_size()
     {
@@ -119,7 +131,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     if state.phase == Phase::Connected && !matches!(given, Given::Ok(_)) {
         state.phase = Phase::Refused;
     }
-    let Some(ruling) = ruling(command) else {
+    let Some(ruling) = ruling(state, command) else {
         return state.refuse_fds(command, super::LetGo::Stray);
     };
     // A message that is no command, or lacks a part of its structure, should do nothing; what it did nobody knows

@@ -4,10 +4,12 @@ use serde_json::Value;
 use vfio_user_wire::VersionData;
 use vfio_user_wire::message::Version;
 
+use super::super::edition::Edition;
 use super::super::permits::Permits;
 use super::super::session::{Given, Phase, State};
 use super::super::version::negotiated;
 use super::super::{Command, LetGo};
+use super::legacy;
 use crate::verdict::Class::{Note, Violation};
 
 /// Longer version data may be more than a server reads.
@@ -44,13 +46,17 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let Some(capabilities) = proposed.capabilities() else {
         return Permits::success("VER-11", Violation, "success: the member capabilities is optional");
     };
-    let (mut unknown, mut fd_index) = (false, false);
+    let (mut unknown, mut fd_index, mut other) = (false, false, None);
     for (name, value) in capabilities {
         let usual = match name.as_str() {
             "max_msg_fds" => value.as_u64().is_some_and(|fds| (1..=16).contains(&fds)),
             "max_data_xfer_size" => value.as_u64().is_some_and(|size| (65536..=64 << 20).contains(&size)),
             "max_dma_maps" => value.as_u64().is_some_and(|maps| (1..=65535).contains(&maps)),
             "pgsizes" => value.as_u64() == Some(4096),
+            "migration" if state.edition() != Edition::Current => {
+                other = legacy::permits_migration(state, value);
+                true
+            }
             "migration" => value.get("pgsize").and_then(Value::as_u64) == Some(4096),
             "write_multiple" => value.is_boolean(),
             "twin_socket" => {
@@ -66,11 +72,17 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             return Permits::either().testing("VER-25");
         }
     }
+    if let Some(permits) = other {
+        return permits;
+    }
     if fd_index {
         // 553-554: it is valid only in the reply.
         let ignored = "success: fd_index means nothing in a request";
         let permits = Permits::success("TWIN-11", Note, ignored);
         return Permits { closed: permits.error.clone(), ..permits };
+    }
+    if state.edition() != Edition::Current && version.minor <= 1 && !capabilities.contains_key("migration") {
+        return Permits::success("L-VER-03", Violation, "success: a client need not be able to migrate");
     }
     match (unknown, version.minor) {
         (true, _) => Permits::success("VER-22", Violation, "success: an unknown capability is just not selected"),
@@ -99,6 +111,9 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     if let Given::Ok(payload) = given {
         let data = VersionData::parse(payload.get(Version::LAYOUT.size..).unwrap_or_default()).unwrap_or_default();
         state.write_multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
+        if state.edition() != Edition::Current {
+            state.migrating = legacy::agreed(&negotiated(&command.payload, payload));
+        }
     }
     state.phase = match (given, state.phase) {
         (Given::Ok(_), Phase::Connected | Phase::Refused | Phase::Perhaps) => Phase::Negotiated,

@@ -188,7 +188,10 @@ impl Actor<'_> {
 
     /// A message of the dialect whose answers the model has no ruling for would be taken for right whatever comes.
     fn must_be_known(&mut self, number: u16, send: &Send) {
-        let Some(message) = self.talk.dialect.message(number).filter(|message| !is_known(message)) else { return };
+        let Some(message) = self.talk.dialect.message(number).filter(|message| !is_known(self.talk.dialect, message))
+        else {
+            return;
+        };
         let Subject::Message(name) = &send.subject else { return };
         let said = format!("the model has no ruling for {} ({})", message.name, message.clause);
         self.errors.push(Diagnostic::new(name.span, said, "whatever comes would be taken for right"));

@@ -1,0 +1,25 @@
+//! Which text of the protocol is spoken, as far as answers are judged otherwise for it.
+
+use vfio_user_wire::{Dialect, V0_9_1, V8, V8C};
+
+/// The texts of the protocol, by what they ask of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edition {
+    /// 0.9.2.
+    Current,
+    /// 0.9.1: DIRTY_PAGES, bitmaps in DMA_UNMAP, and migration by a region.
+    Legacy,
+    /// Version 8, and 0.9.1 in the beginning: the same with tables in the DMA commands.
+    Tables,
+}
+
+impl Edition {
+    /// That of a dialect: the one place where the model tells dialects apart.
+    pub(super) fn of(dialect: &Dialect) -> Edition {
+        match dialect.name {
+            name if name == V0_9_1.name => Edition::Legacy,
+            name if name == V8.name || name == V8C.name => Edition::Tables,
+            _ => Edition::Current,
+        }
+    }
+}

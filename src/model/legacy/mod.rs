@@ -1,0 +1,64 @@
+//! What holds for every reply of the protocols before 0.9.2, where they have it otherwise.
+
+pub(super) mod dirty_pages;
+pub(super) mod dma_unmap;
+
+use vfio_user_wire::VersionData;
+use vfio_user_wire::legacy::DIRTY_PAGES;
+use vfio_user_wire::message::DMA_UNMAP;
+
+use super::edition::Edition;
+use super::judgement::header_mark;
+use super::{Command, Judgements, Negotiated, Reply};
+use crate::verdict::FieldMark;
+
+/// Judges a successful reply; whether nothing else is to be said of it.
+pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, out: &mut Judgements) -> bool {
+    let Some(message) = command.message.filter(|_| edition == Edition::Legacy) else { return false };
+    match message.name {
+        name if name == DIRTY_PAGES.name => dirty_pages::judge(command, reply, out),
+        name if name == DMA_UNMAP.name => dma_unmap::judge(command, reply, out),
+        _ => false,
+    }
+}
+
+/// No message is larger than the client takes, where the server knows `max_msg_size`: version 8, and 0.9.1 before commit
+/// 57684de.
+pub(super) fn judge_size(
+    edition: Edition,
+    command: &Command,
+    reply: &Reply<'_>,
+    negotiated: &Negotiated,
+    out: &mut Judgements,
+) {
+    let known = match edition {
+        Edition::Current => false,
+        Edition::Legacy => negotiated.server.number("max_msg_size").is_some(),
+        Edition::Tables => true,
+    };
+    if !known {
+        return;
+    }
+    let of_unmap = command.message.is_some_and(|message| message.name == DMA_UNMAP.name);
+    let requirement = match edition {
+        _ if of_unmap && !reply.payload.is_empty() => "L-UNM-14",
+        Edition::Tables => "V8-02",
+        _ => "L-VER-04",
+    };
+    let (most, size) = (negotiated.client.legacy_limits().max_msg_size, u64::from(reply.header.size));
+    let expected = format!("a message of at most {most} bytes, the client's max_msg_size");
+    out.must(requirement, size <= most, &expected, || format!("{size} bytes"), header_mark("size"));
+}
+
+/// What the server says of migration in VERSION (0.9.1 at 190f85b^, 523-538).
+pub(super) fn judge_capabilities(answer: &VersionData, mark: Option<FieldMark>, out: &mut Judgements) {
+    let Some(migration) = answer.capability("migration") else { return };
+    let object = migration.is_object();
+    out.must("L-VER-01", object, "`migration` that is an object", || format!("migration {migration}"), mark.clone());
+    let Some(pgsize) = migration.get("pgsize") else { return };
+    let actual = || format!("pgsize {pgsize}");
+    let number = pgsize.as_u64().is_some_and(|pgsize| pgsize > 0);
+    out.must("L-VER-02", number, "`pgsize` that is a number of bytes", actual, mark.clone());
+    let usual = pgsize.as_u64().is_none_or(u64::is_power_of_two);
+    out.should("L-VER-02", usual, "`pgsize` that is a power of two", actual, mark);
+}
