@@ -99,6 +99,16 @@ fn a_line_narrower_than_the_model_is_none() {
 }
 
 #[test]
+fn words_of_a_parameter_are_compared_like_words() {
+    let case = "case words.state\nwith state = stop stop_copy\n\
+                > DEVICE_FEATURE flags=set|mig_device_state device_state={state}\n< ok device_state={state} [MIGFSM-02]\n\
+                > DEVICE_FEATURE flags=get|mig_device_state\n< ok device_state=stop [MIGFSM-02]\n";
+    let errors = errors_of(case);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("MIGFSM-02"), "{}", errors[0]);
+}
+
+#[test]
 fn a_message_that_the_model_does_not_know_is_an_error() {
     let source =
         Arc::new(Source { name: "toy.case".to_owned(), text: "case toy.squeak\n> SQUEAK\n< ok [HDR-14]\n".to_owned() });

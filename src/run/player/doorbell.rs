@@ -7,11 +7,11 @@ use nix::unistd::write;
 use vfio_user_wire::message::{REGION_READ, RegionAccess, RegionIoFds};
 use vfio_user_wire::{Body, Field, IoEventFd, SubRegion};
 
-use crate::case::{Condition, ConditionValue, Expression, Name};
+use crate::case::{Condition, Expression, Name};
 use crate::session::{Deadline, Waited, wait};
 use crate::verdict::Evidence;
 
-use super::environment::{answer_of, words_value};
+use super::environment::answer_of;
 use super::judge::Line;
 use super::{Fault, Player, Stop};
 
@@ -90,12 +90,9 @@ impl Player<'_> {
         let decoded = Body::fixed(&IoEventFd::LAYOUT).decode(entry);
         for condition in conditions {
             let name = condition.field.value.as_str();
-            let wanted = match &condition.value.value {
-                ConditionValue::Integer(value) => self.environment.u64(value, &self.talk)?,
-                ConditionValue::Words(words) => words_value(IoEventFd::LAYOUT.field(name), words)?,
-                ConditionValue::Bytes(_) | ConditionValue::Pages(_) => {
-                    return Err(Fault::new("a field of a sub-region is an integer"));
-                }
+            let field = IoEventFd::LAYOUT.field(name);
+            let Some(wanted) = self.environment.compared(field, &condition.value.value, &self.talk)? else {
+                return Err(Fault::new("a field of a sub-region is an integer"));
             };
             if !decoded.get(name).is_some_and(|value| condition.relation.holds(value, wanted)) {
                 return Ok(false);

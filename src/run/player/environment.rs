@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 
-use crate::case::{Bytes, Descriptor, Expression, Name, Spanned, Value, errno, pattern};
+use crate::case::{Bytes, ConditionValue, Descriptor, Expression, Name, Spanned, Value, errno, pattern};
 use crate::run::Planned;
 use crate::session::{Answer, Conversation, Held};
 use crate::target::{Discovered, Has};
@@ -129,6 +129,32 @@ impl Environment {
             Value::Words(words) => words_value(field, words),
             other => Err(Fault::new(format!("no value for a field: {other:?}"))),
         }
+    }
+
+    /// The words that a condition compares with: its own, or those of a parameter.
+    pub(super) fn words<'v>(&'v self, value: &'v ConditionValue) -> Option<&'v [Spanned<String>]> {
+        match value {
+            ConditionValue::Words(words) => Some(words),
+            ConditionValue::Integer(Expression::Name(name)) => match self.parameters.get(&name.value) {
+                Some(Value::Words(words)) => Some(words),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The integer that a condition on a field compares with; `None` for bytes and pages.
+    pub(super) fn compared(
+        &self,
+        field: Option<&Field>,
+        value: &ConditionValue,
+        talk: &Conversation<'_>,
+    ) -> Result<Option<u64>, Fault> {
+        Ok(match (self.words(value), value) {
+            (Some(words), _) => Some(words_value(field, words)?),
+            (None, ConditionValue::Integer(expression)) => Some(self.u64(expression, talk)?),
+            _ => None,
+        })
     }
 
     /// Does a `let` line.

@@ -9,7 +9,6 @@ use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
 use super::ending::Ending;
-use super::environment::words_value;
 use super::judge::{Found, Line};
 use super::pages::PageSet;
 use super::{Fault, Player, Stop};
@@ -219,11 +218,7 @@ impl Player<'_> {
                 (None, None) => return Err(Fault::new(format!("a reply has no field `{name}`")).into()),
             },
         };
-        let wanted = match &condition.value.value {
-            ConditionValue::Integer(expression) => self.environment.u64(expression, &self.talk)?,
-            ConditionValue::Words(words) => words_value(field, words)?,
-            ConditionValue::Bytes(_) | ConditionValue::Pages(_) => 0,
-        };
+        let wanted = self.environment.compared(field, &condition.value.value, &self.talk)?.unwrap_or(0);
         let held = value.is_some_and(|value| condition.relation.holds(value, wanted));
         let mark = field.map(|field| FieldMark {
             name: name.to_owned(),
@@ -384,16 +379,16 @@ impl Player<'_> {
     }
 
     pub(super) fn condition_text(&self, condition: &Condition) -> String {
-        let value = match &condition.value.value {
-            ConditionValue::Integer(expression) => {
+        let value = match (self.environment.words(&condition.value.value), &condition.value.value) {
+            (Some(words), _) => words.iter().map(|word| word.value.as_str()).collect::<Vec<_>>().join("|"),
+            (None, ConditionValue::Integer(expression)) => {
                 self.environment.u64(expression, &self.talk).map_or_else(|fault| fault.to_string(), number)
             }
-            ConditionValue::Words(words) => words.iter().map(|word| word.value.as_str()).collect::<Vec<_>>().join("|"),
-            ConditionValue::Bytes(bytes) => self
+            (None, ConditionValue::Bytes(bytes)) => self
                 .environment
                 .bytes(bytes, &self.talk)
                 .map_or_else(|fault| fault.to_string(), |bytes| brief(&bytes, 0)),
-            pages @ ConditionValue::Pages(_) => pages.to_string(),
+            (None, other) => other.to_string(),
         };
         format!("{}{}{value}", condition.field.value, condition.relation)
     }

@@ -287,14 +287,8 @@ impl Actor<'_> {
         let body = sent.command.reply_body();
         let reply = body.decode(&answer.payload);
         conditions.iter().all(|condition| {
-            let wanted = match &condition.value.value {
-                ConditionValue::Integer(value) => self.environment.u64(value, &self.talk).ok(),
-                ConditionValue::Words(words) => {
-                    let field = body.fixed.and_then(|layout| layout.field(&condition.field.value));
-                    words_value(field, words).ok()
-                }
-                ConditionValue::Bytes(_) | ConditionValue::Pages(_) => None,
-            };
+            let field = body.fixed.and_then(|layout| layout.field(&condition.field.value));
+            let wanted = self.environment.compared(field, &condition.value.value, &self.talk).ok().flatten();
             match (reply.get(&condition.field.value), wanted) {
                 (Some(value), Some(wanted)) => condition.relation.holds(value, wanted),
                 _ => true,
@@ -306,6 +300,10 @@ impl Actor<'_> {
     fn meet(&self, index: usize, field: &str, value: &ConditionValue, payload: &mut Vec<u8>) -> Result<(), Fault> {
         let Some(body) = self.talk.sent.get(index).map(|sent| sent.command.reply_body()) else { return Ok(()) };
         let known = body.fixed.and_then(|layout| layout.field(field));
+        if let (Some(words), Some(field)) = (self.environment.words(value), known) {
+            field.write(payload, words_value(Some(field), words)?);
+            return Ok(());
+        }
         match (value, known) {
             (ConditionValue::Bytes(bytes), _) => {
                 payload.truncate(body.fixed_size());
@@ -327,10 +325,7 @@ impl Actor<'_> {
                     field.write(payload, value);
                 }
             }
-            (ConditionValue::Words(words), Some(field)) => {
-                field.write(payload, words_value(Some(field), words)?);
-            }
-            (_, None) => {}
+            (ConditionValue::Words(_), _) | (_, None) => {}
         }
         Ok(())
     }
