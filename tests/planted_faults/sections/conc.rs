@@ -31,6 +31,18 @@ pub(crate) fn faults() -> Vec<Fault> {
         loop_fault("CONC-05", "a-queue-of-48", |listener, stop| {
             serve_batches(&listener, &stop, |replies| replies.truncate(QUEUE));
         }),
+        // MSG_DONTWAIT, and nobody looks at what comes of it.
+        loop_fault("CONC-05", "no-room-is-no-reply", |listener, stop| {
+            serve_clients(&listener, &stop, |client| {
+                while let Some(frame) = client.message() {
+                    let effects = client.carry_out(frame);
+                    if client.has_room() && !client.perform(effects) {
+                        break;
+                    }
+                }
+                true
+            });
+        }),
         loop_fault("CONC-06", "the-last-reply-first", |listener, stop| {
             serve_batches(&listener, &stop, |replies| replies.reverse());
         }),
