@@ -105,6 +105,11 @@ impl DirtyLog {
         Ok(words.iter().flat_map(|word| word.to_ne_bytes()).collect())
     }
 
+    /// Something from `first` to `last` was written.
+    pub(crate) fn has_any(&self, first: u64, last: u64) -> bool {
+        self.logging.as_ref().is_some_and(|logging| logging.dirty.has_any(first, last))
+    }
+
     /// Drops what was written from `first` to `last`.
     pub(crate) fn forget(&mut self, first: u64, last: u64) {
         if let Some(logging) = &mut self.logging {

@@ -23,6 +23,11 @@ impl RangeSet {
         self.ranges.insert(first, last);
     }
 
+    /// Some address from `first` to `last` is in it.
+    pub(crate) fn has_any(&self, first: u64, last: u64) -> bool {
+        self.ranges.range(..=last).next_back().is_some_and(|(_, end)| *end >= first)
+    }
+
     /// Takes out all addresses from `first` to `last`: the ranges that were there.
     pub(crate) fn take(&mut self, first: u64, last: u64) -> Vec<(u64, u64)> {
         let mut taken = Vec::new();

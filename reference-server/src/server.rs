@@ -35,7 +35,7 @@ use crate::without::{Feature, Without};
 /// A vfio-user server with the conformance device, for one client after the other.
 #[derive(Debug, Default)]
 pub struct Server {
-    device: Device,
+    pub(crate) device: Device,
     pub(crate) session: Session,
     settings: Settings,
 }
@@ -205,7 +205,8 @@ impl Server {
         let max_count = self.session.max_dma_count();
         let id = self.session.next_id();
         let transfer = self.session.transfer.as_mut()?;
-        match transfer.advance(&self.session.maps, &mut self.session.log, max_count, id, memory) {
+        let logs = &mut [&mut self.session.log, &mut self.device.migration_region.dirty_pfns.log];
+        match transfer.advance(&self.session.maps, logs, max_count, id, memory) {
             Progress::Waiting(command) => match self.session.command_channel() {
                 Some(channel) => return Some(send(channel, command, Vec::new())),
                 None => self.stop_transfer(),
@@ -228,7 +229,7 @@ impl Server {
     }
 
     /// Ends the operation under way, in failure.
-    fn stop_transfer(&mut self) {
+    pub(crate) fn stop_transfer(&mut self) {
         if self.session.transfer.take().is_some() {
             self.device.registers.dma_status = status::FAILED;
         }
@@ -294,6 +295,7 @@ impl Machine for Server {
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
         self.stop_transfer();
+        self.device.forget_client();
         self.session.end(memory);
     }
 }

@@ -89,6 +89,11 @@ impl Settings {
     pub(crate) fn lacks(self, feature: Feature) -> bool {
         self.without.has(feature) || !self.profile.has(feature)
     }
+
+    /// Migration is by a region of its own.
+    pub(crate) fn has_migration_region(self) -> bool {
+        self.profile != Profile::V0_9_2 && !self.lacks(Feature::Migration)
+    }
 }
 
 impl From<Profile> for Settings {

@@ -69,7 +69,7 @@ impl Transfer {
     pub(crate) fn advance(
         &mut self,
         maps: &DmaTable,
-        log: &mut DirtyLog,
+        logs: &mut [&mut DirtyLog],
         max_count: u64,
         id: u16,
         memory: &mut dyn Memory,
@@ -83,7 +83,7 @@ impl Transfer {
             }
             // What goes by message the client sees. A copy that fails may have written a part, so it is logged before.
             if let Direction::Write(_) = self.direction {
-                log.written(at, piece.min(CHUNK));
+                logs.iter_mut().for_each(|log| log.written(at, piece.min(CHUNK)));
             }
             if self.copy(map.address, at - map.address, piece.min(CHUNK), memory).is_err() {
                 return Progress::Failed;

@@ -7,7 +7,7 @@ use vfio_user_wire::message::DeviceInfo;
 use super::enough;
 use crate::answer::Answer;
 use crate::irq_table::irq_types;
-use crate::region::REGION_COUNT;
+use crate::region::region_count;
 use crate::settings::Settings;
 
 /// Says what the device has.
@@ -17,7 +17,7 @@ pub(crate) fn device_get_info(settings: Settings, payload: &[u8]) -> Result<Answ
     let info = DeviceInfo {
         argsz: DeviceInfo::LAYOUT.size as u32,
         flags: flags::RESET | flags::PCI,
-        num_regions: REGION_COUNT,
+        num_regions: region_count(settings),
         num_irqs: irq_types(settings),
     };
     Ok(Answer::payload(info.bytes()))

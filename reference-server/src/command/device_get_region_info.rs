@@ -2,12 +2,12 @@
 
 use nix::errno::Errno;
 use vfio_user_wire::message::RegionInfo;
-use vfio_user_wire::{Limits, region_info_flags as flags, sparse_mmap_bytes};
+use vfio_user_wire::{Limits, region_info_flags as flags, sparse_mmap_bytes, type_bytes};
 
 use super::enough;
 use crate::answer::Answer;
 use crate::memory::Memory;
-use crate::region::region;
+use crate::region::{Region, region};
 use crate::settings::Settings;
 
 /// Describes a region, and hands out the descriptor to map it by.
@@ -25,10 +25,7 @@ pub(crate) fn device_get_region_info(
     // A client that takes no descriptor (517-518) cannot map anything: MMAP promises one (843-844).
     let mappable = region.flags & flags::MMAP != 0 && limits.max_msg_fds > 0;
     let fd = memory.region_fd(request.index).filter(|_| mappable);
-    let capabilities = match &fd {
-        Some(_) if !region.areas.is_empty() => sparse_mmap_bytes(region.areas, 0),
-        _ => Vec::new(),
-    };
+    let capabilities = capabilities(&region, fd.is_some());
     let needed = (fixed + capabilities.len()) as u32;
     // 343-347: what does not fit is left out, and argsz says what it takes. CAPS is for what is in the reply (847).
     let complete = !capabilities.is_empty() && needed <= request.argsz;
@@ -54,4 +51,18 @@ pub(crate) fn device_get_region_info(
     }
     answer.fds.extend(fd);
     Ok(answer)
+}
+
+/// What it is, and what of it can be mapped.
+fn capabilities(region: &Region, mappable: bool) -> Vec<u8> {
+    let sparse = mappable && !region.areas.is_empty();
+    let mut chain = Vec::new();
+    if let Some((kind, subtype)) = region.kind {
+        let behind = RegionInfo::LAYOUT.size + type_bytes(kind, subtype, 0).len();
+        chain.extend(type_bytes(kind, subtype, if sparse { behind as u32 } else { 0 }));
+    }
+    if sparse {
+        chain.extend(sparse_mmap_bytes(region.areas, 0));
+    }
+    chain
 }

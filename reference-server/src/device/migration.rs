@@ -99,6 +99,13 @@ impl Device {
         }
     }
 
+    /// Ends the session in which the device is restored, where nothing came in it.
+    pub(super) fn drop_blank_load(&mut self) {
+        if self.loading().is_ok_and(|load| load.is_blank()) {
+            self.migration.stream = Stream::Closed;
+        }
+    }
+
     /// One of the [`ARCS`].
     fn step(&mut self, next: u32, memory: &mut dyn Memory) -> Result<(), Errno> {
         if !matches!(next, RUNNING | PRE_COPY) && self.registers.dma_status == status::BUSY {

@@ -2,19 +2,23 @@
 
 mod block;
 mod config_space;
+mod dirty_pfns;
 mod image;
 mod migration;
+mod migration_region;
 mod registers;
 mod state;
+mod state_bits;
 
 use nix::errno::Errno;
 use vfio_user_wire::region;
 
 use crate::memory::Memory;
-use crate::region::{MIRRORED, mappable};
+use crate::region::{MIGRATION, MIRRORED, mappable};
 use crate::settings::Settings;
 use config_space::ConfigSpace;
 use migration::Migration;
+use migration_region::MigrationRegion;
 pub use registers::Registers;
 pub(crate) use registers::{Rung, status};
 
@@ -50,6 +54,7 @@ pub(crate) struct Device {
     msix_table: Vec<u8>,
     config: ConfigSpace,
     migration: Migration,
+    pub(crate) migration_region: MigrationRegion,
     settings: Settings,
 }
 
@@ -69,6 +74,7 @@ impl Device {
             msix_table: MSIX_ENTRY.repeat(MSIX_VECTORS),
             config: ConfigSpace::new(settings),
             migration: Migration::default(),
+            migration_region: MigrationRegion::default(),
             settings,
         }
     }
@@ -90,6 +96,7 @@ impl Device {
                 }
             }
             region::CONFIG => block::load(self.config.bytes(), 0, offset, bytes),
+            MIGRATION => self.read_migration_region(offset, bytes, memory)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(())
@@ -107,9 +114,15 @@ impl Device {
             region::BAR0 => return Ok(self.write_bar0(offset, bytes)),
             BAR1 | BAR2 => memory.region_write(region, offset, bytes)?,
             region::CONFIG => self.config.store(usize::try_from(offset).map_err(|_| Errno::EINVAL)?, bytes),
+            MIGRATION => self.write_migration_region(offset, bytes, memory)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(Rung::default())
+    }
+
+    /// The client is gone, and its memory with it.
+    pub(crate) fn forget_client(&mut self) {
+        self.migration_region.dirty_pfns.log.forget(0, u64::MAX);
     }
 
     /// Counts events.

@@ -116,6 +116,11 @@ impl Save {
         bytes
     }
 
+    /// Bytes that were put in and not read.
+    pub(crate) fn left(&self) -> usize {
+        self.ready.len() - self.read
+    }
+
     /// All that was put in is read.
     pub(crate) fn is_read(&self) -> bool {
         self.read == self.ready.len()
@@ -178,6 +183,11 @@ impl Load {
                 self.part = next;
             }
         }
+    }
+
+    /// Nothing came.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.length == 0 && self.partial.is_empty() && self.part == Part::Head
     }
 
     /// The state, where the stream was whole.

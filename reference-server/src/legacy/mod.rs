@@ -37,6 +37,14 @@ impl Server {
                 answer
             }
             "DIRTY_PAGES" => dirty_pages(agreed, &mut self.session.log, payload)?,
+            "REGION_WRITE" => {
+                let answer = self.current(name, agreed, payload, fds, memory, effects)?;
+                // It may have written the state of migration.
+                if !self.device.is_running() {
+                    self.stop_transfer();
+                }
+                answer
+            }
             _ => return self.current(name, agreed, payload, fds, memory, effects),
         };
         Ok(answer)

@@ -35,7 +35,7 @@ impl FakeMemory {
             refusal: None,
             truncated: false,
             doorbells: Vec::new(),
-            regions: BTreeMap::from([(1, vec![0; 64 << 10]), (2, vec![0; 2 << 20])]),
+            regions: BTreeMap::from([(1, vec![0; 64 << 10]), (2, vec![0; 2 << 20]), (9, vec![0; 0x12000])]),
             fd: Arc::new(File::open("/dev/null").unwrap().into()),
         }
     }

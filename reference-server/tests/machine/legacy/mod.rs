@@ -1,7 +1,9 @@
 //! Protocol 0.9.1. Lines are those of `docs/vfio-user.rst` of libvfio-user before commit 190f85b.
 
 mod dirty_pages;
+mod dirty_pfns;
 mod maps;
+mod migration_region;
 mod version;
 
 use vfio_user_reference_server::Profile;
