@@ -60,8 +60,8 @@ pub struct Origin {
 pub struct Passed<'a> {
     /// The descriptors.
     pub fds: &'a [PassedFd],
-    /// Where the message is first cut, in bytes from its start.
-    pub cut: Option<usize>,
+    /// Where the message is cut, in bytes from its start.
+    pub cuts: &'a [usize],
 }
 
 /// What a command does to the memory that is lent.
@@ -277,10 +277,12 @@ impl<'a> Conversation<'a> {
 
     /// Notes a command that is about to be sent.
     pub fn expect(&mut self, end: usize, origin: Origin, frame: &Frame, passed: Passed<'_>, effect: Effect) -> usize {
-        let Passed { fds, cut } = passed;
+        let Passed { fds, cuts } = passed;
         let place = self.place(end);
         let entry = self.transcript.message(self.dialect, &place, Way::Sent, &frame.bytes(), fds.len());
+        self.transcript.cut_last(cuts);
         let message = self.dialect.message(frame.header.command);
+        let cut = cuts.iter().min().copied();
         let command = Command { header: frame.header, payload: frame.payload.clone(), message, fds: fds.to_vec(), cut };
         if let Effect::Lend(range) = &effect {
             self.memory_at(end).lend(range.clone());

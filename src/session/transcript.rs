@@ -81,6 +81,9 @@ pub struct Entry {
     pub fields: Vec<EntryField>,
     /// How many descriptors came or went with it.
     pub fds: usize,
+    /// Where it was cut into pieces that were sent one by one, in bytes from its start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<usize>,
 }
 
 /// How many messages are kept from the start of an attempt, and how many from its end.
@@ -101,7 +104,15 @@ pub struct Transcript {
 #[derive(Debug, Clone)]
 enum Kept {
     /// A message, all of whose bytes are here.
-    Message { n: usize, place: Place, direction: Way, dialect: &'static Dialect, bytes: Vec<u8>, fds: usize },
+    Message {
+        n: usize,
+        place: Place,
+        direction: Way,
+        dialect: &'static Dialect,
+        bytes: Vec<u8>,
+        fds: usize,
+        cuts: Vec<usize>,
+    },
     /// Anything else.
     Entry(Entry),
 }
@@ -111,7 +122,15 @@ impl Transcript {
     pub fn message(&mut self, dialect: &'static Dialect, place: &Place, way: Way, bytes: &[u8], fds: usize) -> usize {
         let n = self.count + 1;
         self.push(if bytes.len() <= KEPT_BYTES {
-            Kept::Message { n, place: place.clone(), direction: way, dialect, bytes: bytes.to_vec(), fds }
+            Kept::Message {
+                n,
+                place: place.clone(),
+                direction: way,
+                dialect,
+                bytes: bytes.to_vec(),
+                fds,
+                cuts: Vec::new(),
+            }
         } else {
             Kept::Entry(entry(n, place.clone(), way, dialect, bytes, fds))
         })
@@ -129,7 +148,16 @@ impl Transcript {
             bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
             fields: Vec::new(),
             fds: 0,
+            cuts: Vec::new(),
         }))
+    }
+
+    /// The message that was noted last goes out in pieces.
+    pub fn cut_last(&mut self, at: &[usize]) {
+        match self.last.back_mut().or(self.first.last_mut()) {
+            Some(Kept::Message { cuts, .. } | Kept::Entry(Entry { cuts, .. })) => at.clone_into(cuts),
+            None => {}
+        }
     }
 
     /// How many there were.
@@ -159,8 +187,8 @@ impl Transcript {
 impl Kept {
     fn into_entry(self) -> Entry {
         match self {
-            Kept::Message { n, place, direction, dialect, bytes, fds } => {
-                entry(n, place, direction, dialect, &bytes, fds)
+            Kept::Message { n, place, direction, dialect, bytes, fds, cuts } => {
+                Entry { cuts, ..entry(n, place, direction, dialect, &bytes, fds) }
             }
             Kept::Entry(entry) => entry,
         }
@@ -191,6 +219,7 @@ fn entry(n: usize, place: Place, direction: Way, dialect: &Dialect, bytes: &[u8]
         bytes: hex(&bytes[..bytes.len().min(KEPT_BYTES)]),
         fields: header.map_or_else(Vec::new, |(header, payload)| fields(dialect, &header, payload)),
         fds,
+        cuts: Vec::new(),
     }
 }
 

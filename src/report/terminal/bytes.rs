@@ -115,6 +115,7 @@ mod tests {
             bytes: "ab".repeat(kept),
             fields: Vec::new(),
             fds: 0,
+            cuts: Vec::new(),
         }
     }
 

@@ -80,6 +80,10 @@ pub(super) fn line(entry: &Entry, with_client: bool, marked: Option<&str>) -> St
     if entry.fds > 0 {
         header.push((format!("fds={}", entry.fds), true));
     }
+    if !entry.cuts.is_empty() {
+        let cuts: Vec<String> = entry.cuts.iter().map(usize::to_string).collect();
+        header.push((format!("cut={}", cuts.join(",")), true));
+    }
     format!("{way} {}", fit(head, &header, payload))
 }
 

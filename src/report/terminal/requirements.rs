@@ -29,6 +29,10 @@ pub(super) fn lines(report: &Report, context: Context<'_>) -> Vec<String> {
             .filter(|(id, _)| context.register.get(id).is_some_and(|requirement| requirement.section == section.id))
             .map(|(_, status)| status)
             .collect();
+        // A section of another version of the protocol.
+        if of_section.is_empty() {
+            continue;
+        }
         let number = |wanted: Status| of_section.iter().filter(|found| found.status == wanted).count();
         let parts: Vec<String> = STATUSES
             .iter()

@@ -173,3 +173,11 @@ fn with_expectations_the_code_says_whether_something_changed() {
     let other = told(cases, sample::ended(), false, |context| context.expectations = Some(pins));
     assert_eq!(last_line(&other), "Exit code 6: the run differs from the pinned expectations.");
 }
+
+#[test]
+fn a_message_in_pieces_says_where_it_was_cut() {
+    let mut entry = sample::wrong_errno().transcript.swap_remove(0);
+    entry.cuts = vec![1, 15];
+    let line = super::exchange::line(&entry, false, None);
+    assert!(anstream::adapter::strip_str(&line).to_string().contains(" cut=1,15"), "{line}");
+}

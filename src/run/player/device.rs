@@ -196,7 +196,7 @@ impl Player<'_> {
             end,
             Origin { line, ..Origin::default() },
             &frame,
-            Passed { fds: &passed, cut: None },
+            Passed { fds: &passed, cuts: &[] },
             effect,
         );
         if let Some(sent) = self.talk.sent.get_mut(index) {

@@ -179,9 +179,9 @@ impl Actor<'_> {
         for i in 0..times {
             self.environment.integers.insert("i".to_owned(), i128::from(i));
             let built = Built::new(&self.environment, &mut self.talk, end, send)?;
-            let (fds, cut) = built.passed();
+            let passed = Passed { fds: &built.passed(), cuts: &built.cuts };
             self.must_be_known(built.frame.header.command, send);
-            index = self.talk.expect(end, origin.clone(), &built.frame, Passed { fds: &fds, cut }, Effect::None);
+            index = self.talk.expect(end, origin.clone(), &built.frame, passed, Effect::None);
         }
         Ok(index)
     }

@@ -79,8 +79,8 @@ impl Player<'_> {
             if let Some(end) = self.talk.ends.get_mut(end) {
                 end.unfinished |= !whole;
             }
-            let (fds, cut) = built.passed();
-            let passed = Passed { fds: &fds, cut };
+            let fds = built.passed();
+            let passed = Passed { fds: &fds, cuts: &built.cuts };
             self.talk.expect(end, Origin { step, line, label }, &built.frame, passed, built.effect);
             let start = self.outbox.bytes.len();
             self.outbox.bytes.extend_from_slice(&built.frame.bytes());
@@ -152,8 +152,8 @@ impl Built {
     }
 
     /// What goes with it, for the model.
-    pub(super) fn passed(&self) -> (Vec<PassedFd>, Option<usize>) {
-        (self.fds.iter().map(|held| held.passed()).collect(), self.cuts.iter().min().copied())
+    pub(super) fn passed(&self) -> Vec<PassedFd> {
+        self.fds.iter().map(|held| held.passed()).collect()
     }
 }
 

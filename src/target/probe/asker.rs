@@ -139,7 +139,7 @@ impl Question<'_> {
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
         let passed = vec![PassedFd { id: 0, kind: FdKind::Other }; fds.len()];
-        let index = self.talk.expect(0, Origin::default(), &frame, Passed { fds: &passed, cut: None }, Effect::None);
+        let index = self.talk.expect(0, Origin::default(), &frame, Passed { fds: &passed, cuts: &[] }, Effect::None);
         // The first answer may have to wait for a server that listens before it is ready.
         let first = name == VERSION.name;
         let time = if first { self.timeouts.start } else { self.timeouts.reply };
