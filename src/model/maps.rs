@@ -65,6 +65,8 @@ pub(super) struct Maps {
     /// What was unmapped since, and what it breaks if it cannot be mapped again.
     gone: HashMap<(u64, u64), &'static str>,
     released: HashMap<u64, Released>,
+    /// What was mapped when the client left: address and size.
+    left: Vec<(u64, u64)>,
 }
 
 impl Maps {
@@ -239,8 +241,14 @@ impl Maps {
     pub(super) fn disconnect(&mut self) {
         let files: Vec<u64> = self.all().filter_map(|map| map.file).collect();
         self.released.extend(files.into_iter().map(|file| (file, Released::Disconnected)));
+        self.left = self.ranges();
         self.regular.clear();
         self.others.clear();
+    }
+
+    /// What was mapped when the client left: address and size.
+    pub(super) fn left(&self) -> &[(u64, u64)] {
+        &self.left
     }
 }
 

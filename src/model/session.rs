@@ -57,6 +57,8 @@ pub(super) struct State {
     pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
     /// What other clients of this server have mapped: address and size.
     pub(super) elsewhere: Vec<(u64, u64)>,
+    /// What clients that are gone had mapped.
+    pub(super) left: Vec<(u64, u64)>,
     /// No other client was ever connected.
     pub(super) alone: bool,
 }
@@ -132,6 +134,7 @@ impl Session {
             migration: Migration::default(),
             region_infos: BTreeMap::new(),
             elsewhere: Vec::new(),
+            left: Vec::new(),
             alone: true,
         };
         Session { state, negotiated: Negotiated::default(), pending: VecDeque::new(), in_step: true }
@@ -146,6 +149,7 @@ impl Session {
     pub fn meet(&mut self, other: &mut Session) {
         self.state.elsewhere.extend(other.state.maps.ranges());
         other.state.elsewhere.extend(self.state.maps.ranges());
+        self.state.left.extend(other.state.maps.left());
         for state in [&mut self.state, &mut other.state] {
             state.alone = false;
             state.scratch.share();

@@ -326,3 +326,18 @@ fn what_is_wrong_with_the_answer_to_a_message_in_pieces_is_that_it_came_in_piece
         assert_eq!(client.answer(ticket, Ok(unmap(0x18, 0x1000))), [(ticket, requirement, Violation)]);
     }
 }
+
+#[test]
+fn what_a_client_left_behind_is_no_violation_towards_the_next() {
+    let mut first = Client::new();
+    first.map(0x10000, 0x1000, Ok(vec![]));
+    first.session.disconnected();
+    let mut next = Client::new();
+    next.session.meet(&mut first.session);
+    let over = next.send("DMA_MAP", map(0x10000, 0x1000), &[]);
+    let said = next.answer(over, Error(Errno::EEXIST));
+    assert_eq!(said, [(over, "DISC-01", Class::Note)]);
+    let beside = next.send("DMA_MAP", map(0x20000, 0x1000), &[]);
+    let said = next.answer(beside, Error(Errno::EEXIST));
+    assert_eq!(said, [(beside, "DMAP-03", Class::Violation)]);
+}

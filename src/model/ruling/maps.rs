@@ -89,10 +89,11 @@ pub(super) fn permits_map(state: &State, command: &Command) -> Permits {
     if argsz < 32 && matches!(oddity, Oddity::Other) {
         return Permits::refusal("DMAP-02", Note, "a refusal: argsz is less than the structure");
     }
-    let elsewhere = state.elsewhere.iter().any(|(other, length)| {
-        let end = |address: u64, size: u64| u128::from(address) + u128::from(size);
-        u128::from(*other) < end(address, size) && u128::from(address) < end(*other, *length)
-    });
+    let end = |address: u64, size: u64| u128::from(address) + u128::from(size);
+    let overlaps = |&(other, length): &(u64, u64)| {
+        u128::from(other) < end(address, size) && u128::from(address) < end(other, length)
+    };
+    let elsewhere = state.elsewhere.iter().any(overlaps);
     if !current && { map.flags } & MAPPABLE != 0 {
         return Permits::either().testing("L-DMAP-01");
     }
@@ -101,6 +102,9 @@ pub(super) fn permits_map(state: &State, command: &Command) -> Permits {
     }
     if current && state.maps.len() as u64 >= state.offer.limits.max_dma_maps {
         return Permits::refusal("DMAP-21", Note, "a refusal: max_dma_maps maps are there already");
+    }
+    if state.left.iter().any(overlaps) {
+        return Permits::success("DISC-01", Note, "success: the client that mapped the range is gone");
     }
     let file = command.fds.first().map(|fd| fd.id);
     if u128::from(address) + u128::from(size) == 1 << 64 {

@@ -40,9 +40,7 @@ fn maps() -> Vec<Fault> {
         fault("DISC-01", "the-addresses-stay-taken", || {
             let windows = (Vec::<Window>::new(), Vec::<Window>::new());
             Visits { receive: take_once, disconnect: leave_windows, ..Visits::new(windows) }.machine()
-        })
-        .also("DMAP-03", "a map that nothing stands against is refused")
-        .also("DMAP-04", "a map that nothing stands against is refused"),
+        }),
         fault("DISC-02", "the-files-of-maps-stay-open", || files_stay_open(|_| true)).by_process(),
         // A loop that begins with 1.
         fault("DISC-02", "the-first-file-stays-open", || files_stay_open(|place| place == 0)).by_process(),
