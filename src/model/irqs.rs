@@ -193,9 +193,9 @@ impl Irqs {
     }
 
     /// The device was told to raise an interrupt while it is stopped: nothing may come of that before it runs again.
-    pub(super) fn hush(&mut self, index: u32, sub: u32) {
+    pub(super) fn hush(&mut self, index: u32, sub: u32, requirement: &'static str) {
         for fd in self.slots.get(&(index, sub)).into_iter().flatten().flatten() {
-            self.tallies.entry(*fd).or_default().by = Some("MIGFSM-29");
+            self.tallies.entry(*fd).or_default().by = Some(requirement);
         }
         self.hushed.insert((index, sub));
     }

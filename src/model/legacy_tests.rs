@@ -56,7 +56,7 @@ impl Client {
     }
 
     /// Maps memory with a file behind it.
-    fn map(&mut self, answer: Result<(), Errno>) -> Said {
+    pub(super) fn map(&mut self, answer: Result<(), Errno>) -> Said {
         let payload = DmaMap { argsz: 32, flags: 3, offset: 0, address: BASE, size: SIZE }.bytes().to_vec();
         let fd = PassedFd { id: 7, kind: FdKind::Memory { size: SIZE, writable: true } };
         self.pass("DMA_MAP", payload, &[fd], answer.map(|()| Vec::new()))
@@ -77,7 +77,7 @@ impl Client {
     }
 
     /// The device writes one byte of a page, and says that it has.
-    fn write(&mut self, page: u64) {
+    pub(super) fn write(&mut self, page: u64) {
         self.session.device_writes(BASE + page * 0x1000, 1);
         self.session.device_finished(true);
     }

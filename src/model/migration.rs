@@ -214,6 +214,46 @@ impl Migration {
         self.be(self.states().and(wanted), None);
     }
 
+    /// `device_state` of the migration region says so.
+    pub(super) fn found(&mut self, state: u32) {
+        self.be(States::one(state), None);
+    }
+
+    /// A write to `device_state` succeeded.
+    pub(super) fn went(&mut self, to: u32) {
+        self.be(States::one(to), Some(("L-MR-04", Violation)));
+    }
+
+    /// A write to `device_state` was refused: the state is the old one, or ERROR (0.9.1 at 190f85b^, 1704-1708).
+    pub(super) fn stayed(&mut self) {
+        let due = self.states.is_some().then_some(("L-MR-05", Violation));
+        self.be(self.states().and(States::one(ERROR)), due);
+    }
+
+    /// What became of a write to `device_state` nobody knows.
+    pub(super) fn perhaps_went(&mut self, to: u32) {
+        self.be(self.states().and(States::one(ERROR)).and(States::one(to)), None);
+    }
+
+    /// Something was done that does not change the state; where it has changed, that breaks `requirement`.
+    pub(super) fn keeps(&mut self, requirement: &'static str) {
+        match (&mut self.due, self.states) {
+            // Which of the two it was, nobody could tell.
+            (Some(due), _) if due.requirement != requirement => due.class = Note,
+            (_, Some(states)) => {
+                self.due = Some(Due { states: states.and(States::one(ERROR)), requirement, class: Violation });
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// The device was reset, and the text does not say what comes of its state.
+    pub(super) fn perhaps_reset(&mut self) {
+        if let Some(states) = self.states {
+            self.be(states.and(States::one(RUNNING)), None);
+        }
+    }
+
     /// The device was reset. Out of ERROR it must have come to RUNNING; out of another state it should have, and a server
     /// may think otherwise (policy A-28).
     pub(super) fn reset(&mut self) {
@@ -230,6 +270,9 @@ impl Migration {
     pub(super) fn pass(&mut self) {
         if let Some(due) = self.due.as_mut().filter(|due| matches!(due.requirement, "MIGFSM-02" | "MIGFSM-25")) {
             (due.requirement, due.class) = ("MIGFSM-33", Note);
+        }
+        if let Some(due) = self.due.as_mut().filter(|due| due.requirement.starts_with("L-MR-")) {
+            due.class = Note;
         }
     }
 

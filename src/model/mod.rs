@@ -21,6 +21,7 @@ mod legacy;
 mod maps;
 mod mig_data;
 mod migration;
+mod migration_region;
 mod offer;
 mod permits;
 mod region_access;
@@ -49,6 +50,8 @@ pub use version::negotiated;
 
 #[cfg(test)]
 mod legacy_tests;
+#[cfg(test)]
+mod migration_region_tests;
 #[cfg(test)]
 mod migration_tests;
 #[cfg(test)]

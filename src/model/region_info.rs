@@ -6,7 +6,7 @@ use vfio_user_wire::{region, region_capability};
 
 use super::edition::Edition;
 use super::judgement::payload_mark;
-use super::{Command, Judgements, Negotiated, Reply, capabilities};
+use super::{Command, Judgements, Negotiated, Reply, capabilities, legacy};
 
 const FIXED: u64 = 32;
 
@@ -119,13 +119,17 @@ pub(super) fn judge(
         }
         if caps && inside {
             capabilities::judge(&info, reply.payload, out);
+            if edition != Edition::Current {
+                legacy::judge_region(&info, reply.payload, out);
+            }
         }
         if index >= region::COUNT && size > 0 {
             let chain = vfio_user_wire::capabilities(reply.payload, if caps { cap_offset } else { 0 });
             let typed =
                 chain.is_ok_and(|chain| chain.iter().any(|capability| capability.id == region_capability::TYPE));
             let expected = "a type capability for a region with an index of 9 or above";
-            out.must("REGINFO-13", typed, expected, || format!("none for region {index}"), mark("index"));
+            let requirement = if edition == Edition::Current { "REGINFO-13" } else { "L-REG-01" };
+            out.must(requirement, typed, expected, || format!("none for region {index}"), mark("index"));
         }
     } else if caps {
         // A truncated reply holds no capability, whatever it says (policy A-06).

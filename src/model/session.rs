@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use vfio_user_wire::device_state::{STOP, STOP_COPY};
 use vfio_user_wire::message::VERSION;
 use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
@@ -12,6 +13,7 @@ use super::irqs::{Irqs, LetGo, Signals};
 use super::judgement::header_mark;
 use super::maps::{Maps, Released};
 use super::migration::Migration;
+use super::migration_region::{Transfer, names, register_of};
 use super::permits::{Kind, Permits, Rule};
 use super::scratch::Scratch;
 use super::spans::span;
@@ -53,6 +55,8 @@ pub(super) struct State {
     pub(super) log: DirtyLog,
     pub(super) scratch: Scratch,
     pub(super) migration: Migration,
+    /// What goes through the migration region of 0.9.1.
+    pub(super) transfer: Transfer,
     /// The full DEVICE_GET_REGION_INFO replies that came, by index.
     pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
     /// What other clients of this server have mapped: address and size.
@@ -132,6 +136,7 @@ impl Session {
             log: DirtyLog::default(),
             scratch,
             migration: Migration::default(),
+            transfer: Transfer::default(),
             region_infos: BTreeMap::new(),
             elsewhere: Vec::new(),
             left: Vec::new(),
@@ -326,7 +331,8 @@ impl Session {
             self.state.irqs.doubt_all_masks();
         }
         if self.is_stopped() {
-            self.state.irqs.hush(index, sub);
+            let requirement = self.state.silence();
+            self.state.irqs.hush(index, sub, requirement);
         } else {
             self.state.irqs.raise(index, sub, automasked, !self.may_be_stopped());
         }
@@ -334,7 +340,7 @@ impl Session {
 
     /// Another client of the server sends this.
     pub fn overheard(&mut self, command: &Command) {
-        if migration::changes_state(command) {
+        if self.state.changes_state(command) {
             self.state.migration.overheard(command);
         }
     }
@@ -344,6 +350,11 @@ impl Session {
         self.state.migration.states().only()
     }
 
+    /// What `device_state` of the migration region should say, where that is known.
+    pub fn migration_register(&self) -> Option<u32> {
+        self.device_state().map(register_of)
+    }
+
     /// The device may do nothing of its own accord.
     pub fn may_be_stopped(&self) -> bool {
         self.state.migration.may_be_stopped()
@@ -351,15 +362,19 @@ impl Session {
 
     /// The device does nothing of its own accord, if the server is right; nothing under way can have changed that.
     pub fn is_stopped(&self) -> bool {
-        let under_way = |pending: &Pending| migration::changes_state(&pending.command);
-        self.state.migration.is_stopped() && !self.pending.iter().any(under_way)
+        let under_way = |pending: &Pending| self.state.changes_state(&pending.command);
+        self.state.is_silent() && !self.pending.iter().any(under_way)
     }
 
     /// Judges by the state that the server sent a command of its own.
     pub fn requested(&self, name: &str) -> Option<Judgement> {
-        let actual = format!("{name} in {}", self.state.migration.states());
+        let states = self.state.migration.states();
+        let actual = match self.state.edition() {
+            Edition::Current => format!("{name} in {states}"),
+            Edition::Legacy | Edition::Tables => format!("{name} while {}", names(states)),
+        };
         self.is_stopped().then(|| Judgement {
-            requirement: "MIGFSM-29",
+            requirement: self.state.silence(),
             broken: Some(Broken {
                 class: Class::Violation,
                 expected: "no DMA: the device is stopped".to_owned(),
@@ -409,9 +424,28 @@ impl State {
         Edition::of(self.dialect)
     }
 
+    /// The command may change the state of migration.
+    pub(super) fn changes_state(&self, command: &Command) -> bool {
+        migration::changes_state(command) || ruling::changes_migration_region(self, command)
+    }
+
+    /// Nothing may come of the device, neither DMA nor an interrupt. In 0.9.1 that is said of a device that is stopped for
+    /// the copy or for good, and of none else.
+    fn is_silent(&self) -> bool {
+        let of_text = |state| matches!(state, STOP | STOP_COPY);
+        self.migration.is_stopped()
+            && (self.edition() == Edition::Current || self.migration.states().iter().all(of_text))
+    }
+
+    /// What it breaks if something comes all the same.
+    fn silence(&self) -> &'static str {
+        if self.edition() == Edition::Current { "MIGFSM-29" } else { "L-MR-30" }
+    }
+
     pub(super) fn doubt_all(&mut self) {
         self.doubt_device();
         self.migration.doubt();
+        self.transfer.forget();
     }
 
     /// All but the state of migration.

@@ -2,11 +2,13 @@
 
 pub(super) mod dirty_pages;
 pub(super) mod dma_unmap;
+mod region_type;
 
 use vfio_user_wire::VersionData;
 use vfio_user_wire::legacy::DIRTY_PAGES;
 use vfio_user_wire::message::DMA_UNMAP;
 
+pub(super) use self::region_type::judge_region;
 use super::edition::Edition;
 use super::judgement::header_mark;
 use super::{Command, Judgements, Negotiated, Reply};

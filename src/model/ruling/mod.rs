@@ -101,6 +101,11 @@ pub fn is_known(dialect: &Dialect, message: &Message) -> bool {
     message.direction != Direction::ToServer || ruling_of(Edition::of(dialect), message).is_some()
 }
 
+/// The command may change the state that the registers of a migration region show.
+pub(super) fn changes_migration_region(state: &State, command: &Command) -> bool {
+    state.edition() != Edition::Current && legacy::migration_region::changes_state(state, command)
+}
+
 /// What may be answered to a command in this state.
 pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let permits = form::permits(state, command).unwrap_or_else(|| {
@@ -111,7 +116,10 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         Some(requirement) => permits.refused_for(requirement),
         None => permits,
     };
-    migration::stopped(state, command, &mut permits);
+    match state.edition() {
+        Edition::Current => migration::stopped(state, command, &mut permits),
+        Edition::Legacy | Edition::Tables => legacy::migration_region::stopped(state, command, &mut permits),
+    }
     permits
 }
 
@@ -139,7 +147,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     let is_command = command.header.message_type() == vfio_user_wire::TYPE_COMMAND;
     if is_command && command.payload.len() >= ruling.message.request.fixed_size() {
         (ruling.apply)(state, command, given);
-        if ruling.message.name != DEVICE_FEATURE.name {
+        if ruling.message.name != DEVICE_FEATURE.name && !legacy::migration_region::is_access(state, command) {
             state.migration.pass();
         }
     } else if matches!(given, Given::Ok(_)) {

@@ -3,6 +3,7 @@
 use vfio_user_wire::message::{DeviceInfo, IrqInfo, RegionInfo};
 use vfio_user_wire::{irq, region};
 
+use super::super::edition::Edition;
 use super::super::judgement::{bytes_mark, payload_mark};
 use super::super::permits::Permits;
 use super::super::session::{Given, State};
@@ -145,7 +146,11 @@ pub(super) fn apply_reset(state: &mut State, command: &Command, given: Given<'_>
         Given::Error => {}
         Given::Ok(_) => {
             state.doubt_device();
-            state.migration.reset();
+            match state.edition() {
+                Edition::Current => state.migration.reset(),
+                Edition::Legacy | Edition::Tables => state.migration.perhaps_reset(),
+            }
+            state.transfer.forget();
             state.irqs.resume();
         }
         Given::Unknown => state.doubt_all(),

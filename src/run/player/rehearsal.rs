@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use serde_json::Value;
+use vfio_user_wire::legacy::migration_state;
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DeviceInfo, IrqInfo, REGION_READ,
     RegionInfo, VERSION,
@@ -19,7 +20,7 @@ use crate::case::{
     ConditionValue, Diagnostic, Expect, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step, StepKind,
     Subject, errno,
 };
-use crate::model::{Command, Kind, Offer, Permits, Rule, is_known};
+use crate::model::{Command, Kind, Offer, OfferedMigrationRegion, Permits, Rule, is_known};
 use crate::run::Planned;
 use crate::session::{Conversation, Effect, Interrupt, Origin, Passed};
 use crate::target::{DeviceFile, Discovered};
@@ -263,7 +264,9 @@ impl Actor<'_> {
         match outcome {
             Outcome::Ok(conditions) => {
                 let state = self.talk.ends.get(sent.end).and_then(|end| end.session.device_state());
-                let mut payload = usual_reply(&sent.command, &self.offer, &self.stated, state);
+                let register = self.talk.ends.get(sent.end).and_then(|end| end.session.migration_register());
+                let register = register.unwrap_or(migration_state::RUNNING);
+                let mut payload = usual_reply(&sent.command, &self.offer, &self.stated, state, register);
                 for condition in conditions.iter().filter(|condition| condition.relation == Relation::Equal) {
                     self.meet(index, condition.field.value.as_str(), &condition.value.value, &mut payload)?;
                 }
@@ -354,7 +357,7 @@ fn diagnostic(span: Span, rule: &Rule, label: &str) -> Diagnostic {
 }
 
 /// The payload of a reply by a server that offers this, as far as that is known.
-fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData, state: Option<u32>) -> Vec<u8> {
+fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData, state: Option<u32>, register: u32) -> Vec<u8> {
     let Some(message) = command.message else { return Vec::new() };
     let request = command.request();
     let index = request.get("index").unwrap_or_default();
@@ -399,6 +402,11 @@ fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData, state: Op
     if name == REGION_READ.name {
         let count = request.get("count").unwrap_or_default().min(1 << 20) as usize;
         payload.resize(payload.len() + count, 0);
+        let of_migration = |known: OfferedMigrationRegion| request.get("region") == Some(u64::from(known.index));
+        let is_state = request.get("offset") == Some(0) && count == size_of_val(&register);
+        if is_state && offer.migration_region.is_some_and(of_migration) {
+            payload.splice(body.fixed_size().., register.to_ne_bytes());
+        }
     }
     if body.tail == Tail::Ranges {
         payload.extend_from_slice(request.tail);

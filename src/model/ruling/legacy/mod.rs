@@ -2,14 +2,17 @@
 
 mod dirty_pages;
 mod dma_unmap;
+pub(super) mod migration_region;
+mod pfn_query;
 
 use serde_json::Value;
 use vfio_user_wire::legacy::{DIRTY_PAGES, DMA_UNMAP};
+use vfio_user_wire::message::{REGION_READ, REGION_WRITE};
 
 use super::super::Negotiated;
 use super::super::permits::Permits;
 use super::super::session::{Migrating, State};
-use super::Ruling;
+use super::{Ruling, regions};
 use crate::verdict::Class::{Note, Violation};
 
 /// What stands before the rulings of 0.9.2.
@@ -20,6 +23,18 @@ pub(super) const RULINGS: &[Ruling] = &[
         permits: dirty_pages::permits,
         judge: dirty_pages::judge,
         apply: dirty_pages::apply,
+    },
+    Ruling {
+        message: &REGION_READ,
+        permits: migration_region::permits_read,
+        judge: migration_region::judge_read,
+        apply: migration_region::apply_read,
+    },
+    Ruling {
+        message: &REGION_WRITE,
+        permits: migration_region::permits_write,
+        judge: regions::judge_write,
+        apply: migration_region::apply_write,
     },
 ];
 
