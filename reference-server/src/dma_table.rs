@@ -70,11 +70,18 @@ impl DmaTable {
     /// # Errors
     /// ENOENT where there is none (693-694).
     pub(crate) fn remove(&mut self, address: u64, size: u64) -> Result<Map, Errno> {
-        let map = self.maps.get(&address).ok_or(Errno::ENOENT)?;
-        if size.checked_sub(1).and_then(|size| address.checked_add(size)) != Some(map.last) {
-            return Err(Errno::ENOENT);
-        }
+        self.exactly(address, size)?;
         self.maps.remove(&address).ok_or(Errno::ENOENT)
+    }
+
+    /// There is a window that is exactly these bytes.
+    ///
+    /// # Errors
+    /// ENOENT where there is none.
+    pub(crate) fn exactly(&self, address: u64, size: u64) -> Result<(), Errno> {
+        let map = self.maps.get(&address).ok_or(Errno::ENOENT)?;
+        let last = size.checked_sub(1).and_then(|size| address.checked_add(size));
+        if last == Some(map.last) { Ok(()) } else { Err(Errno::ENOENT) }
     }
 
     /// Removes all windows.

@@ -8,6 +8,7 @@ use vfio_user_wire::irq_info_flags as flags;
 
 use crate::effect::{Effect, IrqEvent};
 use crate::settings::Settings;
+use crate::tables::vm_interrupt;
 use crate::without::Feature;
 
 /// One interrupt type of the device.
@@ -46,10 +47,18 @@ pub(crate) fn irq_type(settings: Settings, index: u32) -> Option<IrqType> {
     Some(if settings.lacks(Feature::Interrupts) { IrqType { flags: 0, count: 0 } } else { *kind })
 }
 
+/// How a client is told that an interrupt fired.
+#[derive(Debug, Clone)]
+enum Telling {
+    Eventfd(Arc<OwnedFd>),
+    /// By a command, which version 8 has.
+    Message,
+}
+
 /// One interrupt.
 #[derive(Debug, Default)]
 struct Line {
-    trigger: Option<Arc<OwnedFd>>,
+    trigger: Option<Telling>,
     mask: Option<Arc<OwnedFd>>,
     unmask: Option<Arc<OwnedFd>>,
     masked: bool,
@@ -79,12 +88,15 @@ impl IrqTable {
     pub(crate) fn trigger(&mut self, index: u32, vector: u32, effects: &mut Vec<Effect>) -> Result<(), Errno> {
         let automasked = TYPES.get(index as usize).is_some_and(|kind| kind.has(flags::AUTOMASKED));
         let line = self.line(index, vector)?;
-        let Some(fd) = &line.trigger else { return Ok(()) };
+        let Some(telling) = &line.trigger else { return Ok(()) };
         if line.masked {
             line.pending = true;
             return Ok(());
         }
-        effects.push(Effect::Signal { index, vector, event: IrqEvent::Trigger, fd: Arc::clone(fd) });
+        effects.push(match telling {
+            Telling::Eventfd(fd) => Effect::Signal { index, vector, event: IrqEvent::Trigger, fd: Arc::clone(fd) },
+            Telling::Message => vm_interrupt(vector),
+        });
         if automasked {
             // 1171-1173: the type masks itself until the client unmasks it.
             self.mask(index, vector, effects)?;
@@ -131,11 +143,17 @@ impl IrqTable {
                     line.masked = false;
                     line.pending = false;
                 }
-                line.trigger = fd;
+                line.trigger = fd.map(Telling::Eventfd);
             }
             IrqEvent::Mask => line.mask = fd,
             IrqEvent::Unmask => line.unmask = fd,
         }
+        Ok(())
+    }
+
+    /// Has a client told of an interrupt by message.
+    pub(crate) fn tell_by_message(&mut self, index: u32, vector: u32) -> Result<(), Errno> {
+        self.line(index, vector)?.trigger = Some(Telling::Message);
         Ok(())
     }
 

@@ -28,6 +28,7 @@ mod region;
 mod server;
 mod session;
 mod settings;
+mod tables;
 mod transfer;
 mod without;
 

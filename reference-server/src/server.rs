@@ -77,7 +77,8 @@ impl Server {
         }
         match self.settings.profile {
             Profile::V0_9_2 => self.current(name, &agreed, payload, fds, memory, effects),
-            Profile::V0_9_1 | Profile::V8 => self.legacy(name, &agreed, payload, fds, memory, effects),
+            Profile::V0_9_1 => self.legacy(name, &agreed, payload, fds, memory, effects),
+            Profile::V8 => self.tables(name, &agreed, payload, fds, memory, effects),
         }
     }
 
@@ -190,10 +191,12 @@ impl Server {
         let registers = &mut self.device.registers;
         let (iova, length) = (registers.dma_iova, registers.dma_length);
         let [pattern, ..] = registers.dma_pattern.to_le_bytes();
-        let maps = &self.session.maps;
+        let (profile, maps) = (self.settings.profile, &self.session.maps);
         self.session.transfer = match command {
-            1 if length <= MAX_DMA_WRITE => Transfer::new(maps, Direction::Write(pattern), iova, u64::from(length)),
-            2 if length <= MAX_DMA_READ => Transfer::new(maps, Direction::Read, iova, u64::from(length)),
+            1 if length <= MAX_DMA_WRITE => {
+                Transfer::new(profile, maps, Direction::Write(pattern), iova, u64::from(length))
+            }
+            2 if length <= MAX_DMA_READ => Transfer::new(profile, maps, Direction::Read, iova, u64::from(length)),
             _ => None,
         };
         let started = self.session.transfer.is_some();
@@ -250,7 +253,10 @@ impl Server {
 
 impl Machine for Server {
     fn connect(&mut self) {
-        self.session = Session::default();
+        match self.settings.profile {
+            Profile::V8 => self.session.agreed = None,
+            _ => self.session = Session::default(),
+        }
     }
 
     fn receive(&mut self, frame: Frame, fds: Vec<OwnedFd>, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
@@ -295,8 +301,11 @@ impl Machine for Server {
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
         self.stop_transfer();
-        self.device.forget_client();
-        self.session.end(memory);
+        // Version 8 has the server take no action (at 595dff9, 269-272).
+        if self.settings.profile != Profile::V8 {
+            self.device.forget_client();
+            self.session.end(memory);
+        }
     }
 }
 

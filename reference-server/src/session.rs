@@ -22,6 +22,8 @@ pub(crate) struct Agreed {
     pub(crate) write_multiple: bool,
     /// Bytes of memory for each bit of dirty bitmaps, where both sides can migrate by an older protocol.
     pub(crate) pgsize: Option<u64>,
+    /// The most bytes of one message to the client, header included, where the protocol has such a limit.
+    pub(crate) max_msg_size: u64,
 }
 
 /// The twin socket of a connection.
@@ -77,7 +79,8 @@ impl Session {
 
     /// An id for a command of the server's own.
     pub(crate) fn next_id(&mut self) -> u16 {
-        self.last_id = self.last_id.wrapping_add(1);
+        // 0 is the id of every VM_INTERRUPT.
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         self.last_id
     }
 

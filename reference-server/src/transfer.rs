@@ -1,12 +1,14 @@
 //! One operation of the device's DMA engine.
 
 use nix::errno::Errno;
-use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, DmaWriteReply};
-use vfio_user_wire::{Frame, Message, V0_9_2};
+use vfio_user_wire::Frame;
+use vfio_user_wire::message::{DmaAccess, DmaWriteReply};
 
 use crate::dirty_log::DirtyLog;
 use crate::dma_table::{DmaTable, Map};
 use crate::memory::Memory;
+use crate::settings::Profile;
+use crate::tables::dma_access;
 
 /// The most bytes that are copied through a map in one go.
 const CHUNK: u64 = 64 << 10;
@@ -31,6 +33,7 @@ struct Outstanding {
 /// An operation under way: one piece after the other, one message outstanding at a time.
 #[derive(Debug)]
 pub(crate) struct Transfer {
+    profile: Profile,
     direction: Direction,
     iova: u64,
     length: u64,
@@ -53,7 +56,13 @@ pub(crate) enum Progress {
 impl Transfer {
     /// An operation on `length` bytes at `iova`; `None` where any of them is not mapped, or not for that direction: no
     /// byte is transferred then (specification 599-600, 634-637).
-    pub(crate) fn new(maps: &DmaTable, direction: Direction, iova: u64, length: u64) -> Option<Transfer> {
+    pub(crate) fn new(
+        profile: Profile,
+        maps: &DmaTable,
+        direction: Direction,
+        iova: u64,
+        length: u64,
+    ) -> Option<Transfer> {
         let mut done = 0;
         while done < length {
             let at = iova.checked_add(done)?;
@@ -62,7 +71,7 @@ impl Transfer {
         }
         // The last byte, too, must have an address.
         iova.checked_add(length.saturating_sub(1))?;
-        Some(Transfer { direction, iova, length, done: 0, read: Vec::new(), outstanding: None })
+        Some(Transfer { profile, direction, iova, length, done: 0, read: Vec::new(), outstanding: None })
     }
 
     /// Goes on until a message is needed or nothing is left. A message takes the id `id` and at most `max_count` bytes.
@@ -97,12 +106,12 @@ impl Transfer {
     pub(crate) fn reply(&mut self, reply: &Frame) -> Option<bool> {
         let outstanding = self.outstanding.filter(|outstanding| outstanding.id == reply.header.id)?;
         self.outstanding = None;
-        if reply.header.is_error() || reply.header.command != number(self.message()) {
+        if reply.header.is_error() || reply.header.command != self.number() {
             return Some(false);
         }
         let taken = match self.direction {
             Direction::Read => self.take_data(&outstanding, &reply.payload),
-            Direction::Write(_) => confirms(&outstanding, &reply.payload),
+            Direction::Write(_) => self.confirms(&outstanding, &reply.payload),
         };
         if taken {
             self.done += outstanding.count;
@@ -117,20 +126,25 @@ impl Transfer {
         self.done < self.length && first <= map.last && map.address <= last
     }
 
-    fn message(&self) -> &'static Message {
-        match self.direction {
-            Direction::Read => &DMA_READ,
-            Direction::Write(_) => &DMA_WRITE,
-        }
+    /// The number of its command.
+    fn number(&self) -> u16 {
+        let name = match self.direction {
+            Direction::Read => "DMA_READ",
+            Direction::Write(_) => "DMA_WRITE",
+        };
+        self.profile.dialect().command(name).map_or(0, |(number, _)| number)
     }
 
     fn command(&mut self, id: u16, address: u64, count: u64) -> Frame {
         self.outstanding = Some(Outstanding { id, address, count });
-        let mut payload = DmaAccess { address, count }.bytes().to_vec();
+        let mut payload = match self.profile {
+            Profile::V8 => dma_access::head(address, count),
+            _ => DmaAccess { address, count }.bytes().to_vec(),
+        };
         if let Direction::Write(pattern) = self.direction {
             payload.resize(payload.len().saturating_add(count as usize), pattern);
         }
-        Frame::command(id, number(self.message()), payload)
+        Frame::command(id, self.number(), payload)
     }
 
     fn copy(&mut self, map: u64, offset: u64, count: u64, memory: &mut dyn Memory) -> Result<(), Errno> {
@@ -147,25 +161,32 @@ impl Transfer {
     }
 
     fn take_data(&mut self, asked: &Outstanding, payload: &[u8]) -> bool {
-        let Some((access, data)) = DmaAccess::parse(payload) else { return false };
-        if access.address != asked.address || access.count != asked.count || data.len() as u64 != asked.count {
+        let parsed = match self.profile {
+            Profile::V8 => dma_access::parse(payload),
+            _ => DmaAccess::parse(payload).map(|(access, data)| (access.address, access.count, data)),
+        };
+        let Some((address, count, data)) = parsed else { return false };
+        if address != asked.address || count != asked.count || data.len() as u64 != asked.count {
             return false;
         }
         self.read.extend_from_slice(data);
         true
     }
-}
 
-/// The table gives the count of a DMA_WRITE reply 4 bytes (1463-1472); clients in use send 8, or no payload at all.
-fn confirms(asked: &Outstanding, payload: &[u8]) -> bool {
-    if payload.is_empty() {
-        return true;
+    /// The table gives the count of a DMA_WRITE reply 4 bytes (1463-1472); clients in use send 8, or no payload at all.
+    fn confirms(&self, asked: &Outstanding, payload: &[u8]) -> bool {
+        if payload.is_empty() {
+            return true;
+        }
+        if self.profile == Profile::V8 {
+            return dma_access::confirms(asked.address, asked.count, payload);
+        }
+        if let Some((reply, _)) = DmaAccess::parse(payload) {
+            return reply.address == asked.address && reply.count == asked.count;
+        }
+        DmaWriteReply::parse(payload)
+            .is_some_and(|(reply, _)| reply.address == asked.address && u64::from(reply.count) == asked.count)
     }
-    if let Some((reply, _)) = DmaAccess::parse(payload) {
-        return reply.address == asked.address && reply.count == asked.count;
-    }
-    DmaWriteReply::parse(payload)
-        .is_some_and(|(reply, _)| reply.address == asked.address && u64::from(reply.count) == asked.count)
 }
 
 fn permitted(maps: &DmaTable, direction: Direction, iova: u64) -> Option<&Map> {
@@ -173,9 +194,4 @@ fn permitted(maps: &DmaTable, direction: Direction, iova: u64) -> Option<&Map> {
         Direction::Read => map.access.readable,
         Direction::Write(_) => map.access.writeable,
     })
-}
-
-/// The number of a command of the server's own.
-fn number(message: &Message) -> u16 {
-    V0_9_2.command(message.name).map_or(0, |(number, _)| number)
 }

@@ -1,5 +1,6 @@
 //! DEVICE_SET_IRQS (specification 1180-1296).
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -35,13 +36,10 @@ pub(crate) fn device_set_irqs(
         }
         return Err(Errno::EINVAL);
     }
-    if start >= kind.count || count > kind.count - start {
-        return Err(Errno::EINVAL);
-    }
+    let vectors = vectors(settings, &request)?;
     if event != IrqEvent::Trigger && !kind.has(irq_info_flags::MASKABLE) {
         return Err(Errno::EINVAL);
     }
-    let vectors = start..start + count;
     match set & flags::DATA_MASK {
         flags::DATA_EVENTFD if fds.is_empty() => {
             for vector in vectors {
@@ -69,6 +67,16 @@ pub(crate) fn device_set_irqs(
         }
     }
     Ok(Answer::default())
+}
+
+/// The sub-indexes of a request, all of which the type has.
+pub(crate) fn vectors(settings: Settings, request: &IrqSet) -> Result<Range<u32>, Errno> {
+    let IrqSet { index, start, count, .. } = *request;
+    let kind = irq_type(settings, index).ok_or(Errno::EINVAL)?;
+    if start >= kind.count || count > kind.count - start {
+        return Err(Errno::EINVAL);
+    }
+    Ok(start..start + count)
 }
 
 /// The one action of these flags, which have one kind of data beside it and no other bit (1225-1228).

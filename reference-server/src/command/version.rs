@@ -13,6 +13,7 @@ use crate::effect::Effect;
 use crate::legacy::capability;
 use crate::session::Agreed;
 use crate::settings::{Profile, Settings};
+use crate::tables::{self, limits::MAX_MSG_SIZE};
 use crate::without::Feature;
 
 /// The major version that is spoken.
@@ -32,7 +33,7 @@ fn stated(profile: Profile) -> &'static [(&'static str, u64)] {
             ("pgsizes", DEFAULT_PGSIZES),
         ],
         Profile::V0_9_1 => &[("max_msg_fds", MAX_MSG_FDS), ("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE)],
-        Profile::V8 => &[],
+        Profile::V8 => &[("max_fds", MAX_MSG_FDS), ("max_msg_size", MAX_MSG_SIZE)],
     }
 }
 
@@ -47,7 +48,10 @@ pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Ag
     }
     let client = VersionData::parse(data).map_err(|_| Errno::EINVAL)?;
     well_typed(settings, &client)?;
-    let limits = limits(settings, &client);
+    let (limits, max_msg_size) = match settings.profile {
+        Profile::V8 => (tables::limits::limits(&client), tables::limits::max_msg_size(&client)),
+        _ => (limits(settings, &client), u64::MAX),
+    };
     let pgsize = capability::pgsize(settings, &client)?;
     // No byte could be transferred.
     if limits.max_data_xfer_size == 0 {
@@ -71,7 +75,10 @@ pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Ag
     if !data.is_empty() {
         answer.payload.extend(VersionData::with_capabilities(capabilities).bytes());
     }
-    Ok((answer, Agreed { settings: capability::usable(settings, pgsize), limits, write_multiple, pgsize }))
+    Ok((
+        answer,
+        Agreed { settings: capability::usable(settings, pgsize), limits, write_multiple, pgsize, max_msg_size },
+    ))
 }
 
 /// The client supports a twin socket (563-565), and can take its end of one.
@@ -111,10 +118,11 @@ fn selected(settings: Settings, client: &VersionData) -> Map<String, Value> {
 /// Every capability that the specification names has the type that it gives (514-558).
 fn well_typed(settings: Settings, client: &VersionData) -> Result<(), Errno> {
     let numbers = stated(settings.profile).iter().all(|(name, _)| client.capability(name).is_none_or(Value::is_u64));
-    let known = settings.profile.has(Feature::WriteMulti);
-    let write_multiple = client.capability("write_multiple").is_none_or(|value| value.is_boolean() || !known);
-    let twin_socket = client.capability("twin_socket").is_none_or(|twin_socket| {
-        let Value::Object(twin_socket) = twin_socket else { return !settings.profile.has(Feature::TwinSocket) };
+    // A name that the protocol has not may have any value.
+    let known = |name, feature| client.capability(name).filter(|_| settings.profile.has(feature));
+    let write_multiple = known("write_multiple", Feature::WriteMulti).is_none_or(Value::is_boolean);
+    let twin_socket = known("twin_socket", Feature::TwinSocket).is_none_or(|twin_socket| {
+        let Value::Object(twin_socket) = twin_socket else { return false };
         twin_socket.get("supported").is_none_or(Value::is_boolean)
             && twin_socket.get("fd_index").is_none_or(Value::is_u64)
     });

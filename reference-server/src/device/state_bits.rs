@@ -15,7 +15,7 @@ const STATES: [(u32, u32); 6] = [
     (ERROR, current::ERROR),
 ];
 
-/// The ones of the table (1737-1747).
+/// The ones of the table (1733-1747).
 const CHANGES: [(u32, u32); 9] = [
     (STOPPED, RUNNING),
     (RUNNING, STOPPED),
@@ -28,7 +28,7 @@ const CHANGES: [(u32, u32); 9] = [
     (RESUMING, RUNNING),
 ];
 
-/// Those of them that the table of version 8 has not (at 595dff9, 1022-1034).
+/// Those of them that the table of version 8 has not (at 595dff9, 1023-1037).
 const NOT_IN_V8: [(u32, u32); 2] = [(STOPPED, RUNNING), (STOP_AND_COPY, RUNNING)];
 
 /// The bits of a state.

@@ -12,7 +12,7 @@ use crate::session::Agreed;
 /// # Errors
 /// EINVAL for pages of another size than VERSION agreed on (536-537), and for another size than the bitmap has; E2BIG for one
 /// that is too long.
-pub(super) fn checked(asked: Bitmap, agreed: &Agreed, length: u64) -> Result<u64, Errno> {
+pub(crate) fn checked(asked: Bitmap, agreed: &Agreed, length: u64) -> Result<u64, Errno> {
     let pgsize = agreed.pgsize.filter(|pgsize| *pgsize == asked.pgsize).ok_or(Errno::EINVAL)?;
     let size = bitmap_size(length, pgsize).filter(|size| *size == asked.size).ok_or(Errno::EINVAL)?;
     if size > MAX_BITMAP { Err(Errno::E2BIG) } else { Ok(size) }

@@ -129,7 +129,8 @@ impl Client {
         let (request, mut effects) = self.send("REGION_WRITE", &region_write(region, offset, data), Vec::new());
         let at = effects.iter().position(|effect| is_reply(effect, &request)).expect("a reply");
         let reply = succeeded(&request, &[effects.remove(at)]);
-        assert_eq!(reply, RegionAccess { offset, region, count: data.len() as u32 }.bytes());
+        let count = if self.dialect.name == "v8" { 0 } else { data.len() as u32 };
+        assert_eq!(reply, RegionAccess { offset, region, count }.bytes());
         effects
     }
 

@@ -14,6 +14,7 @@ mod maps;
 mod messages;
 mod mig_data;
 mod regions;
+mod tables;
 mod twin;
 mod version;
 mod write_multi;

@@ -1,0 +1,55 @@
+//! DIRTY_PAGES with a table (1526-1617).
+
+use nix::errno::Errno;
+use vfio_user_wire::dirty_pages_flags as flags;
+use vfio_user_wire::legacy::{BitmapRange, RangeLayout};
+use vfio_user_wire::tables::{BitmapRanges, DirtyPages, WideBitmap};
+
+use super::room;
+use crate::answer::Answer;
+use crate::command::enough;
+use crate::dirty_log::{DirtyLog, bounds};
+use crate::legacy::bitmap::checked;
+use crate::session::Agreed;
+use crate::without::Feature;
+
+/// Starts or stops the log of what the device writes, or tells what is in it.
+pub(super) fn dirty_pages(agreed: &Agreed, log: &mut DirtyLog, payload: &[u8]) -> Result<Answer, Errno> {
+    let logging = agreed.pgsize.filter(|_| !agreed.settings.lacks(Feature::DmaLogging));
+    let pgsize = logging.ok_or(Errno::ENOTSUP)?;
+    let (request, ranges) = DirtyPages::parse(payload).ok_or(Errno::EINVAL)?;
+    enough(request.argsz, DirtyPages::LAYOUT.size)?;
+    // 1595: one of them.
+    match request.flags {
+        flags::START => log.start_everywhere(pgsize)?,
+        flags::STOP => log.stop(),
+        flags::GET_BITMAP => return get_bitmap(agreed, log, ranges),
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(Answer::default())
+}
+
+/// The bitmap of each range, behind its structure, as in the reply to DMA_UNMAP (1591-1593).
+fn get_bitmap(agreed: &Agreed, log: &mut DirtyLog, ranges: &[u8]) -> Result<Answer, Errno> {
+    let ranges: Result<Vec<BitmapRange>, _> = BitmapRanges::new(ranges, RangeLayout::Wide).collect();
+    let ranges = ranges.map_err(|_| Errno::EINVAL)?;
+    // 1590-1591.
+    if ranges.is_empty() || !log.is_on() {
+        return Err(Errno::EINVAL);
+    }
+    let mut asked = Vec::new();
+    let mut reply = 0;
+    for range in ranges {
+        let (first, last) = bounds(range.iova, range.size).ok_or(Errno::EINVAL)?;
+        let size = checked(range.bitmap(), agreed, range.size)?;
+        reply += WideBitmap::LAYOUT.size as u64 + size;
+        asked.push((first, last, WideBitmap { pgsize: range.bitmap_pgsize, size, data: 0 }));
+    }
+    room(agreed, reply)?;
+    let mut answer = Answer::default();
+    for (first, last, bitmap) in asked {
+        answer.payload.extend(bitmap.bytes());
+        answer.payload.extend(log.take_bitmap(first, last, bitmap.pgsize, bitmap.size)?);
+    }
+    Ok(answer)
+}
