@@ -37,7 +37,7 @@ use crate::without::{Feature, Without};
 pub struct Server {
     pub(crate) device: Device,
     pub(crate) session: Session,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Server {
@@ -92,7 +92,7 @@ impl Server {
         memory: &mut dyn Memory,
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refusal> {
-        let settings = agreed.settings;
+        let settings = self.settings;
         let Session { maps, irqs, doorbells, .. } = &mut self.session;
         let answer = match name {
             "DMA_MAP" => dma_map(settings, maps, payload, fds, memory)?,

@@ -8,14 +8,11 @@ use crate::doorbells::Doorbells;
 use crate::effect::Channel;
 use crate::irq_table::IrqTable;
 use crate::memory::Memory;
-use crate::settings::Settings;
 use crate::transfer::Transfer;
 
 /// What VERSION agreed on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Agreed {
-    /// What of the server this client can use.
-    pub(crate) settings: Settings,
     /// What the client stated.
     pub(crate) limits: Limits,
     /// The client may send REGION_WRITE_MULTI (538-539).

@@ -64,11 +64,6 @@ pub struct Without {
 }
 
 impl Without {
-    /// This one, too, is left out.
-    pub(crate) fn and(self, feature: Feature) -> Without {
-        Without { bits: self.bits | 1 << feature as u32 }
-    }
-
     /// This feature is left out.
     pub fn has(self, feature: Feature) -> bool {
         self.bits & (1 << feature as u32) != 0

@@ -75,10 +75,7 @@ pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Ag
     if !data.is_empty() {
         answer.payload.extend(VersionData::with_capabilities(capabilities).bytes());
     }
-    Ok((
-        answer,
-        Agreed { settings: capability::usable(settings, pgsize), limits, write_multiple, pgsize, max_msg_size },
-    ))
+    Ok((answer, Agreed { limits, write_multiple, pgsize, max_msg_size }))
 }
 
 /// The client supports a twin socket (563-565), and can take its end of one.

@@ -25,14 +25,6 @@ pub(crate) fn pgsize(settings: Settings, client: &VersionData) -> Result<Option<
     Ok((!settings.lacks(Feature::Migration)).then_some(stated.min(PAGE)))
 }
 
-/// To a client that cannot migrate the device has no migration.
-pub(crate) fn usable(settings: Settings, pgsize: Option<u64>) -> Settings {
-    if settings.profile == Profile::V0_9_2 || pgsize.is_some() {
-        return settings;
-    }
-    Settings { without: settings.without.and(Feature::Migration), ..settings }
-}
-
 /// What this server states.
 pub(crate) fn state(capabilities: &mut Map<String, Value>) {
     capabilities.insert("migration".to_owned(), json!({ "pgsize": PAGE }));

@@ -9,12 +9,18 @@ use crate::answer::Answer;
 use crate::command::enough;
 use crate::dirty_log::{DirtyLog, bounds};
 use crate::session::Agreed;
+use crate::settings::Settings;
 use crate::without::Feature;
 
 /// Starts or stops the log of what the device writes, or tells what is in it.
-pub(super) fn dirty_pages(agreed: &Agreed, log: &mut DirtyLog, payload: &[u8]) -> Result<Answer, Errno> {
+pub(super) fn dirty_pages(
+    settings: Settings,
+    agreed: &Agreed,
+    log: &mut DirtyLog,
+    payload: &[u8],
+) -> Result<Answer, Errno> {
     // 1562: the whole is optional.
-    let logging = agreed.pgsize.filter(|_| !agreed.settings.lacks(Feature::DmaLogging));
+    let logging = agreed.pgsize.filter(|_| !settings.lacks(Feature::DmaLogging));
     let pgsize = logging.ok_or(Errno::ENOTSUP)?;
     let (request, _) = DirtyPages::parse(payload).ok_or(Errno::EINVAL)?;
     enough(request.argsz, DirtyPages::LAYOUT.size)?;

@@ -30,13 +30,13 @@ impl Server {
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refusal> {
         let answer = match name {
-            "DMA_MAP" => dma_map(agreed.settings, &mut self.session.maps, payload, fds, memory)?,
+            "DMA_MAP" => dma_map(self.settings, &mut self.session.maps, payload, fds, memory)?,
             "DMA_UNMAP" => {
                 let (answer, maps) = dma_unmap(agreed, &mut self.session, payload, memory)?;
                 maps.iter().for_each(|map| self.stop_touching(map));
                 answer
             }
-            "DIRTY_PAGES" => dirty_pages(agreed, &mut self.session.log, payload)?,
+            "DIRTY_PAGES" => dirty_pages(self.settings, agreed, &mut self.session.log, payload)?,
             "REGION_WRITE" => {
                 let answer = self.current(name, agreed, payload, fds, memory, effects)?;
                 // It may have written the state of migration.

@@ -36,7 +36,7 @@ impl Server {
         memory: &mut dyn Memory,
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refusal> {
-        let settings = agreed.settings;
+        let settings = self.settings;
         let answer = match name {
             "DMA_MAP" => dma_map(settings, &mut self.session.maps, payload, fds, memory)?,
             "DMA_UNMAP" => {
@@ -44,7 +44,7 @@ impl Server {
                 maps.iter().for_each(|map| self.stop_touching(map));
                 answer
             }
-            "DIRTY_PAGES" => dirty_pages(agreed, &mut self.session.log, payload)?,
+            "DIRTY_PAGES" => dirty_pages(settings, agreed, &mut self.session.log, payload)?,
             // 724-725: the request is a header alone.
             "DEVICE_GET_INFO" => {
                 let argsz = DeviceInfo::LAYOUT.size as u32;

@@ -139,13 +139,12 @@ fn its_type_tells_what_it_is() {
 }
 
 #[test]
-fn without_migration_it_is_not_there() {
-    let mut client = with("{}");
-    assert_eq!(client.ok("DEVICE_GET_INFO", &[16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])[8], 9);
-    assert_eq!(refused_read(&mut client, 0, 4), Errno::EINVAL as i32);
+fn it_is_there_for_every_client_of_a_device_that_has_migration() {
+    assert_eq!(state(&mut with("{}")), RUNNING);
     let without = [Feature::Migration].into_iter().collect();
     let mut client = Client::of(Settings { without, ..Profile::V0_9_1.into() });
     client.negotiate(r#"{"migration":{"pgsize":4096}}"#);
+    assert_eq!(client.ok("DEVICE_GET_INFO", &[16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])[8], 9);
     assert_eq!(refused_read(&mut client, 0, 4), Errno::EINVAL as i32);
     assert_eq!(refused_write(&mut client, 0, &[0; 4]), Errno::EINVAL as i32);
 }
