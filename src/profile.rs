@@ -9,7 +9,7 @@ use vfio_user_wire::{Dialect, V0_9_1, V0_9_2, V8, V8C};
 use crate::case::similar;
 
 /// A version of the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Profile {
     /// Version 8: DMA commands with tables, other numbers from 6 on.
     #[serde(rename = "v8")]
@@ -21,6 +21,7 @@ pub enum Profile {
     #[serde(rename = "0.9.1")]
     V0_9_1,
     /// The current one.
+    #[default]
     #[serde(rename = "0.9.2")]
     V0_9_2,
 }

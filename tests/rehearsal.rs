@@ -22,8 +22,8 @@ const SQUEAK: Message = Message {
 /// A dialect with a message that the model has never heard of.
 const TOY: Dialect = Dialect { name: "toy", commands: &[(1, &message::VERSION), (30, &SQUEAK)] };
 
-fn rehearse(plan: &Plan) -> Vec<String> {
-    let target = PaperTarget::bundled().unwrap();
+fn rehearse(plan: &Plan, profile: Profile) -> Vec<String> {
+    let Some(target) = PaperTarget::bundled(profile).unwrap() else { return Vec::new() };
     let errors = target.rehearse(plan, &Interrupt::new().unwrap());
     errors.iter().map(|(source, error)| error.render(source, false)).collect()
 }
@@ -31,29 +31,36 @@ fn rehearse(plan: &Plan) -> Vec<String> {
 fn errors_of(text: &str) -> Vec<String> {
     let source = Arc::new(Source { name: "wrong.case".to_owned(), text: text.to_owned() });
     let cases = parse(&source).unwrap();
-    rehearse(&Plan::new(&[(source, cases)], &[], Profile::V0_9_2, &Register::bundled().unwrap()).unwrap())
+    let plan = Plan::new(&[(source, cases)], &[], Profile::V0_9_2, &Register::bundled().unwrap());
+    rehearse(&plan.unwrap(), Profile::V0_9_2)
 }
 
 #[test]
 fn every_bundled_case_is_at_one_with_the_model() {
     let register = Register::bundled().unwrap();
     let library = Library::bundled(&register).unwrap();
-    let errors = rehearse(&library.plan(Profile::V0_9_2, &register).unwrap());
-    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    for profile in Profile::ALL {
+        let errors = rehearse(&library.plan(profile, &register).unwrap(), profile);
+        assert!(errors.is_empty(), "{profile}\n{}", errors.join("\n"));
+    }
 }
 
 #[test]
-fn the_target_on_paper_is_the_conformance_device() {
-    let command = vec![env!("CARGO_BIN_EXE_vfio-user-conformance").to_owned(), "reference-server".to_owned()];
+fn the_targets_on_paper_are_the_conformance_device() {
     let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().unwrap());
-    let paper = PaperTarget::bundled().unwrap();
-    let launcher = Launcher::new(Target::Spawn { command, socket: None }, timeouts.start, false).unwrap();
-    let found = probe(Profile::V0_9_2, &launcher, Some(&paper.device), timeouts, &interrupt).unwrap();
-    assert!(
-        found == paper.discovered,
-        "fixtures/targets/conformance.json is not what a probe finds (`probe --json` prints it): {}",
-        serde_json::to_string_pretty(&found).unwrap()
-    );
+    for profile in Profile::ALL {
+        let Some(paper) = PaperTarget::bundled(profile).unwrap() else { continue };
+        let command = [env!("CARGO_BIN_EXE_vfio-user-conformance"), "reference-server", "--profile", profile.name()];
+        let more: &[&str] = if profile == Profile::V0_9_2 { &[] } else { &["--with", "pfn-query"] };
+        let command = command.iter().chain(more).map(|word| (*word).to_owned()).collect();
+        let launcher = Launcher::new(Target::Spawn { command, socket: None }, timeouts.start, false).unwrap();
+        let found = probe(profile, &launcher, Some(&paper.device), timeouts, &interrupt).unwrap();
+        assert!(
+            found == paper.discovered,
+            "fixtures/targets is not what a probe finds (`probe --profile {profile} --json` prints it): {}",
+            serde_json::to_string_pretty(&found).unwrap()
+        );
+    }
 }
 
 #[test]
@@ -114,7 +121,7 @@ fn a_message_that_the_model_does_not_know_is_an_error() {
         Arc::new(Source { name: "toy.case".to_owned(), text: "case toy.squeak\n> SQUEAK\n< ok [HDR-14]\n".to_owned() });
     let cases = parse(&source).unwrap();
     let plan = Plan::new(&[(source, cases)], &[], Profile::V0_9_2, &Register::bundled().unwrap()).unwrap();
-    let (paper, interrupt) = (PaperTarget::bundled().unwrap(), Interrupt::new().unwrap());
+    let (paper, interrupt) = (PaperTarget::bundled(Profile::V0_9_2).unwrap().unwrap(), Interrupt::new().unwrap());
     let rehearsal =
         Rehearsal { dialect: &TOY, discovered: &paper.discovered, device: Some(&paper.device), interrupt: &interrupt };
     let errors = rehearse_one(rehearsal, &plan.cases[0]).unwrap();

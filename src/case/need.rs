@@ -189,6 +189,21 @@ pub const NEEDS: &[Need] = &[
     need("no-pre-copy", "migration without PRE_COPY", "the flags of MIGRATION", &[]),
     need("dma-logging", "logging of DMA", "SET of DMA_LOGGING_START succeeds", &[]),
     need("no-dma-logging", "lack of a DMA log", "SET of DMA_LOGGING_START is refused", &[]),
+    need("dirty-pages", "DIRTY_PAGES", "START of DIRTY_PAGES succeeds", &["log.pgsize"]),
+    need("no-dirty-pages", "lack of DIRTY_PAGES", "START of DIRTY_PAGES is refused", &[]),
+    need(
+        "migration-region",
+        "region for migration",
+        "the TYPE capability of a region",
+        &["migration.region", "migration.size"],
+    ),
+    need("no-migration-region", "lack of a region for migration", "no region has the type", &[]),
+    need(
+        "pfn-query",
+        "query for dirty pages by page number in its migration region",
+        "device file",
+        &["migration.region", "migration.size"],
+    ),
     need(
         "twin-socket",
         "twin socket for the server's own commands",

@@ -9,7 +9,8 @@ use super::{Failure, setup};
 use crate::Profile;
 use crate::case::{self, Case, Diagnostic, Source};
 use crate::report::ExitCode;
-use crate::run::{PaperTarget, Plan, check};
+use crate::requirement::Register;
+use crate::run::{File, PaperTarget, Plan, check};
 use crate::session::Interrupt;
 
 /// Check case files, and with --fix bring them into printed form.
@@ -28,9 +29,8 @@ impl Check {
         let register = setup::register()?;
         if self.files.is_empty() {
             let library = setup::library(None, &register)?;
-            let plan = setup::plan(&library, Profile::V0_9_2, &register)?;
-            complain(&rehearse(&plan)?)?;
-            anstream::println!("{} cases in {} files: no error", plan.cases.len(), library.cases.len());
+            let cases = rehearse(&library.cases, &library.samples, &register)?;
+            anstream::println!("{cases} cases in {} files: no error", library.cases.len());
             return Ok(ExitCode::Conforming);
         }
         let mut paths = Vec::new();
@@ -70,8 +70,7 @@ impl Check {
         complain(&errors)?;
         let (samples, cases_of) = parsed.into_iter().partition::<Vec<_>, _>(|(source, _)| is_sample(&source.name));
         let samples = if samples.is_empty() { setup::library(None, &register)?.samples } else { samples };
-        let plan = Plan::new(&cases_of, &samples, Profile::V0_9_2, &register).map_err(Failure::usage)?;
-        complain(&rehearse(&plan)?)?;
+        rehearse(&cases_of, &samples, &register)?;
         for (path, printed) in &unprinted {
             if self.fix {
                 std::fs::write(path, printed)
@@ -93,11 +92,18 @@ impl Check {
     }
 }
 
-/// Plays the cases against the model alone.
-fn rehearse(plan: &Plan) -> Result<Vec<(Arc<Source>, Diagnostic)>, Failure> {
-    let target = PaperTarget::bundled().map_err(|error| Failure::ours(error.to_string()))?;
+/// Plays the cases against the model alone, in each version that they are for, and complains of what is wrong; returns how
+/// many there are for the versions together.
+fn rehearse(cases: &[File], samples: &[File], register: &Register) -> Result<usize, Failure> {
     let interrupt = Interrupt::new().map_err(|error| Failure::ours(error.to_string()))?;
-    Ok(target.rehearse(plan, &interrupt))
+    let mut count = 0;
+    for profile in Profile::ALL {
+        let plan = Plan::new(cases, samples, profile, register).map_err(Failure::usage)?;
+        count += plan.cases.len();
+        let target = PaperTarget::bundled(profile).map_err(|error| Failure::ours(error.to_string()))?;
+        complain(&target.map_or_else(Vec::new, |target| target.rehearse(&plan, &interrupt)))?;
+    }
+    Ok(count)
 }
 
 /// Shows what is wrong, if anything is.

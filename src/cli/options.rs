@@ -88,6 +88,9 @@ impl TargetOptions {
                 let mut command = vec![program.to_string_lossy().into_owned(), "reference-server".to_owned()];
                 if let AskedProfile::This(profile) = self.profile {
                     command.extend(["--profile".to_owned(), profile.to_string()]);
+                    if profile != Profile::V0_9_2 {
+                        command.extend(["--with".to_owned(), "pfn-query".to_owned()]);
+                    }
                 }
                 Ok((Target::Spawn { command, socket: None }, "the bundled reference server".to_owned()))
             }

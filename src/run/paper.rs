@@ -1,13 +1,15 @@
-//! The target that cases are rehearsed against: the conformance device, as a probe finds it.
+//! The targets that cases are rehearsed against: the conformance device, as a probe finds it in each version.
 
 use std::sync::Arc;
 
 use super::{Plan, Rehearsal, rehearse};
+use crate::Profile;
 use crate::case::{Diagnostic, Source, Span};
 use crate::session::Interrupt;
 use crate::target::{DeviceFile, Discovered};
 
-const DISCOVERED: &str = include_str!("../../fixtures/targets/conformance.json");
+const CURRENT: &str = include_str!("../../fixtures/targets/conformance.json");
+const LEGACY: &str = include_str!("../../fixtures/targets/conformance-0.9.1.json");
 const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
 
 /// The target that cases are rehearsed against.
@@ -25,21 +27,26 @@ pub struct PaperTarget {
 pub struct PaperError(String);
 
 impl PaperTarget {
-    /// The one that is compiled in.
+    /// The one that is compiled in for this version of the protocol; `None` where there is none.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn bundled() -> Result<PaperTarget, PaperError> {
-        let discovered = serde_json::from_str(DISCOVERED).map_err(|error| PaperError(error.to_string()))?;
+    pub fn bundled(profile: Profile) -> Result<Option<PaperTarget>, PaperError> {
+        let text = match profile {
+            Profile::V0_9_2 => CURRENT,
+            Profile::V0_9_1 => LEGACY,
+            Profile::V8 | Profile::V8C => return Ok(None),
+        };
+        let discovered = serde_json::from_str(text).map_err(|error| PaperError(error.to_string()))?;
         let device = DeviceFile::parse("conformance.toml", DEVICE).map_err(|error| PaperError(error.to_string()))?;
-        Ok(PaperTarget { discovered, device })
+        Ok(Some(PaperTarget { discovered, device }))
     }
 
     /// Plays every case that applies against the model alone: what the model does not permit is an error of the case or
     /// of the model. Each with its file.
     pub fn rehearse(&self, plan: &Plan, interrupt: &Interrupt) -> Vec<(Arc<Source>, Diagnostic)> {
         let rehearsal = Rehearsal {
-            dialect: &vfio_user_wire::V0_9_2,
+            dialect: self.discovered.profile.dialect(),
             discovered: &self.discovered,
             device: Some(&self.device),
             interrupt,

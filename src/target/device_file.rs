@@ -30,6 +30,8 @@ pub struct DeviceFile {
     pub counter: Option<Counter>,
     /// A register that shows bytes of a region as they are when it is read.
     pub mirror: Option<Mirror>,
+    /// Its migration region has the registers by which dirty pages are asked for by page number.
+    pub pfn_query: bool,
 }
 
 /// Bytes of a region. The end does not overflow, and there is at least one byte.

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use vfio_user_wire::{Limits, VersionData, device_info_flags};
 
 use super::DeviceFile;
-use crate::model::{Offer, OfferedIoFds, OfferedIrq, OfferedRegion, ScratchRange};
+use crate::Profile;
+use crate::model::{Offer, OfferedIoFds, OfferedIrq, OfferedMigrationRegion, OfferedRegion, ScratchRange};
+
+/// Bytes of a message before the data of REGION_READ, REGION_WRITE, DMA_READ or DMA_WRITE.
+const MESSAGE_HEAD: u64 = 32;
 
 /// One region, by DEVICE_GET_REGION_INFO.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,6 +70,9 @@ pub enum Has {
 /// What the probe found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Discovered {
+    /// The version of the protocol in which it was asked.
+    #[serde(default)]
+    pub profile: Profile,
     /// Major and minor version of its VERSION reply.
     pub version: Option<(u16, u16)>,
     /// The version data of that reply.
@@ -96,7 +103,16 @@ pub struct Discovered {
 impl Discovered {
     /// The server's limits: what it stated, and the defaults for the rest.
     pub fn limits(&self) -> Limits {
-        self.stated().limits()
+        let stated = self.stated();
+        match self.profile {
+            Profile::V0_9_1 | Profile::V0_9_2 => stated.limits(),
+            Profile::V8 | Profile::V8C => {
+                let max_msg_fds = stated.number("max_msg_fds").unwrap_or(stated.legacy_limits().max_fds);
+                // Its limit is that of a message: the data has a header and the fixed part of an access before it.
+                let max_data_xfer_size = stated.legacy_limits().max_msg_size.saturating_sub(MESSAGE_HEAD).max(1);
+                Limits { max_msg_fds, max_data_xfer_size, ..Limits::default() }
+            }
+        }
     }
 
     /// The capabilities that it stated.
@@ -137,11 +153,21 @@ impl Discovered {
             pgsize: self.stated().legacy_limits().pgsize,
             dirty_pages: has("dirty-pages"),
             range_layout: None,
-            migration_region: None,
+            migration_region: self
+                .named("migration-region", "migration.region")
+                .map(|index| OfferedMigrationRegion { index: index as u32, pfn_query: has("pfn-query") }),
             scratch: scratch
                 .iter()
                 .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })
                 .collect(),
+        }
+    }
+
+    /// The value of a name that a need brings, where the target has what it stands for.
+    fn named(&self, need: &str, name: &str) -> Option<u64> {
+        match self.has.get(need) {
+            Some(Has::Yes(names)) => names.get(name).copied(),
+            _ => None,
         }
     }
 

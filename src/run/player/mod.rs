@@ -30,7 +30,7 @@ pub use self::exchange::Exchange;
 use self::expect::Actual;
 use self::judge::Found;
 pub use self::rehearsal::{Rehearsal, rehearse};
-use self::send::{Outbox, QEMU_VERSION_DATA, TWIN_VERSION_DATA};
+use self::send::{Outbox, TWIN_VERSION_DATA, usual_version_data};
 use super::{Planned, Timeouts};
 use crate::Profile;
 use crate::case::{Given, Name, Step, StepKind};
@@ -200,7 +200,7 @@ impl Player<'_> {
             }
             Given::Negotiated => {
                 let end = self.connect()?;
-                self.negotiate(end, QEMU_VERSION_DATA)?;
+                self.negotiate(end, usual_version_data(self.talk.dialect))?;
             }
             Given::Twin => {
                 let end = self.connect()?;
@@ -260,7 +260,7 @@ impl Player<'_> {
                 if !negotiate {
                     return Ok(());
                 }
-                let index = self.send_version(end, QEMU_VERSION_DATA)?;
+                let index = self.send_version(end, usual_version_data(self.talk.dialect))?;
                 match self.actual(index) {
                     Actual::Ok => return Ok(()),
                     Actual::Ended(ending) => ending,

@@ -9,7 +9,7 @@ use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, MigrationData, REGION_READ,
     REGION_WRITE, SingleWrite, VERSION,
 };
-use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail};
+use vfio_user_wire::{Body, Dialect, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail, V8, V8C};
 
 use crate::case::{Argument, Range, Send, Subject, Value, Write};
 use crate::model::PassedFd;
@@ -20,10 +20,19 @@ use super::pages::asked_for;
 use super::{Fault, Player, Stop};
 
 /// The version data that QEMU 11 sends.
-pub(super) const QEMU_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#;
+const QEMU_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#;
 
 /// The same, from a client that wants a twin socket.
 pub(super) const TWIN_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true, "twin_socket": {"supported": true}}}"#;
+
+/// What a client of version 8 would say in their place: its names, and the limits that it can have at most.
+const VERSION_8_DATA: &str =
+    r#"{"capabilities": {"max_fds": 16, "max_msg_fds": 16, "max_msg_size": 1048608, "migration": {"pgsize": 4096}}}"#;
+
+/// The version data that a client of this version sends.
+pub(super) fn usual_version_data(dialect: &Dialect) -> &'static str {
+    if [V8.name, V8C.name].contains(&dialect.name) { VERSION_8_DATA } else { QEMU_VERSION_DATA }
+}
 
 /// No line has more ranges than this.
 const MOST_RANGES: u64 = 65_536;
@@ -257,7 +266,7 @@ impl Arguments<'_> {
             return Ok(Vec::new());
         }
         let mut text = match self.get("json") {
-            None => QEMU_VERSION_DATA.as_bytes().to_vec(),
+            None => usual_version_data(self.talk.dialect).as_bytes().to_vec(),
             Some(Value::Words(words)) if words.iter().any(|word| word.value == "none") => return Ok(Vec::new()),
             Some(Value::Bytes(bytes)) => self.environment.bytes(bytes, self.talk)?,
             Some(other) => return Err(Fault::new(format!("no JSON: {other:?}"))),

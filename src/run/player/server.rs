@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::session::Deadline;
 use crate::target::{Instance, StartError};
 
-use super::send::QEMU_VERSION_DATA;
+use super::send::usual_version_data;
 use super::{Player, Stop};
 
 impl Player<'_> {
@@ -21,7 +21,7 @@ impl Player<'_> {
         self.further.push(instance);
         let server = self.further.len();
         let end = self.add(server, name, Some(connection?));
-        self.negotiate(end, QEMU_VERSION_DATA)
+        self.negotiate(end, usual_version_data(self.talk.dialect))
     }
 
     /// The server that an end is connected to.

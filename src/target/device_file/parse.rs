@@ -29,6 +29,8 @@ struct RawFile {
     descriptor: Option<RawDescriptor>,
     counter: Option<RawCounter>,
     mirror: Option<RawMirror>,
+    #[serde(default)]
+    pfn_query: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -286,6 +288,7 @@ impl File<'_> {
             descriptor_size,
             counter: None,
             mirror: None,
+            pfn_query: raw.pfn_query,
         };
         let dma_write = raw.dma_write.map(|raw| self.dma_write(raw, &device)).transpose()?;
         let dma_read = raw.dma_read.map(|raw| self.dma_read(raw, &device)).transpose()?;

@@ -101,6 +101,7 @@ fn every_line_of_a_file_is_read() {
             register: DeviceRegister { region: 0, offset: 0x38, width: 8 },
             shows: Location { region: 1, offset: 0x2000 },
         }),
+        pfn_query: false,
     };
     assert_eq!(good(), expected);
 }

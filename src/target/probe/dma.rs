@@ -91,7 +91,7 @@ pub(super) fn map_request(dialect: &Dialect, address: u64, size: u64, with_fd: b
 }
 
 /// The fixed part of a request with these fields, as far as this version has them.
-fn request(dialect: &Dialect, name: &str, fields: &[(&str, u64)]) -> Asked<Vec<u8>> {
+pub(super) fn request(dialect: &Dialect, name: &str, fields: &[(&str, u64)]) -> Asked<Vec<u8>> {
     let layout = fixed(dialect, name)?;
     let mut payload = vec![0; layout.size];
     for (name, value) in fields {

@@ -8,6 +8,7 @@ mod facts;
 mod features;
 mod io_fds;
 mod irqs;
+mod legacy;
 mod regions;
 mod spoken;
 
@@ -54,7 +55,7 @@ pub fn probe(
     interrupt: &Interrupt,
 ) -> Result<Discovered, ProbeError> {
     let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt };
-    let mut found = Discovered { capabilities: Value::Null, ..Discovered::default() };
+    let mut found = Discovered { profile, capabilities: Value::Null, ..Discovered::default() };
     version(&asker, &mut found)?;
     asker.group("DEVICE_GET_INFO", &mut found, device_info)?;
     asker.group("DEVICE_GET_REGION_INFO", &mut found, regions::ask)?;
@@ -64,6 +65,8 @@ pub fn probe(
     dma::ask(&asker, &mut found)?;
     asker.group("MIGRATION", &mut found, features::ask_migration)?;
     asker.group("DMA_LOGGING_START", &mut found, features::ask_logging)?;
+    asker.group("DIRTY_PAGES", &mut found, legacy::ask_dirty_pages)?;
+    legacy::conclude(profile, device, &mut found);
     twin_socket(&asker, &mut found)?;
     reconnect(&asker, &mut found)?;
     facts::conclude(launcher, device, &mut found);
