@@ -249,7 +249,7 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             "[dma_write]",
             12,
             "unknown field `dma_write`, expected one of `name`, `summary`, `scratch`, `leave-alone`, `dma-write`, \
-             `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`; did you mean `dma-write`?",
+             `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`, `pfn-query`; did you mean `dma-write`?",
         ),
         ("size = 16", "sizes = 16", 11, "unknown field `sizes`, expected `size`; did you mean `size`?"),
         ("length = 0x100", "length = 0", 5, "the range is empty: length must be at least 1"),
@@ -405,7 +405,7 @@ fn each_mistake_is_named_with_its_line_and_what_is_allowed() {
             "[conter]",
             27,
             "unknown field `conter`, expected one of `name`, `summary`, `scratch`, \
-             `leave-alone`, `dma-write`, `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`; did you mean `counter`?",
+             `leave-alone`, `dma-write`, `dma-read`, `raise-irq`, `descriptor`, `counter`, `mirror`, `pfn-query`; did you mean `counter`?",
         ),
         ("0x2c, width = 4", "0x2c, width = 5", 28, "a width of 5 bytes; allowed are 1, 2, 4 and 8"),
         (
