@@ -1,5 +1,6 @@
 //! Which text of the protocol is spoken, as far as answers are judged otherwise for it.
 
+use vfio_user_wire::tables::Table;
 use vfio_user_wire::{Dialect, V0_9_1, V8, V8C};
 
 /// The texts of the protocol, by what they ask of an answer.
@@ -10,7 +11,7 @@ pub(super) enum Edition {
     /// 0.9.1: DIRTY_PAGES, bitmaps in DMA_UNMAP, and migration by a region.
     Legacy,
     /// Version 8, and 0.9.1 in the beginning: the same with tables in the DMA commands.
-    Tables,
+    Tables(Table),
 }
 
 impl Edition {
@@ -18,7 +19,8 @@ impl Edition {
     pub(super) fn of(dialect: &Dialect) -> Edition {
         match dialect.name {
             name if name == V0_9_1.name => Edition::Legacy,
-            name if name == V8.name || name == V8C.name => Edition::Tables,
+            name if name == V8.name => Edition::Tables(Table::V8),
+            name if name == V8C.name => Edition::Tables(Table::V8c),
             _ => Edition::Current,
         }
     }

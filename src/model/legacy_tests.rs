@@ -102,7 +102,7 @@ fn offer() -> Offer {
     }
 }
 
-fn version(data: &str) -> Vec<u8> {
+pub(super) fn version(data: &str) -> Vec<u8> {
     [&[0, 0, 1, 0], data.as_bytes(), &[0]].concat()
 }
 

@@ -5,11 +5,13 @@
 
 use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
 use vfio_user_wire::legacy::{MigrationInfo, MigrationInfoPfn, migration_state as v1};
+use vfio_user_wire::tables::Table;
 
 use super::OfferedMigrationRegion;
+use super::edition::Edition;
 use super::migration::{States, Way};
 use super::spans::{Span, span};
-use crate::verdict::Class::Violation;
+use crate::verdict::Class::{Note, Violation};
 
 /// What an access is to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +100,11 @@ pub(super) fn names(states: States) -> String {
 }
 
 /// What comes of asking a device in the state `from` for the state `to` (1735-1747); `None` where the text does not say.
-pub(super) fn way(from: u32, to: u32, in_iteration: bool) -> Option<Way> {
+pub(super) fn way(edition: Edition, from: u32, to: u32, in_iteration: bool) -> Option<Way> {
     Some(match (from, to) {
         _ if from == to => Way::Same,
+        // The table of version 8 has these as refused (at 595dff9, 1023-1037).
+        (STOP | STOP_COPY, RUNNING) if edition == Edition::Tables(Table::V8) => Way::Closed("V8-22", Note),
         (ERROR, _) => return None,
         (RUNNING, PRE_COPY) => Way::Open("L-MR-09"),
         (PRE_COPY, STOP_COPY) if in_iteration => Way::Open("L-MR-20"),

@@ -32,6 +32,7 @@ mod ruling;
 mod scratch;
 mod session;
 mod spans;
+mod tables;
 mod twin;
 mod version;
 
@@ -56,5 +57,7 @@ mod migration_region_tests;
 mod migration_tests;
 #[cfg(test)]
 mod session_tests;
+#[cfg(test)]
+mod tables_tests;
 #[cfg(test)]
 mod tests;

@@ -120,7 +120,7 @@ pub(super) fn judge(
         if caps && inside {
             capabilities::judge(&info, reply.payload, out);
             if edition != Edition::Current {
-                legacy::judge_region(&info, reply.payload, out);
+                legacy::judge_region(edition, &info, reply.payload, out);
             }
         }
         if index >= region::COUNT && size > 0 {
@@ -128,7 +128,11 @@ pub(super) fn judge(
             let typed =
                 chain.is_ok_and(|chain| chain.iter().any(|capability| capability.id == region_capability::TYPE));
             let expected = "a type capability for a region with an index of 9 or above";
-            let requirement = if edition == Edition::Current { "REGINFO-13" } else { "L-REG-01" };
+            let requirement = match edition {
+                Edition::Current => "REGINFO-13",
+                Edition::Legacy => "L-REG-01",
+                Edition::Tables(_) => "V8-24",
+            };
             out.must(requirement, typed, expected, || format!("none for region {index}"), mark("index"));
         }
     } else if caps {

@@ -24,15 +24,21 @@ pub fn judge_request(
     let Some(message) = known else { return out.into_vec() };
     twin::judge_request(channel, negotiated, &mut out);
     let write = message.name == DMA_WRITE.name;
-    let access = DmaAccess::parse(payload);
-    let data = payload.len().saturating_sub(DmaAccess::LAYOUT.size) as u64;
-    let right = access.is_some_and(|(access, _)| if write { access.count == data } else { data == 0 });
-    let expected = if write { "32 bytes and as much data as count says" } else { "32 bytes" };
+    let Some(layout) = message.request.fixed.filter(|_| write || message.name == DMA_READ.name) else {
+        return out.into_vec();
+    };
+    let field = |name| layout.field(name).and_then(|field| field.read(payload));
+    let access = field("address").zip(field("count"));
+    let data = payload.len().saturating_sub(layout.size) as u64;
+    let right = access.is_some_and(|(_, count)| if write { count == data } else { data == 0 });
+    let head = HEADER_SIZE + layout.size;
+    let expected = if write { format!("{head} bytes and as much data as count says") } else { format!("{head} bytes") };
     let actual = || format!("{} bytes", HEADER_SIZE + payload.len());
-    out.must("DMARW-01", right, expected, actual, header_mark("size"));
-    if let Some((access, _)) = access {
-        let (address, count) = (access.address, access.count);
-        let mark = |name| DmaAccess::LAYOUT.field(name).and_then(payload_mark);
+    // Version 8 counts in 4 bytes.
+    let requirement = if layout.size == DmaAccess::LAYOUT.size { "DMARW-01" } else { "V8-16" };
+    out.must(requirement, right, &expected, actual, header_mark("size"));
+    if let Some((address, count)) = access {
+        let mark = |name| layout.field(name).and_then(payload_mark);
         let most = negotiated.client_limits().max_data_xfer_size;
         let expected = format!("a count of at most {most}, the client's max_data_xfer_size");
         for id in ["DMARW-03", "MSZ-06"] {

@@ -371,7 +371,7 @@ impl Session {
         let states = self.state.migration.states();
         let actual = match self.state.edition() {
             Edition::Current => format!("{name} in {states}"),
-            Edition::Legacy | Edition::Tables => format!("{name} while {}", names(states)),
+            Edition::Legacy | Edition::Tables(_) => format!("{name} while {}", names(states)),
         };
         self.is_stopped().then(|| Judgement {
             requirement: self.state.silence(),
@@ -439,7 +439,11 @@ impl State {
 
     /// What it breaks if something comes all the same.
     fn silence(&self) -> &'static str {
-        if self.edition() == Edition::Current { "MIGFSM-29" } else { "L-MR-30" }
+        match self.edition() {
+            Edition::Current => "MIGFSM-29",
+            Edition::Legacy => "L-MR-30",
+            Edition::Tables(_) => "V8-24",
+        }
     }
 
     pub(super) fn doubt_all(&mut self) {

@@ -84,7 +84,7 @@ fn capabilities(edition: Edition, command: &Command, answer: &VersionData, reply
         );
     }
     if edition != Edition::Current {
-        return legacy::judge_capabilities(answer, data(), out);
+        return legacy::judge_capabilities(edition, answer, data(), out);
     }
     if let Some(pgsizes) = answer.capability("pgsizes") {
         let right = pgsizes.as_u64().is_some_and(|sizes| sizes != 0 && sizes & 0xfff == 0);

@@ -11,11 +11,14 @@ use vfio_user_wire::message::DMA_UNMAP;
 pub(super) use self::region_type::judge_region;
 use super::edition::Edition;
 use super::judgement::header_mark;
-use super::{Command, Judgements, Negotiated, Reply};
+use super::{Command, Judgements, Negotiated, Reply, tables};
 use crate::verdict::FieldMark;
 
 /// Judges a successful reply; whether nothing else is to be said of it.
 pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, out: &mut Judgements) -> bool {
+    if let Edition::Tables(table) = edition {
+        return tables::judge(table, command, reply, out);
+    }
     let Some(message) = command.message.filter(|_| edition == Edition::Legacy) else { return false };
     match message.name {
         name if name == DIRTY_PAGES.name => dirty_pages::judge(command, reply, out),
@@ -36,7 +39,7 @@ pub(super) fn judge_size(
     let known = match edition {
         Edition::Current => false,
         Edition::Legacy => negotiated.server.number("max_msg_size").is_some(),
-        Edition::Tables => true,
+        Edition::Tables(_) => true,
     };
     if !known {
         return;
@@ -44,7 +47,7 @@ pub(super) fn judge_size(
     let of_unmap = command.message.is_some_and(|message| message.name == DMA_UNMAP.name);
     let requirement = match edition {
         _ if of_unmap && !reply.payload.is_empty() => "L-UNM-14",
-        Edition::Tables => "V8-02",
+        Edition::Tables(_) => "V8-02",
         _ => "L-VER-04",
     };
     let (most, size) = (negotiated.client.legacy_limits().max_msg_size, u64::from(reply.header.size));
@@ -53,14 +56,26 @@ pub(super) fn judge_size(
 }
 
 /// What the server says of migration in VERSION (0.9.1 at 190f85b^, 523-538).
-pub(super) fn judge_capabilities(answer: &VersionData, mark: Option<FieldMark>, out: &mut Judgements) {
+pub(super) fn judge_capabilities(
+    edition: Edition,
+    answer: &VersionData,
+    mark: Option<FieldMark>,
+    out: &mut Judgements,
+) {
+    let own = |requirement| if edition == Edition::Legacy { requirement } else { tables::own_name(requirement) };
     let Some(migration) = answer.capability("migration") else { return };
     let object = migration.is_object();
-    out.must("L-VER-01", object, "`migration` that is an object", || format!("migration {migration}"), mark.clone());
+    out.must(
+        own("L-VER-01"),
+        object,
+        "`migration` that is an object",
+        || format!("migration {migration}"),
+        mark.clone(),
+    );
     let Some(pgsize) = migration.get("pgsize") else { return };
     let actual = || format!("pgsize {pgsize}");
     let number = pgsize.as_u64().is_some_and(|pgsize| pgsize > 0);
-    out.must("L-VER-02", number, "`pgsize` that is a number of bytes", actual, mark.clone());
+    out.must(own("L-VER-02"), number, "`pgsize` that is a number of bytes", actual, mark.clone());
     let usual = pgsize.as_u64().is_none_or(u64::is_power_of_two);
-    out.should("L-VER-02", usual, "`pgsize` that is a power of two", actual, mark);
+    out.should(own("L-VER-02"), usual, "`pgsize` that is a power of two", actual, mark);
 }

@@ -6,13 +6,16 @@ use vfio_user_wire::region_info_flags::MMAP;
 use vfio_user_wire::{CapabilityBody, capabilities, region_subtype, region_type};
 
 use super::super::Judgements;
+use super::super::edition::Edition;
 use super::super::judgement::{bytes_mark, payload_mark};
+use super::super::tables::own_name;
 
 /// Bytes of the registers.
 const REGISTERS: u64 = MigrationInfo::LAYOUT.size as u64;
 
 /// Judges a full reply that has capabilities.
-pub(in crate::model) fn judge_region(info: &RegionInfo, payload: &[u8], out: &mut Judgements) {
+pub(in crate::model) fn judge_region(edition: Edition, info: &RegionInfo, payload: &[u8], out: &mut Judgements) {
+    let own = |requirement| if edition == Edition::Legacy { requirement } else { own_name(requirement) };
     // What is wrong with the chain itself is told already.
     let Ok(chain) = capabilities(payload, info.cap_offset) else { return };
     let mut migration = false;
@@ -30,7 +33,7 @@ pub(in crate::model) fn judge_region(info: &RegionInfo, payload: &[u8], out: &mu
         let known = (kind, subtype) == (region_type::MIGRATION, region_subtype::MIGRATION);
         let actual = || format!("type {kind}, subtype {subtype}");
         let expected = "type 3, subtype 1: the only one that vfio-user has";
-        out.should("L-REG-02", known, expected, actual, bytes_mark("type", offset + 8, 8));
+        out.should(own("L-REG-02"), known, expected, actual, bytes_mark("type", offset + 8, 8));
         migration |= known;
     }
     if !migration {
@@ -39,7 +42,7 @@ pub(in crate::model) fn judge_region(info: &RegionInfo, payload: &[u8], out: &mu
     let (size, flags) = (info.size, info.flags);
     let mark = |name| RegionInfo::LAYOUT.field(name).and_then(payload_mark);
     let expected = format!("a region that holds the {REGISTERS} bytes of registers");
-    out.must("L-MR-01", size >= REGISTERS, &expected, || format!("size {size:#x}"), mark("size"));
+    out.must(own("L-MR-01"), size >= REGISTERS, &expected, || format!("size {size:#x}"), mark("size"));
     let areas: Vec<(u64, u64)> = chain
         .iter()
         .filter_map(|capability| match &capability.body {
@@ -53,5 +56,5 @@ pub(in crate::model) fn judge_region(info: &RegionInfo, payload: &[u8], out: &mu
     let mapped = whole || areas.iter().any(|(start, length)| *start < REGISTERS && *length > 0);
     let expected = "the registers in no part that can be mapped";
     let actual = || if whole { "all of it can be mapped".to_owned() } else { "an area that begins in them".to_owned() };
-    out.must("L-MR-27", !mapped, expected, actual, mark("flags"));
+    out.must(own("L-MR-27"), !mapped, expected, actual, mark("flags"));
 }

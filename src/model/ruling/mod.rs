@@ -12,6 +12,7 @@ mod migration;
 mod queries;
 mod region_write_multi;
 mod regions;
+mod tables;
 mod version;
 
 use vfio_user_wire::message::{
@@ -25,6 +26,7 @@ pub(super) use self::irqs::automasked;
 use super::edition::Edition;
 use super::permits::Permits;
 use super::session::{Given, Phase, State};
+use super::tables::own_name;
 use super::{Command, Judgements};
 
 /// What is known of one command.
@@ -86,7 +88,7 @@ fn ruling_of(edition: Edition, message: &Message) -> Option<&'static Ruling> {
     let own = match edition {
         Edition::Current => &[],
         Edition::Legacy => legacy::RULINGS,
-        Edition::Tables => &[],
+        Edition::Tables(_) => tables::RULINGS,
     };
     own.iter().chain(RULINGS).find(|ruling| ruling.message.name == message.name)
 }
@@ -118,7 +120,10 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     };
     match state.edition() {
         Edition::Current => migration::stopped(state, command, &mut permits),
-        Edition::Legacy | Edition::Tables => legacy::migration_region::stopped(state, command, &mut permits),
+        Edition::Legacy | Edition::Tables(_) => legacy::migration_region::stopped(state, command, &mut permits),
+    }
+    if let Edition::Tables(_) = state.edition() {
+        permits = permits.renamed(own_name);
     }
     permits
 }
@@ -130,7 +135,15 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
         && payload.len() >= ruling.message.reply.fixed_size()
         && command.payload.len() >= ruling.message.request.fixed_size()
     {
-        (ruling.judge)(state, command, payload, out);
+        let mut said = Judgements::default();
+        (ruling.judge)(state, command, payload, &mut said);
+        let renamed = matches!(state.edition(), Edition::Tables(_));
+        for mut judgement in said.into_vec() {
+            if renamed {
+                judgement.requirement = own_name(judgement.requirement);
+            }
+            out.push(judgement);
+        }
     }
 }
 

@@ -148,7 +148,7 @@ pub(super) fn apply_reset(state: &mut State, command: &Command, given: Given<'_>
             state.doubt_device();
             match state.edition() {
                 Edition::Current => state.migration.reset(),
-                Edition::Legacy | Edition::Tables => state.migration.perhaps_reset(),
+                Edition::Legacy | Edition::Tables(_) => state.migration.perhaps_reset(),
             }
             state.transfer.forget();
             state.irqs.resume();

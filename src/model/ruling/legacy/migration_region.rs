@@ -76,7 +76,7 @@ pub(in crate::model) fn changes_state(state: &State, command: &Command) -> bool 
         && RegionAccess::parse(&command.payload).is_some_and(|(access, _)| access.offset < 4)
 }
 
-pub(super) fn permits_read(state: &State, command: &Command) -> Permits {
+pub(in crate::model) fn permits_read(state: &State, command: &Command) -> Permits {
     let Some(access) = access(state, command) else { return regions::permits_read(state, command) };
     let (migration, transfer) = (&state.migration, &state.transfer);
     let (saving, resuming) = (migration.is_saving() == Some(true), migration.is_resuming() == Some(true));
@@ -122,7 +122,7 @@ fn is_portion(transfer: &Transfer, access: &Access<'_>) -> bool {
     transfer.offset.is_some_and(|(offset, _)| offset == access.offset) && transfer.size == Some(access.count)
 }
 
-pub(super) fn permits_write(state: &State, command: &Command) -> Permits {
+pub(in crate::model) fn permits_write(state: &State, command: &Command) -> Permits {
     let Some(access) = access(state, command) else { return regions::permits_write(state, command) };
     match access.register {
         Register::State => permits_state(state, access.value() as u32),
@@ -150,7 +150,7 @@ fn permits_state(state: &State, register: u32) -> Permits {
         return Permits::refusal("L-MR-10", Violation, expected);
     };
     let (states, in_iteration) = (state.migration.states(), state.transfer.offset.is_some());
-    let ways: Vec<Option<Way>> = states.iter().map(|from| way(from, to, in_iteration)).collect();
+    let ways: Vec<Option<Way>> = states.iter().map(|from| way(state.edition(), from, to, in_iteration)).collect();
     let wanted = names(States::one(to));
     match ways.first() {
         Some(Some(Way::Open(requirement))) if ways.iter().all(|way| matches!(way, Some(Way::Open(_)))) => {
@@ -167,7 +167,7 @@ fn permits_state(state: &State, register: u32) -> Permits {
     }
 }
 
-pub(super) fn judge_read(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
+pub(in crate::model) fn judge_read(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
     regions::judge_read(state, command, payload, out);
     let (Some(access), Some(region)) = (access(state, command), state.offer.migration_region) else { return };
     let Some(data) = payload.get(FIXED..).filter(|data| data.len() as u64 == access.count) else { return };
@@ -254,7 +254,7 @@ fn is_mapped(state: &State, region: u64, offset: u64) -> bool {
     areas.into_iter().any(|area| offset >= area.offset && offset - { area.offset } < { area.size })
 }
 
-pub(super) fn apply_read(state: &mut State, command: &Command, given: Given<'_>) {
+pub(in crate::model) fn apply_read(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     let Some(access) = access(state, command) else { return };
     let data = match given {
@@ -303,7 +303,7 @@ pub(super) fn apply_read(state: &mut State, command: &Command, given: Given<'_>)
     }
 }
 
-pub(super) fn apply_write(state: &mut State, command: &Command, given: Given<'_>) {
+pub(in crate::model) fn apply_write(state: &mut State, command: &Command, given: Given<'_>) {
     let Some(access) = access(state, command) else {
         if changes_state(state, command) && !matches!(given, Given::Error) {
             state.migration.touch();

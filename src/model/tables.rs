@@ -1,0 +1,97 @@
+//! What holds for every successful reply of the protocols with tables: version 8, and 0.9.1 in the beginning.
+
+use vfio_user_wire::legacy::Bitmap;
+use vfio_user_wire::message::{DMA_UNMAP, REGION_WRITE, RegionAccess};
+use vfio_user_wire::tables::{
+    Bitmaps, DIRTY_PAGES_V8, DirtyPages, DirtyPagesGetV8, DirtyPagesGetV8c, DmaUnmapEntries, Table,
+};
+use vfio_user_wire::{HEADER_SIZE, dirty_pages_flags};
+
+use super::judgement::{header_mark, payload_mark};
+use super::{Command, Judgements, Reply};
+
+/// Judges a successful reply; whether nothing else is to be said of it.
+pub(super) fn judge(table: Table, command: &Command, reply: &Reply<'_>, out: &mut Judgements) -> bool {
+    let Some(message) = command.message else { return false };
+    match message.name {
+        name if name == DMA_UNMAP.name => judge_unmap(table, command, reply, out),
+        name if name == DIRTY_PAGES_V8.name => judge_dirty_pages(table, command, reply, out),
+        name if name == REGION_WRITE.name && table == Table::V8 => {
+            if let Some((answer, _)) = RegionAccess::parse(reply.payload) {
+                let count = answer.count;
+                let mark = RegionAccess::LAYOUT.field("count").and_then(payload_mark);
+                out.must("V8-15", count == 0, "count 0", || format!("count {count}"), mark);
+            }
+            return false;
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// The bitmaps of those regions that asked for one, each behind its structure, and nothing else.
+fn judge_unmap(table: Table, command: &Command, reply: &Reply<'_>, out: &mut Judgements) {
+    let asked: Result<Vec<_>, _> = DmaUnmapEntries::new(&command.payload, table).collect();
+    let Ok(asked) = asked else { return };
+    let asked: Vec<Bitmap> = asked.iter().filter_map(|entry| entry.bitmap).collect();
+    let needed = asked
+        .iter()
+        .fold(0u64, |all, bitmap| all.saturating_add(table.bitmap_structure() as u64).saturating_add(bitmap.size));
+    let whole = reply.payload.len() as u64 == needed;
+    let right = whole && are(table, &asked, reply.payload);
+    let expected = match asked.len() {
+        0 => "no payload: no region asked for a bitmap".to_owned(),
+        count => format!("{needed} bytes: {count} bitmaps, each behind its structure as in the request"),
+    };
+    let actual = || if whole { "other structures".to_owned() } else { size(reply) };
+    out.must("V8-10", right, &expected, actual, header_mark("size"));
+}
+
+/// The structures are those of the request.
+fn are(table: Table, asked: &[Bitmap], payload: &[u8]) -> bool {
+    let came = Bitmaps::new(payload, table).map(|bitmap| bitmap.map(|(bitmap, _)| bitmap));
+    came.eq(asked.iter().map(|bitmap| Ok(*bitmap)))
+}
+
+fn size(reply: &Reply<'_>) -> String {
+    format!("{} bytes", HEADER_SIZE + reply.payload.len())
+}
+
+fn judge_dirty_pages(table: Table, command: &Command, reply: &Reply<'_>, out: &mut Judgements) {
+    let Some((head, _)) = DirtyPages::parse(&command.payload) else { return };
+    let actual = || size(reply);
+    match head.flags {
+        dirty_pages_flags::START | dirty_pages_flags::STOP => {
+            out.must("V8-26", reply.payload.is_empty(), "no payload", actual, header_mark("size"));
+        }
+        dirty_pages_flags::GET_BITMAP => {
+            let Some(bitmap) = one_range(table, &command.payload) else { return };
+            let (came, bits) = (reply.payload.len() as u64, bitmap.size);
+            let behind_structure =
+                bits.checked_add(table.bitmap_structure() as u64) == Some(came) && are(table, &[bitmap], reply.payload);
+            // Version 8 can be read to want the bits alone (1587-1588).
+            let right = behind_structure || table == Table::V8 && came == bits;
+            let requirement = if table == Table::V8 { "V8-20" } else { "V8-27" };
+            let expected = format!("the bitmap structure of the request and its {bits} bytes");
+            out.must(requirement, right, &expected, actual, header_mark("size"));
+        }
+        _ => {}
+    }
+}
+
+/// The bitmap that a request for just one range asks for.
+pub(super) fn one_range(table: Table, payload: &[u8]) -> Option<Bitmap> {
+    let (wide, narrow) = (DirtyPagesGetV8::LAYOUT.size, DirtyPagesGetV8c::LAYOUT.size);
+    let one = payload.len() == wide || table == Table::V8c && payload.len() == narrow;
+    let (request, _) = DirtyPagesGetV8c::parse(payload).filter(|_| one)?;
+    Some(Bitmap { pgsize: request.bitmap_pgsize, size: request.bitmap_size })
+}
+
+/// The name of a requirement of 0.9.1 in these texts, which have rows of their own for what they share with it.
+pub(super) fn own_name(requirement: &'static str) -> &'static str {
+    match requirement {
+        id if id.starts_with("L-MR-") || id.starts_with("L-REG-") => "V8-24",
+        id if id.starts_with("L-VER-") => "V8-02",
+        id => id,
+    }
+}

@@ -1,0 +1,184 @@
+//! The protocols with tables from command to command.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use vfio_user_wire::message::RegionAccess;
+use vfio_user_wire::tables::{DmaMap, DmaUnmap};
+use vfio_user_wire::{Dialect, Frame, Limits, V8, V8C};
+
+use super::legacy_tests::version;
+use super::{
+    Channel, Command, FdKind, Negotiated, Offer, OfferedMigrationRegion, OfferedRegion, PassedFd, Reply, Session,
+    judge_request,
+};
+use crate::verdict::Class::{self, Note, Violation};
+
+type Said = Vec<(&'static str, Class)>;
+
+const NOTHING: [(&str, Class); 0] = [];
+
+struct Client {
+    dialect: &'static Dialect,
+    session: Session,
+    sent: usize,
+}
+
+impl Client {
+    fn new(dialect: &'static Dialect) -> Client {
+        let offer = Offer {
+            limits: Limits { max_msg_fds: 8, ..Limits::default() },
+            regions: vec![OfferedRegion { index: 9, size: 0x3000, flags: 3, argsz: 48 }],
+            migration_region: Some(OfferedMigrationRegion { index: 9, pfn_query: false }),
+            pgsize: Some(4096),
+            dirty_pages: true,
+            dma: true,
+            dma_table: true,
+            ..Offer::default()
+        };
+        let mut client = Client { dialect, session: Session::new(dialect, Arc::new(offer)), sent: 0 };
+        let migration = version(r#"{"capabilities":{"migration":{"pgsize":4096}}}"#);
+        assert_eq!(client.ask("VERSION", migration.clone(), &[], Ok(migration)), NOTHING);
+        client
+    }
+
+    fn ask(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd], answer: Result<Vec<u8>, Errno>) -> Said {
+        let (number, message) = self.dialect.command(name).unwrap();
+        let frame = Frame::command(self.sent as u16, number, payload);
+        let (header, payload) = (frame.header, frame.payload);
+        let command = Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None };
+        self.session.sent(self.sent, command.clone());
+        let frame = match answer {
+            Ok(payload) => Frame::reply(&header, payload),
+            Err(errno) => Frame::error(&header, errno as u32),
+        };
+        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
+        let said = self.session.answered(self.sent, &command, &reply);
+        self.sent += 1;
+        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+    }
+
+    fn map(&mut self, pages: &[u64], answer: Result<(), Errno>) -> Said {
+        self.ask("DMA_MAP", pages.iter().flat_map(|page| map(*page, 0)).collect(), &[], answer.map(|()| Vec::new()))
+    }
+
+    fn unmap(&mut self, pages: &[u64], answer: Result<(), Errno>) -> Said {
+        let payload = pages.iter().flat_map(|page| unmap(*page, 0)).collect();
+        self.ask("DMA_UNMAP", payload, &[], answer.map(|()| Vec::new()))
+    }
+}
+
+fn map(page: u64, flags: u32) -> Vec<u8> {
+    DmaMap { address: page << 12, size: 0x1000, offset: 0, protections: 3, flags }.bytes().to_vec()
+}
+
+fn unmap(page: u64, flags: u32) -> Vec<u8> {
+    DmaUnmap { address: page << 12, size: 0x1000, flags, ..DmaUnmap::default() }.bytes().to_vec()
+}
+
+/// A bitmap structure of version 8.
+fn bitmap(size: u64) -> Vec<u8> {
+    [0x1000, size, 0].iter().flat_map(|word: &u64| word.to_ne_bytes()).collect()
+}
+
+#[test]
+fn a_table_of_regions_is_mapped_and_unmapped() {
+    for dialect in [&V8, &V8C] {
+        let mut client = Client::new(dialect);
+        assert_eq!(client.map(&[1, 2, 4], Err(Errno::EINVAL)), [("V8-04", Violation)]);
+        // Some of them may be there (V8-07).
+        assert_eq!(client.map(&[1], Err(Errno::EEXIST)), NOTHING);
+        let mut client = Client::new(dialect);
+        assert_eq!(client.map(&[1, 2, 4], Ok(())), NOTHING);
+        assert_eq!(client.map(&[3, 4], Err(Errno::EEXIST)), NOTHING);
+        assert_eq!(client.map(&[4], Err(Errno::EINVAL)), [("V8-06", Violation)]);
+        assert_eq!(client.unmap(&[1, 4], Err(Errno::EINVAL)), [("V8-09", Violation)]);
+        let mut client = Client::new(dialect);
+        assert_eq!(client.map(&[1, 2, 4], Ok(())), NOTHING);
+        assert_eq!(client.unmap(&[1, 4], Ok(())), NOTHING);
+        assert_eq!(client.map(&[4], Ok(())), NOTHING);
+        assert_eq!(client.unmap(&[9], Ok(())), NOTHING);
+        assert_eq!(client.map(&[7, 7], Ok(())), [("V8-06", Violation)]);
+    }
+}
+
+#[test]
+fn a_table_has_whole_entries_and_may_have_none() {
+    let mut client = Client::new(&V8);
+    let cut = [map(1, 0), vec![0; 8]].concat();
+    assert_eq!(client.ask("DMA_MAP", cut.clone(), &[], Err(Errno::EINVAL)), NOTHING);
+    assert_eq!(client.ask("DMA_MAP", cut, &[], Ok(vec![])), [("V8-04", Violation)]);
+    assert_eq!(client.ask("DMA_MAP", vec![], &[], Ok(vec![])), NOTHING);
+    assert_eq!(client.ask("DMA_UNMAP", vec![0; 8], &[], Ok(vec![])), [("V8-09", Violation)]);
+}
+
+#[test]
+fn each_mappable_region_has_a_descriptor() {
+    let fd = |id| PassedFd { id, kind: FdKind::Memory { size: 0x1000, writable: true } };
+    let table = [map(1, 1), map(2, 0), map(3, 1)].concat();
+    let said = |fds: &[PassedFd], answer| Client::new(&V8).ask("DMA_MAP", table.clone(), fds, answer);
+    assert_eq!(said(&[fd(1), fd(2)], Ok(vec![])), NOTHING);
+    assert_eq!(said(&[fd(1), fd(2)], Err(Errno::EINVAL)), [("V8-05", Violation)]);
+    assert_eq!(said(&[fd(1)], Ok(vec![])), [("V8-05", Violation)]);
+    assert_eq!(said(&[fd(1), fd(2), fd(3)], Err(Errno::EINVAL)), NOTHING);
+}
+
+#[test]
+fn an_unmap_answers_with_the_bitmaps_and_nothing_else() {
+    let mut client = Client::new(&V8);
+    client.map(&[1, 2], Ok(()));
+    assert_eq!(client.ask("DMA_UNMAP", unmap(1, 0), &[], Ok(unmap(1, 0))), [("V8-10", Violation)]);
+    let request = [unmap(2, 1), bitmap(8)].concat();
+    let whole = [bitmap(8), vec![0; 8]].concat();
+    assert_eq!(client.ask("DMA_UNMAP", request.clone(), &[], Ok(whole)), NOTHING);
+    let entry = [unmap(2, 1), bitmap(8), vec![0; 8]].concat();
+    assert_eq!(client.ask("DMA_UNMAP", request, &[], Ok(entry)), [("V8-10", Violation)]);
+}
+
+#[test]
+fn dirty_pages_has_a_head_of_12_bytes() {
+    let head = |flags: u32| [12, flags, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect::<Vec<u8>>();
+    let mut client = Client::new(&V8);
+    assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Err(Errno::EINVAL)), [("V8-26", Violation)]);
+    assert_eq!(client.ask("DIRTY_PAGES", head(1)[..8].to_vec(), &[], Err(Errno::EINVAL)), NOTHING);
+    assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Ok(head(1))), [("V8-26", Violation)]);
+    assert_eq!(client.ask("DIRTY_PAGES", head(3), &[], Ok(vec![])), [("V8-20", Note)]);
+}
+
+#[test]
+fn the_migration_region_is_that_of_later_texts_but_for_two_ways() {
+    let access = |data: &[u8]| [RegionAccess { offset: 0, region: 9, count: 4 }.bytes(), data].concat();
+    let done = RegionAccess { offset: 0, region: 9, count: 0 }.bytes().to_vec();
+    let set = |dialect, from: u32, to: u32, answer: Result<Vec<u8>, Errno>| {
+        let mut client = Client::new(dialect);
+        client.ask("REGION_READ", access(&[]), &[], Ok(access(&from.to_ne_bytes())));
+        client.ask("REGION_WRITE", access(&to.to_ne_bytes()), &[], answer)
+    };
+    assert_eq!(set(&V8, 0, 1, Ok(done.clone())), [("V8-22", Note)]);
+    assert_eq!(set(&V8C, 0, 1, Ok(access(&[]))), NOTHING);
+    assert_eq!(set(&V8, 0, 2, Ok(done)), [("V8-24", Violation)]);
+    assert_eq!(set(&V8, 1, 3, Err(Errno::EINVAL)), [("V8-24", Violation)]);
+    assert_eq!(set(&V8, 1, 3, Ok(access(&[]))), [("V8-15", Violation)]);
+}
+
+#[test]
+fn a_message_is_no_larger_than_the_client_takes() {
+    let mut client = Client::new(&V8);
+    let request = RegionAccess { offset: 0x1000, region: 9, count: 0x1800 };
+    let reply = [request.bytes(), &[0; 0x1800]].concat();
+    assert_eq!(client.ask("REGION_READ", request.bytes().to_vec(), &[], Ok(reply)), [("V8-02", Violation)]);
+}
+
+#[test]
+fn a_server_of_version_8_counts_in_four_bytes_and_may_interrupt_by_message() {
+    let judged = |number: u16, payload: Vec<u8>| -> Said {
+        let frame = Frame::command(1, number, payload);
+        let mapped = |_: u64, _: u64| Some(3);
+        let said = judge_request(&V8, &frame.header, &frame.payload, &Negotiated::default(), Channel::Only, &mapped);
+        said.into_iter().filter_map(|said| Some((said.requirement, said.broken?.class))).collect()
+    };
+    let read = [0x1000u64.to_ne_bytes().as_slice(), &4u32.to_ne_bytes()].concat();
+    assert_eq!(judged(10, read.clone()), NOTHING);
+    assert_eq!(judged(10, [read, vec![0; 4]].concat()), [("V8-16", Violation)]);
+    assert_eq!(judged(12, vec![0; 4]), NOTHING);
+}
