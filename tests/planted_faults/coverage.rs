@@ -42,7 +42,8 @@ pub(crate) fn check(faults: &[Arc<Fault>]) -> Result<String, String> {
 
 /// The requirements that a case line names or the model judges by.
 fn checked() -> Result<BTreeSet<String>, String> {
-    let mut ids: BTreeSet<String> = SUITE.plan.cases.iter().flat_map(|case| case.requirements()).collect();
+    let mut ids: BTreeSet<String> =
+        SUITE.plans.values().flat_map(|plan| &plan.cases).flat_map(|case| case.requirements()).collect();
     named_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/model"), &mut ids)?;
     Ok(ids)
 }

@@ -32,9 +32,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::requirement::Failure;
 use vfio_user_conformance::run::Timeouts;
 use vfio_user_conformance::verdict::{Class, Finding};
+
+use vfio_user_reference_server as served;
 
 use crate::fault::Fault;
 use crate::suite::{Report, SUITE, Which, brisk, patient};
@@ -54,7 +57,10 @@ fn main() -> ExitCode {
             Trial::test(fault.title(), move || is_caught(&fault))
         })
         .collect();
-    trials.push(Trial::test("the server without a fault", without_a_fault));
+    for profile in [served::Profile::V0_9_2, served::Profile::V0_9_1, served::Profile::V8] {
+        let name = format!("the server of {} without a fault", profile.dialect().name);
+        trials.push(Trial::test(name, move || without_a_fault(profile)));
+    }
     trials.push(Trial::test("every requirement has a fault or a reason", move || {
         coverage::check(&faults).map(|count| eprintln!("{count}")).map_err(Failed::from)
     }));
@@ -67,8 +73,10 @@ fn is_caught(fault: &Arc<Fault>) -> Result<(), Failed> {
 }
 
 fn try_to_catch(fault: &Arc<Fault>, timeouts: Timeouts) -> Result<(), String> {
-    let report = SUITE.judge(fault.target()?, &Which::For(fault.requirement), timeouts)?;
     let requirement = SUITE.register.get(fault.requirement).ok_or("no such requirement")?;
+    // The newest version that has the clause is the one whose server is faulty.
+    let profile = Profile::ALL.into_iter().rev().find(|profile| requirement.is_of(*profile)).ok_or("no version")?;
+    let report = SUITE.judge(profile, fault.target()?, &Which::For(fault.requirement), timeouts)?;
     let wanted = match requirement.failure {
         Failure::Violation if !fault.noted => Class::Violation,
         _ => Class::Note,
@@ -104,8 +112,9 @@ fn says(id: &str, case: &str, finding: &Finding) -> String {
 }
 
 /// In a thread, too, the reference server passes every case without a remark.
-fn without_a_fault() -> Result<(), Failed> {
-    let plain = Arc::new(fault::fault("HDR-01", "none", || Box::new(vfio_user_reference_server::Server::new())));
-    let report = SUITE.judge(plain.target()?, &Which::All, patient())?;
+fn without_a_fault(served: served::Profile) -> Result<(), Failed> {
+    let plain = Arc::new(fault::fault("HDR-01", "none", move || Box::new(wrapper::server_of(served))));
+    let profile = served.dialect().name.parse()?;
+    let report = SUITE.judge(profile, plain.target()?, &Which::All, patient())?;
     if report.findings.is_empty() { Ok(()) } else { Err(what_else(&report).into()) }
 }

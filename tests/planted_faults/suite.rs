@@ -20,7 +20,8 @@ const MOST_REPEATED: usize = 6;
 /// The cases and the register.
 pub(crate) struct Suite {
     pub(crate) register: Register,
-    pub(crate) plan: Plan,
+    /// The cases of each version of the protocol.
+    pub(crate) plans: BTreeMap<Profile, Plan>,
     device: DeviceFile,
 }
 
@@ -28,9 +29,10 @@ pub(crate) struct Suite {
 pub(crate) static SUITE: LazyLock<Suite> = LazyLock::new(|| {
     let register = Register::bundled().expect("a register without errors");
     let library = Library::bundled(&register).expect("cases without errors");
-    let plan = library.plan(Profile::V0_9_2, &register).expect("samples that fit");
+    let plan = |profile| (profile, library.plan(profile, &register).expect("samples that fit"));
+    let plans = Profile::ALL.into_iter().map(plan).collect();
     let device = DeviceFile::parse("conformance.toml", DEVICE).expect("a device file without errors");
-    Suite { register, plan, device }
+    Suite { register, plans, device }
 });
 
 /// How long to wait for what: little, since many faults show as silence.
@@ -81,13 +83,19 @@ impl Report {
 
 impl Suite {
     /// Probes the server and plays the cases, as `run` does.
-    pub(crate) fn judge(&self, target: Target, which: &Which<'_>, timeouts: Timeouts) -> Result<Report, String> {
+    pub(crate) fn judge(
+        &self,
+        profile: Profile,
+        target: Target,
+        which: &Which<'_>,
+        timeouts: Timeouts,
+    ) -> Result<Report, String> {
         let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
         let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
-        let discovered = probe(Profile::V0_9_2, &launcher, Some(&self.device), timeouts, &interrupt)
-            .map_err(|error| error.to_string())?;
+        let discovered =
+            probe(profile, &launcher, Some(&self.device), timeouts, &interrupt).map_err(|error| error.to_string())?;
         let context = Context {
-            profile: Profile::V0_9_2,
+            profile,
             register: &self.register,
             launcher: &launcher,
             discovered: &discovered,
@@ -97,7 +105,7 @@ impl Suite {
         };
         let runner = Runner { context, jobs: 1, fail_fast: false, replay: "{case}".to_owned() };
         let (mut report, mut repeated) = (Report::default(), 0);
-        for case in self.cases(which)? {
+        for case in self.cases(profile, which)? {
             let record = runner.judge(case)?;
             if record.result == CaseResult::Error {
                 return Err(format!("{}: a fault of the harness: {}", record.name, record.reason.unwrap_or_default()));
@@ -119,11 +127,12 @@ impl Suite {
         Ok(report)
     }
 
-    fn cases(&self, which: &Which<'_>) -> Result<Vec<&Planned>, String> {
-        let Which::For(requirement) = which else { return Ok(self.plan.cases.iter().collect()) };
+    fn cases(&self, profile: Profile, which: &Which<'_>) -> Result<Vec<&Planned>, String> {
+        let cases = &self.plans.get(&profile).ok_or("no such version")?.cases;
+        let Which::For(requirement) = which else { return Ok(cases.iter().collect()) };
         let ordinary = Selection::new(&ORDINARY.map(str::to_owned), &self.register)?;
         let names = |case: &&Planned| case.requirements().iter().any(|id| id == requirement);
-        let (mut cases, others): (Vec<&Planned>, Vec<&Planned>) = self.plan.cases.iter().partition(names);
+        let (mut cases, others): (Vec<&Planned>, Vec<&Planned>) = cases.iter().partition(names);
         cases.extend(others.into_iter().filter(|case| ordinary.admits(case)));
         Ok(cases)
     }

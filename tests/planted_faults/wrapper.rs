@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use vfio_user_reference_server::{Access, Channel, Effect, Errno, Machine, Memory, Server};
+use vfio_user_reference_server::{Access, Channel, Effect, Errno, Extra, Machine, Memory, Profile, Server, Settings};
 use vfio_user_wire::message::Version;
 use vfio_user_wire::{Body, Frame, HEADER_SIZE, Header, V0_9_2, VersionData};
 
@@ -119,6 +119,12 @@ impl<F: FnMut(Step<'_>)> Machine for Around<F> {
     fn disconnect(&mut self, memory: &mut dyn Memory) {
         self.server.disconnect(memory);
     }
+}
+
+/// The server of a version of the protocol, with all that it can have.
+pub(crate) fn server_of(profile: Profile) -> Server {
+    let with = (profile != Profile::V0_9_2).then_some(Extra::PfnQuery);
+    Server::with(Settings { profile, with, ..Settings::default() })
 }
 
 /// Every message goes through `receive`.
