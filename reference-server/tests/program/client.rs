@@ -11,7 +11,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use vfio_user_reference_server::{Endpoint, ServeError, serve};
+use vfio_user_reference_server::{Endpoint, HostMemory, ServeError, Server, Settings, serve, serve_with};
 use vfio_user_wire::message::{DmaMap, RegionAccess, Version};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, V0_9_2};
 
@@ -27,6 +27,16 @@ pub(crate) fn served() -> (Client, JoinHandle<Result<(), ServeError>>) {
     let mut client = Client::on(near);
     client.negotiate();
     (client, server)
+}
+
+/// The same with another server than the one by default, whose commands have the same numbers.
+pub(crate) fn served_by(settings: impl Into<Settings>) -> Client {
+    let (near, far) = UnixStream::pair().unwrap();
+    let mut server = Server::with(settings);
+    thread::spawn(move || serve_with(&mut server, &mut HostMemory::new().unwrap(), Endpoint::Fd(far.into()), None));
+    let mut client = Client::on(near);
+    client.negotiate();
+    client
 }
 
 impl Client {

@@ -10,9 +10,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use pretty_assertions::assert_eq;
+use vfio_user_reference_server::Profile;
 use vfio_user_wire::message::{DmaMap, DmaUnmap, IrqSet, RegionInfo, RegionIoFds};
 
-use crate::client::{Client, memfd, served};
+use crate::client::{Client, memfd, served, served_by};
 
 const A: u64 = 0x10_0000;
 const DONE: u8 = 1;
@@ -111,6 +112,40 @@ fn a_mappable_region_is_the_same_by_message() {
     assert_eq!(client.read(0, 0x38, 8), b"by mappi");
     client.ok("DEVICE_RESET", &[], &[]);
     assert_eq!(client.read(1, 0x1000, 10), [0; 10]);
+}
+
+/// A device of protocol 0.9.1, and the file behind the data of its migration region.
+fn migrating(state: u32) -> (Client, File) {
+    let mut client = served_by(Profile::V0_9_1);
+    let request = RegionInfo { argsz: 4096, index: 9, ..RegionInfo::default() };
+    let (reply, mut fds) = client.call("DEVICE_GET_REGION_INFO", request.bytes(), &[]);
+    let (RegionInfo { offset, .. }, _) = RegionInfo::parse(&reply.payload).unwrap();
+    assert_eq!(offset, 0);
+    client.write(0, 0x1000, b"scratch");
+    client.write(9, 0, &state.to_ne_bytes());
+    (client, File::from(fds.pop().unwrap()))
+}
+
+#[test]
+fn migration_data_goes_through_mappings() {
+    let (mut one, source) = migrating(2);
+    let (mut other, target) = migrating(4);
+    other.write(0, 0x1000, b"another");
+    loop {
+        let register = |client: &mut Client, at| u64::from_ne_bytes(client.read(9, at, 8).try_into().unwrap());
+        if register(&mut one, 8) == 0 {
+            break;
+        }
+        let (offset, size) = (register(&mut one, 16), register(&mut one, 24));
+        let mut data = vec![0; size as usize];
+        source.read_exact_at(&mut data, offset).unwrap();
+        assert_eq!(data, one.read(9, offset, size as u32));
+        let offset = register(&mut other, 16);
+        target.write_all_at(&data, offset).unwrap();
+        other.write(9, 24, &size.to_ne_bytes());
+    }
+    other.write(9, 0, &1u32.to_ne_bytes());
+    assert_eq!(other.read(0, 0x1000, 7), b"scratch");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use pretty_assertions::assert_eq;
 use vfio_user_reference_server::{Errno, Feature, Memory, Profile, Settings};
 use vfio_user_wire::legacy::MigrationInfo;
-use vfio_user_wire::message::{RegionAccess, RegionInfo};
+use vfio_user_wire::message::{DmaAccess, RegionAccess, RegionInfo};
 use vfio_user_wire::{Capability, CapabilityBody, capabilities};
 
 use super::{A, PAGE, migrating, with};
@@ -303,6 +303,7 @@ fn data_is_taken_where_it_belongs() {
         assert_eq!(refused_write(&mut client, DATA_SIZE, &size.to_ne_bytes()), Errno::EINVAL as i32, "{size}");
     }
     client.write(REGION, DATA_SIZE, &8u64.to_ne_bytes());
+    client.write(REGION, DATA_SIZE, &5u64.to_ne_bytes());
     for size in [0x10001, u64::MAX] {
         assert_eq!(refused_write(&mut client, DATA_SIZE, &size.to_ne_bytes()), Errno::EINVAL as i32, "{size}");
     }
@@ -313,9 +314,12 @@ fn a_device_that_stops_does_nothing_more() {
     for to in [STOPPED, STOP_AND_COPY, RESUMING] {
         let mut client = migrating();
         client.map(A, PAGE, 3);
-        command(&client.dma(2, A, 8));
+        let frame = command(&client.dma(2, A, 8));
         set(&mut client, to);
         assert_eq!(client.dma_status(), FAILED);
+        let reply = [DmaAccess { address: A, count: 8 }.bytes(), &[7; 8]].concat();
+        assert!(client.answer(&frame, reply).is_empty());
+        assert_eq!(client.dma_status(), FAILED, "too late");
         assert!(client.dma(2, A, 8).is_empty());
         assert!(client.raise(0, 0).is_empty());
     }

@@ -87,6 +87,10 @@ fn a_reply_that_is_too_long_for_the_client_tells_nothing() {
     client.dma(1, PAGE, 1);
     assert_eq!(client.refused("DIRTY_PAGES", &get(&[range(0, 256 << 20)])), Errno::E2BIG as i32);
     assert_eq!(dirty(&mut client, &[range(0, 64 << 20)])[0], [1]);
+    // Nor is one made that is longer than any message, whatever the client says that it takes.
+    let mut client = with(r#"{"max_msg_size":18446744073709551615,"migration":{"pgsize":4096}}"#);
+    client.ok("DIRTY_PAGES", &head(START));
+    assert_eq!(client.refused("DIRTY_PAGES", &get(&[range(0, 64 << 30); 20_000])), Errno::E2BIG as i32);
 }
 
 #[test]

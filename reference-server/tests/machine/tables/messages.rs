@@ -74,8 +74,10 @@ fn the_reply_to_a_write_counts_nothing() {
 fn no_reply_is_longer_than_the_client_takes() {
     let mut client = with(r#"{"max_msg_size":100}"#);
     assert_eq!(client.read(0, 0x1000, 68).len(), 68);
-    let access = RegionAccess { offset: 0x1000, region: 0, count: 69 };
+    client.write(0, 8, &[1, 0, 0, 0]);
+    let access = RegionAccess { offset: 0, region: 0, count: 69 };
     assert_eq!(client.refused("REGION_READ", access.bytes()), Errno::E2BIG as i32);
+    assert_eq!(client.register(4), 1, "what was not told is still there");
     let info = RegionInfo { argsz: 1000, index: 1, ..RegionInfo::default() };
     assert_eq!(client.ok("DEVICE_GET_REGION_INFO", info.bytes()).len(), 80);
     let mut client = with("{}");
