@@ -5,9 +5,9 @@ use vfio_user_wire::Field;
 use vfio_user_wire::device_state::{PRE_COPY, RESUMING, RUNNING, STOP_COPY};
 use vfio_user_wire::legacy::{MigrationInfo, MigrationInfoPfn};
 
-use super::Device;
 use super::dirty_pfns::DirtyPfns;
 use super::state_bits::{bits, may_change, state};
+use super::{Device, block};
 use crate::memory::Memory;
 use crate::region::{MIGRATION, MIGRATION_DATA};
 use crate::settings::Extra;
@@ -60,11 +60,9 @@ impl Device {
             // What is written only.
             _ => return Err(Errno::EINVAL),
         };
-        let mut registers = MigrationInfoPfn::default().bytes().to_vec();
+        let mut registers = vec![0; MigrationInfoPfn::LAYOUT.size];
         register.write(&mut registers, value);
-        bytes.copy_from_slice(
-            registers.get(register.offset..).and_then(|from| from.get(..bytes.len())).unwrap_or_default(),
-        );
+        block::load(&registers, 0, offset, bytes);
         Ok(())
     }
 
@@ -79,8 +77,8 @@ impl Device {
             return self.write_data(offset - DATA, bytes);
         }
         let Some(register) = self.register(offset, bytes.len())? else { return Ok(()) };
-        let mut registers = vec![0; register.offset];
-        registers.extend_from_slice(bytes);
+        let mut registers = vec![0; MigrationInfoPfn::LAYOUT.size];
+        block::store(&mut registers, 0, offset, bytes);
         let value = register.read(&registers).ok_or(Errno::EINVAL)?;
         let region = &mut self.migration_region;
         match register.name {
@@ -105,9 +103,8 @@ impl Device {
             None => &MigrationInfo::LAYOUT,
         };
         let (start, end) = (offset as usize, offset as usize + count);
-        let reserved =
-            |field: &&Field| field.name == "reserved" && field.offset <= start && end <= field.offset + field.width;
-        if layout.fields.iter().any(|field| reserved(&field)) {
+        let within = |field: &Field| field.offset <= start && end <= field.offset + field.width;
+        if layout.field("reserved").is_some_and(within) {
             return Ok(None);
         }
         let field = layout.fields.iter().find(|field| field.offset == start && field.width == count);
