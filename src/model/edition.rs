@@ -3,6 +3,8 @@
 use vfio_user_wire::tables::Table;
 use vfio_user_wire::{Dialect, V0_9_1, V8, V8C};
 
+use super::Negotiated;
+
 /// The texts of the protocol, by what they ask of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Edition {
@@ -22,6 +24,14 @@ impl Edition {
             name if name == V8.name => Edition::Tables(Table::V8),
             name if name == V8C.name => Edition::Tables(Table::V8c),
             _ => Edition::Current,
+        }
+    }
+
+    /// Descriptors that the client takes in one message: version 8 has another name for that.
+    pub(super) fn client_fds(self, negotiated: &Negotiated) -> u64 {
+        match self {
+            Edition::Tables(Table::V8) => negotiated.client.legacy_limits().max_fds,
+            Edition::Current | Edition::Legacy | Edition::Tables(Table::V8c) => negotiated.client_limits().max_msg_fds,
         }
     }
 }

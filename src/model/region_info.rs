@@ -77,7 +77,7 @@ pub(super) fn judge(
     }
 
     let mmap = flags & MMAP != 0;
-    let takes_fds = negotiated.client_limits().max_msg_fds >= 1;
+    let takes_fds = edition.client_fds(negotiated) >= 1;
     if mmap && complete && takes_fds {
         out.must(
             "REGINFO-05",

@@ -82,7 +82,7 @@ pub fn judge_reply(dialect: &Dialect, command: &Command, reply: &Reply<'_>, nego
         || format!("flags {flags:#x}"),
         header_mark("flags"),
     );
-    let most = negotiated.client_limits().max_msg_fds;
+    let most = edition.client_fds(negotiated);
     if reply.fds > 0 || most == 0 {
         let expected = format!("at most {most} file descriptors in one message, as the client's max_msg_fds says");
         out.must("VER-14", reply.fds as u64 <= most, &expected, || format!("{} file descriptors", reply.fds), None);

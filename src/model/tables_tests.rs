@@ -182,3 +182,21 @@ fn a_server_of_version_8_counts_in_four_bytes_and_may_interrupt_by_message() {
     assert_eq!(judged(10, [read, vec![0; 4]].concat()), [("V8-16", Violation)]);
     assert_eq!(judged(12, vec![0; 4]), NOTHING);
 }
+
+#[test]
+fn version_8_has_its_own_name_for_how_many_descriptors_a_client_takes() {
+    let judged = |dialect: &'static Dialect, client: &str| {
+        let negotiated = super::negotiated(&version(client), &[]);
+        let (number, message) = dialect.command("DEVICE_RESET").unwrap();
+        let frame = Frame::command(1, number, Vec::new());
+        let (header, message) = (frame.header, Some(message));
+        let command = Command { header, payload: Vec::new(), message, fds: Vec::new(), cut: None };
+        let reply = Frame::reply(&header, Vec::new());
+        let reply = Reply { header: &reply.header, payload: &[], fds: 1 };
+        let said = super::judge_reply(dialect, &command, &reply, &negotiated);
+        said.iter().any(|said| said.requirement == "VER-14" && said.is_violation())
+    };
+    let (old, new) = (r#"{"capabilities":{"max_fds":0}}"#, r#"{"capabilities":{"max_msg_fds":0}}"#);
+    assert!(judged(&V8, old) && !judged(&V8, new));
+    assert!(judged(&V8C, new) && !judged(&V8C, old));
+}
