@@ -10,6 +10,7 @@ use crate::target::{DeviceFile, Discovered};
 
 const CURRENT: &str = include_str!("../../fixtures/targets/conformance.json");
 const LEGACY: &str = include_str!("../../fixtures/targets/conformance-0.9.1.json");
+const VERSION_8: &str = include_str!("../../fixtures/targets/conformance-v8.json");
 const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
 
 /// The target that cases are rehearsed against.
@@ -35,7 +36,8 @@ impl PaperTarget {
         let text = match profile {
             Profile::V0_9_2 => CURRENT,
             Profile::V0_9_1 => LEGACY,
-            Profile::V8 | Profile::V8C => return Ok(None),
+            Profile::V8 => VERSION_8,
+            Profile::V8C => return Ok(None),
         };
         let discovered = serde_json::from_str(text).map_err(|error| PaperError(error.to_string()))?;
         let device = DeviceFile::parse("conformance.toml", DEVICE).map_err(|error| PaperError(error.to_string()))?;
