@@ -1,6 +1,6 @@
 //! What faults of migration have in common: the state that the device is brought into, and the stream of its data.
 
-use vfio_user_reference_server::{Effect, Machine, Memory, Server};
+use vfio_user_reference_server::{Effect, Errno, Machine, Memory, Server};
 use vfio_user_wire::device_state::{STOP, STOP_COPY};
 use vfio_user_wire::message::MigrationData;
 use vfio_user_wire::{Frame, V0_9_2, feature_flags, feature_index};
@@ -94,18 +94,29 @@ impl Saved {
     }
 }
 
-/// In STOP_COPY reads are answered by `read` from all that the device has to give; other messages pass.
+/// In STOP_COPY reads are answered by `read` from all that the device has to give; other messages pass, and reads without
+/// room for what they ask for are refused.
 pub(crate) fn reads(mut read: impl FnMut(&Frame, &mut Saved) -> Answer + 'static) -> Faulty {
+    reads_with(move |command, saved| {
+        let roomy = get(command, "argsz") >= get(command, "size") + HEAD as u64;
+        if roomy { read(command, saved) } else { Answer::Error(Errno::EINVAL) }
+    })
+}
+
+/// The same, but for the refusal.
+pub(crate) fn reads_with(mut read: impl FnMut(&Frame, &mut Saved) -> Answer + 'static) -> Faulty {
     let mut saved: Option<Saved> = None;
     around(move |step| {
-        let state = wanted(&step.frame);
+        let changes = wanted(&step.frame).is_some() || is(&step.frame, "DEVICE_RESET");
         if let (true, Some(saved)) = (is(&step.frame, READ), &mut saved) {
             let answer = read(&step.frame, saved);
             return step.answer(answer);
         }
         step.pass_then(|server, memory| {
-            if let Some(state) = state {
-                saved = (state == STOP_COPY).then(|| Saved { bytes: drain(server, memory), at: 0 });
+            if changes && state(server, memory) != Some(STOP_COPY) {
+                saved = None;
+            } else if changes && saved.is_none() {
+                saved = Some(Saved { bytes: drain(server, memory), at: 0 });
             }
         });
     })

@@ -62,12 +62,20 @@ fn start_payload(page_size: u64, ranges: &[DmaLoggingRange]) -> Vec<u8> {
     feature(index::DMA_LOGGING_START, flags::SET, u32::MAX, &data)
 }
 
-/// The pages that are dirty, asked for behind the client's back.
-fn take(step: &mut Step<'_>, iova: u64, length: u64, page_size: u64) -> Vec<u64> {
+/// The pages that are dirty, asked for behind the client's back; `None` where the server refuses.
+fn take(step: &mut Step<'_>, iova: u64, length: u64, page_size: u64) -> Option<Vec<u64>> {
     let report = DmaLoggingReport { iova, length, page_size };
     let payload = feature(index::DMA_LOGGING_REPORT, flags::GET, u32::MAX, &[report.bytes()]);
     let reply = step.ask("DEVICE_FEATURE", &payload, Vec::new());
-    words(&reply).map(|words| pages(&words)).unwrap_or_default()
+    words(&reply).map(|words| pages(&words))
+}
+
+/// What a report asks for, where it has room for the reply.
+fn roomy(frame: &Frame) -> Option<DmaLoggingReport> {
+    report(frame).filter(|report| {
+        let needed = report.bitmap_size().and_then(|size| size.checked_add(BITMAP as u64));
+        needed.is_some_and(|needed| get(frame, "argsz") >= needed)
+    })
 }
 
 /// The log is emptied behind the client's back.
@@ -431,7 +439,7 @@ fn bits() -> Vec<Fault> {
                 let Some(doorbell) = doorbell else { return step.pass() };
                 let last = (doorbell.iova + doorbell.length - 1) & !(PAGE - 1);
                 let crosses = last > doorbell.iova;
-                let known = if crosses { take(&mut step, last, PAGE, PAGE) } else { vec![0] };
+                let known = if crosses { take(&mut step, last, PAGE, PAGE).unwrap_or_default() } else { vec![0] };
                 let Step { server, channel, frame, fds, memory, effects } = step;
                 Step { server, channel, frame, fds, memory, effects }.pass();
                 if known.is_empty() {
@@ -449,12 +457,12 @@ fn bits() -> Vec<Fault> {
         }),
         fault("DLOG-09", "a-larger-page-by-its-first", || {
             around(|mut step| {
-                let Some(report) = report(&step.frame).filter(|report| report.page_size > PAGE) else {
+                let Some(report) = roomy(&step.frame).filter(|report| report.page_size > PAGE) else {
                     return step.pass();
                 };
                 let (iova, length, page_size) = (report.iova, report.length, report.page_size);
                 let factor = page_size / PAGE;
-                let dirty = take(&mut step, iova, length, PAGE);
+                let Some(dirty) = take(&mut step, iova, length, PAGE) else { return step.pass() };
                 let first: Vec<u64> =
                     dirty.iter().filter(|page| page.is_multiple_of(factor)).map(|page| page / factor).collect();
                 step.answer(Answer::Ok(reply_with(&report, &first)));
@@ -462,20 +470,22 @@ fn bits() -> Vec<Fault> {
         }),
         fault("DLOG-13", "the-rest-of-the-word", || {
             around(|mut step| {
-                let Some(report) = report(&step.frame) else { return step.pass() };
+                let Some(report) = roomy(&step.frame) else { return step.pass() };
                 let (iova, length, page_size) = (report.iova, report.length, report.page_size);
                 if !page_size.is_power_of_two() || length > 1 << 40 {
                     return step.pass();
                 }
                 let whole = length.div_ceil(64 * page_size) * 64 * page_size;
-                let dirty = take(&mut step, iova, whole, page_size);
+                let Some(dirty) = take(&mut step, iova, whole, page_size) else { return step.pass() };
                 step.answer(Answer::Ok(reply_with(&report, &dirty)));
             })
         }),
         fault("DLOG-13", "a-report-clears-all", || {
             while_logging(|mut step, started| {
-                let Some((report, started)) = report(&step.frame).zip(started) else { return step.pass() };
-                let dirty = take(&mut step, report.iova, report.length, report.page_size);
+                let Some((report, started)) = roomy(&step.frame).zip(started) else { return step.pass() };
+                let Some(dirty) = take(&mut step, report.iova, report.length, report.page_size) else {
+                    return step.pass();
+                };
                 begin_anew(&mut step, started);
                 step.answer(Answer::Ok(reply_with(&report, &dirty)));
             })
@@ -501,10 +511,10 @@ fn reads_are_logged() -> Faulty {
         if let Some(doorbell) = step.doorbell().filter(|doorbell| !doorbell.writes()) {
             read.push((doorbell.iova, doorbell.length));
         }
-        let Some(report) = report(&step.frame) else { return step.pass() };
+        let Some(report) = roomy(&step.frame) else { return step.pass() };
         let (iova, length, size) = (report.iova, report.length, report.page_size);
-        let mut dirty = take(&mut step, iova, length, size);
-        let inside = read.iter().filter(|(at, _)| (iova..iova + length).contains(at));
+        let Some(mut dirty) = take(&mut step, iova, length, size) else { return step.pass() };
+        let inside = read.iter().filter(|(at, _)| at.wrapping_sub(iova) < length);
         dirty.extend(inside.map(|(at, _)| (at - iova) / size));
         step.answer(Answer::Ok(reply_with(&report, &dirty)));
     })
@@ -516,7 +526,7 @@ type Shown = fn(&DmaLoggingReport, &[Window], &[Window]) -> Option<Vec<u64>>;
 /// Reports show the pages that `dirty` gives.
 fn windows_show(dirty: Shown) -> Faulty {
     with_windows(move |step, windows| {
-        let Some(report) = report(&step.frame) else { return step.pass() };
+        let Some(report) = roomy(&step.frame) else { return step.pass() };
         match dirty(&report, &windows.all, &windows.gone) {
             Some(pages) => step.answer(Answer::Ok(reply_with(&report, &pages))),
             None => step.pass(),
@@ -531,7 +541,7 @@ fn all(report: &DmaLoggingReport) -> Vec<u64> {
 
 fn meets(report: &DmaLoggingReport, window: &Window) -> bool {
     let (iova, length) = (report.iova, report.length);
-    iova <= window.last() && window.address < iova + length
+    iova <= window.last() && window.address <= iova.saturating_add(length.saturating_sub(1)) && length > 0
 }
 
 fn ranges() -> Vec<Fault> {
@@ -549,8 +559,7 @@ fn ranges() -> Vec<Fault> {
                     started = ranges_of(command);
                 }
                 let report = report(command)?;
-                let inside =
-                    |range: &DmaLoggingRange| (range.iova..range.iova + range.length).contains(&{ report.iova });
+                let inside = |range: &DmaLoggingRange| report.iova.wrapping_sub(range.iova) < range.length;
                 let outside = !started.is_empty() && !started.iter().any(inside);
                 outside.then(|| Answer::Ok(reply_with(&report, &all(&report))))
             })
@@ -574,11 +583,13 @@ fn ranges() -> Vec<Fault> {
         // It looks for the map, and counts from there.
         fault("DLOG-25", "counted-from-the-start-of-the-map", || {
             with_windows(|mut step, windows| {
-                let Some(report) = report(&step.frame) else { return step.pass() };
+                let Some(report) = roomy(&step.frame) else { return step.pass() };
                 let window = windows.holding(report.iova).filter(|window| window.address < report.iova).cloned();
                 let Some(window) = window else { return step.pass() };
-                let before = (report.iova - window.address) / report.page_size;
-                let dirty = take(&mut step, report.iova, report.length, report.page_size);
+                let before = (report.iova - window.address) / report.page_size.max(1);
+                let Some(dirty) = take(&mut step, report.iova, report.length, report.page_size) else {
+                    return step.pass();
+                };
                 let pages = report.pages().unwrap();
                 let dirty: Vec<u64> = dirty.iter().map(|page| page + before).filter(|page| *page < pages).collect();
                 step.answer(Answer::Ok(reply_with(&report, &dirty)));
@@ -594,14 +605,16 @@ fn ranges() -> Vec<Fault> {
         .noted(),
         fault("DLOG-25", "the-first-map-alone", || {
             with_windows(|mut step, windows| {
-                let Some(report) = report(&step.frame) else { return step.pass() };
+                let Some(report) = roomy(&step.frame) else { return step.pass() };
                 let mut met: Vec<&Window> = windows.all.iter().filter(|window| meets(&report, window)).collect();
                 met.sort_by_key(|window| window.address);
                 if met.len() < 2 {
                     return step.pass();
                 }
-                let end = (met[0].last() - report.iova) / report.page_size;
-                let dirty = take(&mut step, report.iova, report.length, report.page_size);
+                let end = met[0].last().saturating_sub(report.iova) / report.page_size.max(1);
+                let Some(dirty) = take(&mut step, report.iova, report.length, report.page_size) else {
+                    return step.pass();
+                };
                 let dirty: Vec<u64> = dirty.into_iter().filter(|page| *page <= end).collect();
                 step.answer(Answer::Ok(reply_with(&report, &dirty)));
             })
@@ -643,10 +656,10 @@ fn one_log() -> Faulty {
         if let Some(doorbell) = step.doorbell().filter(|doorbell| doorbell.writes()) {
             WRITTEN.lock().unwrap().push((doorbell.iova, doorbell.length));
         }
-        let Some(report) = report(&step.frame) else { return step.pass() };
+        let Some(report) = roomy(&step.frame) else { return step.pass() };
         let (iova, length, size) = (report.iova, report.length, report.page_size);
         let written = WRITTEN.lock().unwrap().clone();
-        let inside = written.iter().filter(|(at, _)| (iova..iova + length).contains(at));
+        let inside = written.iter().filter(|(at, _)| at.wrapping_sub(iova) < length);
         let dirty: Vec<u64> = inside.map(|(at, _)| (at - iova) / size).collect();
         step.answer(Answer::Ok(reply_with(&report, &dirty)));
     })

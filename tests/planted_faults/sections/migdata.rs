@@ -6,7 +6,7 @@ use vfio_user_wire::irq_set_flags;
 use vfio_user_wire::message::{IrqSet, RegionAccess};
 
 use crate::fault::{Fault, fault};
-use crate::migration::{HEAD, READ, Saved, WRITE, ask, data, drain, reads, set_state, wanted, write};
+use crate::migration::{HEAD, READ, Saved, WRITE, ask, data, drain, reads, reads_with, set_state, wanted, write};
 use crate::queries::{ignores, panics, refuses};
 use crate::wrapper::{Answer, Faulty, Step, answers, around, around_server, commands, get, is, put, replies_to};
 
@@ -103,7 +103,7 @@ fn sizes() -> Vec<Fault> {
             })
         }),
         fault("MIGDATA-07", "what-is-refused-is-lost", || {
-            reads(|command, saved| {
+            reads_with(|command, saved| {
                 let bytes = saved.next(get(command, "size") as usize);
                 if get(command, "argsz") < (HEAD + bytes.len()) as u64 {
                     return Answer::Error(Errno::EINVAL);
@@ -229,7 +229,7 @@ fn stream() -> Vec<Fault> {
                 }
                 let mut piece = 1u32.to_ne_bytes().to_vec();
                 piece.truncate(size.saturating_sub(1));
-                let rest = saved.next(size - piece.len());
+                let rest = saved.next(size.saturating_sub(piece.len()));
                 piece.extend(rest);
                 data(&piece)
             })
@@ -258,11 +258,11 @@ fn stream() -> Vec<Fault> {
         }),
         fault("MIGDATA-20", "two-buffers-that-change-places", || {
             reads(|command, saved: &mut Saved| {
-                let size = get(command, "size") as usize;
+                let size = (get(command, "size") as usize).max(1);
                 let (number, total) = (saved.at / size, saved.bytes.len());
                 saved.at += size;
-                let from = (number ^ 1) * size;
-                let bytes = saved.bytes.get(from.min(total)..(from + size).min(total)).unwrap_or_default();
+                let from = (number ^ 1).saturating_mul(size);
+                let bytes = saved.bytes.get(from.min(total)..from.saturating_add(size).min(total)).unwrap_or_default();
                 data(bytes)
             })
         })
