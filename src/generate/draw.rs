@@ -56,6 +56,7 @@ pub(super) enum Edge {
     Act(Act),
     Look(Look),
     Opening(Opening),
+    Carry,
     Twin,
     ReadOnly,
     NoReply,
@@ -117,7 +118,11 @@ impl<'a> Draft<'a> {
             all.iter().filter(|_| dice.chance(weights::FAMILY_KEPT)).copied().collect();
         // A device that is stopped does little: most sequences leave it running.
         if offer.migration && dice.chance(weights::MIGRATES) {
-            families.push(weights::MIGRATION);
+            families.push(if dice.chance(weights::MOSTLY_MIGRATES) {
+                weights::MOSTLY_MIGRATION
+            } else {
+                weights::MIGRATION
+            });
         }
         dice.odd = dice.range(0, u64::MAX);
         Draft {
@@ -188,11 +193,15 @@ impl<'a> Draft<'a> {
     }
 
     fn turn(&mut self) {
+        if self.families.iter().any(|row| row.2 == Family::Migration) && self.dice.chance(weights::CARRIED) {
+            return self.carry();
+        }
         let turn = self.dice.row(weights::TURN).unwrap_or(Turn::Single);
         match turn {
             Turn::Single => {
                 let message = self.message(false);
                 self.send(vec![message], Answers::InOrder);
+                self.ask_state();
             }
             Turn::Pipeline => self.pipeline(),
             Turn::ReadOnly if self.sent + 2 <= self.goal => self.write_read_only(),

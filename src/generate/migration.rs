@@ -1,8 +1,15 @@
 //! The states of migration, and the data that are read and written in them.
 
-use super::draw::{Draft, Edge};
-use super::message::Message;
+use crate::case::{Expect, Outcome, Outcomes, Step, StepKind};
+
+use super::device::conforms;
+use super::draw::{Answers, Draft, Edge};
+use super::message::{Message, argument, integer, spanned, step, word};
+use super::regions::{reading, writing};
 use super::weights;
+
+/// How many messages a device takes to be carried, besides its data.
+const CARRYING: usize = 11;
 
 /// What is done about the device's migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,8 +18,12 @@ pub(super) enum Migrate {
     Step,
     /// To a state that some way leads to.
     Way,
+    /// To the state that it is in.
+    Same,
     /// To a state that no way leads to.
     NoWay,
+    /// To none of them: it is reset, whatever its state.
+    Reset,
     /// Which state it is in.
     Ask,
     /// Data.
@@ -79,11 +90,13 @@ impl Draft<'_> {
         match drawn {
             Migrate::Step => self.go(state.steps()),
             Migrate::Way => self.go(&[Running, Stop, StopCopy, PreCopy, Resuming]),
+            Migrate::Same => self.go(&[state]),
+            Migrate::Reset => self.reset(),
             Migrate::NoWay => {
                 let number = self.dice.one([0, 5, 7, 8, 0xffff_ffff]);
                 set_state().integer("device_state", number)
             }
-            Migrate::Ask => Message::command("state", "DEVICE_FEATURE").words("flags", "get|mig_device_state"),
+            Migrate::Ask => get_state(),
             Migrate::Read => {
                 let size = self.dice.one([1, 7, 64, 4096, 65536]);
                 read().integer("size", size)
@@ -112,6 +125,82 @@ impl Draft<'_> {
         }
     }
 
+    /// The device is stopped, saved, perhaps set going again and changed, and gets back what it gave: then it is what it was.
+    pub(super) fn carry(&mut self) {
+        let idle = self.shadow.client.is_none() && !self.shadow.muted && !self.shadow.busy;
+        if !idle || !self.offer.device_file || self.sent + CARRYING > self.goal {
+            return;
+        }
+        self.needs.insert("migration");
+        self.edges.push(Edge::Carry);
+        let written = self.scratch_write();
+        let runs = self.go(&[Running]);
+        self.send(vec![runs], Answers::InOrder);
+        let chunk = |draft: &mut Self| vec![argument("chunk", integer(draft.dice.one([64, 4096, 1 << 20])))];
+        let early = self.offer.pre_copy && self.dice.chance(40);
+        let begins = self.go(&[if early { PreCopy } else { StopCopy }]);
+        let saved = self.label_of(begins);
+        let (mut then, mut streams) = (Vec::new(), vec!["stream"]);
+        if early {
+            streams.insert(0, "early");
+            let most = vec![argument("most", integer(self.dice.one([1, 64, 4096])))];
+            then.push(step(StepKind::Save(None, word("early"), most)));
+            let stops = self.go(&[StopCopy]);
+            then.extend(self.surely(stops));
+        }
+        then.push(step(StepKind::Save(None, word("stream"), chunk(self))));
+        if let (Some((region, offset, count)), true) = (written, self.dice.chance(50)) {
+            let runs = self.go(&[Running]);
+            let bytes = self.bytes(count);
+            for message in [runs, reading(region, offset, count), writing(region, offset, bytes)] {
+                then.extend(self.surely(message));
+            }
+        }
+        let loads = self.go(&[Resuming]);
+        then.extend(self.surely(loads));
+        for stream in streams {
+            then.push(step(StepKind::Restore(None, word(stream), chunk(self))));
+        }
+        self.push(step(StepKind::If(word(&saved), then)));
+        let ends = self.dice.one([Running, Running, Stop]);
+        for state in [ends, Running] {
+            let goes = self.go(&[state]);
+            self.send(vec![goes], Answers::InOrder);
+        }
+        if let Some((region, offset, count)) = written {
+            self.send(vec![reading(region, offset, count)], Answers::InOrder);
+        }
+    }
+
+    /// Sends it with a label, by which a block asks for its success.
+    fn label_of(&mut self, message: Message) -> String {
+        let label = self.shadow.name(message.role, 1);
+        self.push(message.step(None, Some(&label), false));
+        self.push(conforms(None, Some(&label)));
+        self.sent += 1;
+        label
+    }
+
+    /// In a block, which has no blocks: whoever refuses it has nothing to do with what follows.
+    fn surely(&mut self, message: Message) -> [Step; 3] {
+        let label = self.shadow.name(message.role, 1);
+        let outcomes = Outcomes { conforms: vec![spanned(Outcome::Ok(Vec::new()))], note: Vec::new() };
+        let ok = step(StepKind::Expect(Expect::Answer { end: None, label: Some(word(&label)), outcomes }));
+        self.sent += 1;
+        [message.step(None, Some(&label), false), conforms(None, Some(&label)), ok]
+    }
+
+    /// What the state has become is asked for, where something was just done about it.
+    pub(super) fn ask_state(&mut self) {
+        let changes = [Migrate::Step, Migrate::Way, Migrate::Same, Migrate::NoWay, Migrate::Reset];
+        let changed =
+            self.edges.last().is_some_and(|edge| changes.iter().any(|change| *edge == Edge::Migrate(*change)));
+        if changed && self.dice.chance(weights::STATE_ASKED) {
+            self.edges.push(Edge::Migrate(Migrate::Ask));
+            self.send(vec![get_state()], Answers::InOrder);
+        }
+    }
+
     fn go(&mut self, states: &[DeviceState]) -> Message {
         let (offer, file) = (self.offer, self.offer.device_file);
         let open = |state: &&DeviceState| (**state != PreCopy || offer.pre_copy) && (**state != Resuming || file);
@@ -122,6 +211,10 @@ impl Draft<'_> {
         self.shadow.halted |= !matches!(to, Running | PreCopy);
         set_state().words("device_state", to.word())
     }
+}
+
+fn get_state() -> Message {
+    Message::command("state", "DEVICE_FEATURE").words("flags", "get|mig_device_state")
 }
 
 fn set_state() -> Message {

@@ -107,12 +107,7 @@ impl Draft<'_> {
                 let value = self.dice.one([1, 0x8000_0000, 0xffff_ffff]);
                 io_fds(index).integer("argsz", 4096).hex(field, value)
             }
-            Query::Reset => {
-                // It may end what the device is doing.
-                self.shadow.unsettle();
-                self.shadow.state = super::migration::DeviceState::Running;
-                Message::command("reset", "DEVICE_RESET")
-            }
+            Query::Reset => self.reset(),
             Query::Version => {
                 self.shadow.unsettle();
                 Message::command("version", "VERSION")
@@ -144,6 +139,13 @@ impl Draft<'_> {
                 if name == "DMA_WRITE" { message.data(Bytes::Hex(vec![0; 4])) } else { message }
             }
         }
+    }
+
+    /// It may end what the device is doing.
+    pub(super) fn reset(&mut self) -> Message {
+        self.shadow.unsettle();
+        self.shadow.state = super::migration::DeviceState::Running;
+        Message::command("reset", "DEVICE_RESET")
     }
 
     fn region_index(&mut self) -> u32 {

@@ -5,7 +5,7 @@ use vfio_user_wire::{region, region_info_flags};
 use crate::case::Bytes;
 use crate::target::{Range, Region};
 
-use super::draw::{Draft, Edge};
+use super::draw::{Answers, Draft, Edge};
 use super::message::{Message, hexadecimal, integer};
 use super::offer::{BARS, COMMAND};
 use super::weights;
@@ -227,6 +227,16 @@ impl Draft<'_> {
         Some((message.data(data), region, offset, length.max(count)))
     }
 
+    /// Writes scratch bytes: region, offset, how many.
+    pub(super) fn scratch_write(&mut self) -> Option<(u32, u64, u64)> {
+        let (message, region, offset, touches) = self.write_of(Write::Scratch)?;
+        if !self.offer.is_harmless(region, offset, touches) {
+            return None;
+        }
+        self.send(vec![message], Answers::InOrder);
+        Some((region, offset, touches))
+    }
+
     /// The command register, or a BAR: sized, or put somewhere.
     fn write_config(&mut self) -> Option<(Message, u32, u64, u64)> {
         if !self.offer.pci {
@@ -303,9 +313,14 @@ impl Draft<'_> {
     }
 }
 
-fn reading(region: u32, offset: u64, count: u64) -> Message {
+pub(super) fn reading(region: u32, offset: u64, count: u64) -> Message {
     Message::command("read", "REGION_READ")
         .integer("region", u64::from(region))
         .hex("offset", offset)
         .integer("count", count)
+}
+
+pub(super) fn writing(region: u32, offset: u64, bytes: Bytes) -> Message {
+    let message = Message::command("write", "REGION_WRITE").integer("region", u64::from(region)).hex("offset", offset);
+    message.data(bytes)
 }

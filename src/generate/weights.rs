@@ -144,12 +144,25 @@ pub(super) const MIGRATES: u64 = 25;
 
 pub(super) const MIGRATION: Row<Family> = (24, Plain, Family::Migration);
 
+/// Of a hundred of those, so many do little else: what comes of a way shows only where one leads from its end.
+pub(super) const MOSTLY_MIGRATES: u64 = 50;
+
+pub(super) const MOSTLY_MIGRATION: Row<Family> = (150, Plain, Family::Migration);
+
+/// Of a hundred changes of the state, after so many it is asked for at once.
+pub(super) const STATE_ASKED: u64 = 35;
+
+/// Of a hundred turns of a sequence that does something about migration, so many carry the device's data.
+pub(super) const CARRIED: u64 = 8;
+
 pub(super) const MIGRATE: &[Row<Migrate>] = &[
     (16, Plain, Migrate::Step),
-    (5, Plain, Migrate::Way),
+    (10, Plain, Migrate::Way),
+    (3, Plain, Migrate::Same),
     (6, Plain, Migrate::Ask),
     (14, Plain, Migrate::Read),
     (2, Plain, Migrate::ReadNothing),
+    (4, Plain, Migrate::Reset),
     (3, Odd, Migrate::NoWay),
     (3, Odd, Migrate::ReadArgsz),
     (2, Odd, Migrate::ReadLarge),

@@ -6,6 +6,7 @@
 //! it takes up what the server chose.
 
 mod capabilities;
+mod carried;
 mod command;
 mod device_feature;
 mod device_info;

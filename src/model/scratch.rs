@@ -26,6 +26,12 @@ impl Scratch {
         }
     }
 
+    /// The same bytes, as what another requirement asks for.
+    pub(super) fn owed(mut self, requirement: &'static str) -> Scratch {
+        self.bytes.values_mut().for_each(|(_, by)| *by = requirement);
+        self
+    }
+
     /// Nothing is known of these bytes any more.
     pub(super) fn forget(&mut self, region: u32, offset: u64, count: u64) {
         let end = offset.saturating_add(count);

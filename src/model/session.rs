@@ -7,6 +7,7 @@ use vfio_user_wire::device_state::{STOP, STOP_COPY};
 use vfio_user_wire::message::VERSION;
 use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
+use super::carried::Carried;
 use super::dirty_log::DirtyLog;
 use super::edition::Edition;
 use super::irqs::{Irqs, LetGo, Signals};
@@ -57,6 +58,7 @@ pub(super) struct State {
     pub(super) migration: Migration,
     /// What goes through the migration region of 0.9.1.
     pub(super) transfer: Transfer,
+    pub(super) carried: Carried,
     /// The full DEVICE_GET_REGION_INFO replies that came, by index.
     pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
     /// What other clients of this server have mapped: address and size.
@@ -137,6 +139,7 @@ impl Session {
             scratch,
             migration: Migration::default(),
             transfer: Transfer::default(),
+            carried: Carried::default(),
             region_infos: BTreeMap::new(),
             elsewhere: Vec::new(),
             left: Vec::new(),
@@ -158,6 +161,7 @@ impl Session {
         for state in [&mut self.state, &mut other.state] {
             state.alone = false;
             state.scratch.share();
+            state.carried.forget();
         }
         // What one of them did to the state, the other finds.
         if self.state.migration.was_touched() || other.state.migration.was_touched() {
@@ -415,6 +419,7 @@ impl Session {
     /// Something other than a message has changed the device's bytes.
     pub fn forget_scratch(&mut self) {
         self.state.scratch.forget_all();
+        self.state.carried.leave();
     }
 }
 
@@ -458,6 +463,7 @@ impl State {
         self.irqs.doubt_all();
         self.log.doubt();
         self.scratch.forget_all();
+        self.carried.forget();
     }
 
     pub(super) fn refuse_fds(&mut self, command: &Command, why: LetGo) {

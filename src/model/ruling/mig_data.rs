@@ -1,6 +1,11 @@
 //! MIG_DATA_READ and MIG_DATA_WRITE.
 
-use vfio_user_wire::message::MigrationData;
+use vfio_user_wire::device_state::{PRE_COPY, STOP_COPY};
+use vfio_user_wire::message::{
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, MIG_DATA_READ,
+    MIG_DATA_WRITE, MigrationData,
+};
+use vfio_user_wire::{HEADER_SIZE, Message};
 
 use super::super::judgement::payload_mark;
 use super::super::mig_data::HEAD;
@@ -64,9 +69,36 @@ pub(super) fn judge_read(state: &State, _: &Command, payload: &[u8], out: &mut J
 pub(super) fn apply_read(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     let Given::Ok(payload) = given else { return };
-    let short = |size: u64| MigrationData::parse(payload).is_some_and(|(_, data)| (data.len() as u64) < size);
-    if asked(state, command).is_some_and(short) {
+    let data = MigrationData::parse(payload).map_or(&[] as &[u8], |(_, data)| data);
+    let Some(size) = asked(state, command) else { return };
+    let short = (data.len() as u64) < size;
+    if short {
         state.migration.was_read();
+    }
+    state.carried.was_read(data, short && state.migration.states().only() == Some(STOP_COPY));
+}
+
+/// What goes on between reads or writes of a whole stream, and is none of its own: only questions leave the device as it is.
+pub(super) fn interrupt(state: &mut State, command: &Command, given: Given<'_>) {
+    let plain = |message: &'static Message| match message.name {
+        name if name == MIG_DATA_READ.name => asked(state, command).is_some() && matches!(given, Given::Ok(_)),
+        name if name == MIG_DATA_WRITE.name => {
+            let whole =
+                MigrationData::parse(&command.payload).is_some_and(|(head, data)| head.size as usize == data.len());
+            whole && command.fds.is_empty() && matches!(given, Given::Ok(_))
+        }
+        // A change of the state tells of itself.
+        name if name == DEVICE_FEATURE.name => !matches!(given, Given::Unknown),
+        name => [DEVICE_GET_INFO.name, DEVICE_GET_REGION_INFO.name, DEVICE_GET_IRQ_INFO.name].contains(&name),
+    };
+    // A device in PRE_COPY runs, and whatever it does goes into the rest of its data.
+    let is = |message: &Message| command.message.is_some_and(|other| other.name == message.name);
+    if state.migration.states().only() == Some(PRE_COPY) && !is(&MIG_DATA_READ) && !is(&DEVICE_RESET) {
+        return;
+    }
+    let whole = command.header.size as usize == HEADER_SIZE + command.payload.len() && command.header.flags == 0;
+    if !whole || !command.message.is_some_and(plain) {
+        state.carried.leave();
     }
 }
 
@@ -93,5 +125,8 @@ pub(super) fn apply_write(state: &mut State, command: &Command, given: Given<'_>
     state.refuse_fds(command, LetGo::Stray);
     if !matches!(given, Given::Error) && state.migration.is_resuming() != Some(false) {
         state.scratch.forget_all();
+    }
+    if let (Given::Ok(_), Some((_, data))) = (given, MigrationData::parse(&command.payload)) {
+        state.carried.was_written(data);
     }
 }

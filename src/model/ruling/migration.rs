@@ -1,6 +1,6 @@
 //! The features MIGRATION and MIG_DEVICE_STATE, and what other commands may get while the device is stopped.
 
-use vfio_user_wire::device_state::{ERROR, RESUMING};
+use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
 use vfio_user_wire::feature::MigDeviceState;
 use vfio_user_wire::message::{DEVICE_FEATURE, DEVICE_RESET, DeviceFeature, VERSION};
 use vfio_user_wire::{feature_flags, feature_index};
@@ -65,6 +65,10 @@ fn permits_change(state: &State, to: u32) -> Permits {
             let expected = format!("a refusal: from {states} there is no way to {} ({to})", name(to));
             Permits::refusal(requirement, class, expected)
         }
+        Way::Loaded(_) if state.carried.is_whole() && matches!(to, STOP | RUNNING) => {
+            let expected = "success: all that was read of the device was written to it".to_owned();
+            Permits::success("MIGDATA-14", Violation, expected)
+        }
         Way::Loaded(requirement) if states.only().is_some() => Permits::either().testing(requirement),
         Way::Same if states.only().is_some() => Permits::either().testing("MIGFSM-23"),
         _ => Permits::either(),
@@ -115,6 +119,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             let Some((wanted, _)) = wanted(command) else {
                 if matches!(given, Given::Ok(_)) {
                     state.migration.touch();
+                    state.carried.leave();
                 }
                 return;
             };
@@ -123,6 +128,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             if to == RESUMING || state.migration.states().has(RESUMING) {
                 state.scratch.forget_all();
             }
+            carry(state, to, matches!(given, Given::Ok(_)) && operation == feature_flags::SET);
             match given {
                 Given::Ok(_) if operation == feature_flags::SET => state.migration.set(to),
                 Given::Error => state.migration.not_set(to),
@@ -133,6 +139,21 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             }
         }
         _ => {}
+    }
+}
+
+/// Follows the data of a device whose state was changed, or perhaps was.
+fn carry(state: &mut State, to: u32, changed: bool) {
+    match (state.migration.states().only().filter(|_| changed && state.alone), to) {
+        (Some(PRE_COPY), STOP_COPY) => state.carried.stops(&state.scratch),
+        (Some(RUNNING | STOP), STOP_COPY | PRE_COPY) => state.carried.saves(&state.scratch),
+        (Some(RUNNING | STOP | STOP_COPY), RESUMING) => state.carried.loads(),
+        (Some(RESUMING), STOP | RUNNING) => {
+            if let Some(scratch) = state.carried.is_loaded() {
+                state.scratch = scratch;
+            }
+        }
+        _ => state.carried.leave(),
     }
 }
 

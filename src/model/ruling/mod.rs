@@ -152,6 +152,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     if state.phase == Phase::Connected && !matches!(given, Given::Ok(_)) {
         state.phase = Phase::Refused;
     }
+    mig_data::interrupt(state, command, given);
     let Some(ruling) = ruling(state, command) else {
         return state.refuse_fds(command, super::LetGo::Stray);
     };
