@@ -139,6 +139,18 @@ fn a_map_over_another_is_refused_with_eexist() {
 }
 
 #[test]
+fn a_server_may_hold_few_maps_where_it_cannot_say_how_many() {
+    let mut client = Client::new(offer());
+    for page in 0..16 {
+        let map = DmaMap { argsz: 32, flags: 3, offset: 0, address: page * 0x2000, size: 0x1000 }.bytes().to_vec();
+        assert_eq!(client.ask("DMA_MAP", map.clone(), None), [("DMAP-03", Violation)]);
+        assert_eq!(client.ask("DMA_MAP", map, Some(Vec::new())), NOTHING);
+    }
+    let map = DmaMap { argsz: 32, flags: 3, offset: 0, address: 0x80_0000, size: 0x1000 }.bytes().to_vec();
+    assert_eq!(client.ask("DMA_MAP", map, None), NOTHING);
+}
+
+#[test]
 fn an_unmap_is_exact_and_may_be_of_everything() {
     let mut client = Client::new(offer());
     client.map(Ok(()));

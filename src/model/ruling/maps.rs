@@ -20,6 +20,8 @@ const MAPPABLE: u32 = 4;
 const LARGE: u64 = 1 << 40;
 /// So many maps may be more than the server's process can hold.
 const MANY: usize = 128;
+/// So many may be more than a server holds where the protocol has no `max_dma_maps` by which it could say so.
+pub(super) const MANY_UNSAID: usize = 16;
 /// DMA_UNMAP of everything, in older versions (policy A-04).
 const UNMAP_ALL: u32 = 2;
 
@@ -97,7 +99,7 @@ pub(super) fn permits_map(state: &State, command: &Command) -> Permits {
     if !current && { map.flags } & MAPPABLE != 0 {
         return Permits::either().testing("L-DMAP-01");
     }
-    if !plain || elsewhere || state.maps.len() >= MANY {
+    if !plain || elsewhere || state.maps.len() >= if current { MANY } else { MANY_UNSAID } {
         return Permits::either();
     }
     if current && state.maps.len() as u64 >= state.offer.limits.max_dma_maps {

@@ -8,6 +8,7 @@ use super::super::super::maps::{Map, Meets};
 use super::super::super::permits::Permits;
 use super::super::super::session::{Given, State};
 use super::super::super::{Command, LetGo};
+use super::super::maps::MANY_UNSAID;
 use crate::verdict::Class::{Note, Violation};
 
 const READ: u32 = 1;
@@ -15,8 +16,6 @@ const READ_WRITE: u32 = 3;
 const MAPPABLE: u32 = 1;
 /// Every host has pages of this size.
 const PAGE: u64 = 4096;
-/// So many maps may be more than the server's process can hold.
-const MANY: usize = 128;
 
 /// The regions of a request, each with its descriptor: those that are mappable have one each, in order.
 fn regions<'a>(entries: &'a [DmaMap], fds: &'a [PassedFd]) -> impl Iterator<Item = (&'a DmaMap, Option<PassedFd>)> {
@@ -99,7 +98,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             .iter()
             .any(|(address, size)| overlap(entry, &DmaMap { address: *address, size: *size, ..DmaMap::default() }))
     });
-    if !plain || elsewhere || state.maps.len() + entries.len() > MANY {
+    if !plain || elsewhere || state.maps.len() + entries.len() > MANY_UNSAID {
         return Permits::either();
     }
     let requirement = if mappable > 1 { "V8-05" } else { "V8-04" };
