@@ -40,7 +40,7 @@ pub(crate) fn check(faults: &[Arc<Fault>]) -> Result<String, String> {
     ))
 }
 
-/// The requirements that a case line names or the model judges by.
+/// The requirements that a case line names or the model judges by, as far as they were compared with the text.
 fn checked() -> Result<BTreeSet<String>, String> {
     let mut ids: BTreeSet<String> =
         SUITE.plans.values().flat_map(|plan| &plan.cases).flat_map(|case| case.requirements()).collect();
@@ -57,7 +57,11 @@ fn named_below(folder: &Path, ids: &mut BTreeSet<String>) -> Result<(), String> 
             continue;
         }
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        ids.extend(text.split('"').filter(|word| SUITE.register.get(word).is_some()).map(str::to_owned));
+        ids.extend(
+            text.split('"')
+                .filter(|word| SUITE.register.get(word).is_some_and(|known| known.reviewed))
+                .map(str::to_owned),
+        );
     }
     Ok(())
 }

@@ -62,8 +62,10 @@ impl Player<'_> {
     pub(super) fn take_judged(&mut self) {
         for judged in std::mem::take(&mut self.talk.judged) {
             let id = judged.judgement.requirement;
-            // What one model says of all versions is no clause of each.
-            if self.context.register.get(id).is_some_and(|known| !known.is_of(self.context.profile)) {
+            // What one model says of all versions is no clause of each; and what nobody has compared with the text accuses
+            // nobody.
+            let profile = self.context.profile;
+            if self.context.register.get(id).is_some_and(|known| !known.is_of(profile) || !known.reviewed) {
                 continue;
             }
             let Some(broken) = judged.judgement.broken else {
