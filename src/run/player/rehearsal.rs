@@ -411,9 +411,19 @@ fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData, state: Op
     if body.tail == Tail::Ranges {
         payload.extend_from_slice(request.tail);
     }
-    if body.tail == Tail::Bitmap {
-        let bitmap = asked_for(&command.payload).and_then(|report| report.bitmap_size()).unwrap_or_default();
+    // The bitmaps of 0.9.1 are as long as the request says, those of later logs as their pages need.
+    let bitmap = match request.get("bitmap_size") {
+        Some(size) => size,
+        None => asked_for(&command.payload).and_then(|report| report.bitmap_size()).unwrap_or_default(),
+    };
+    if matches!(body.tail, Tail::Bitmap | Tail::RangeBitmap) {
         payload.resize(payload.len() + bitmap.min(1 << 20) as usize, 0);
+    }
+    if request.get("bitmap_size").is_some()
+        && let Some(argsz) = body.fixed.and_then(|layout| layout.field("argsz"))
+    {
+        let size = payload.len() as u64;
+        argsz.write(&mut payload, size);
     }
     payload
 }
