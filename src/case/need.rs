@@ -189,7 +189,7 @@ pub const NEEDS: &[Need] = &[
     need("no-pre-copy", "migration without PRE_COPY", "the flags of MIGRATION", &[]),
     need("dma-logging", "logging of DMA", "SET of DMA_LOGGING_START succeeds", &[]),
     need("no-dma-logging", "lack of a DMA log", "SET of DMA_LOGGING_START is refused", &[]),
-    need("dirty-pages", "DIRTY_PAGES", "START of DIRTY_PAGES succeeds", &["log.pgsize"]),
+    need("dirty-pages", "DIRTY_PAGES", "START of DIRTY_PAGES succeeds", &["log.pgsize", "log.range"]),
     need("no-dirty-pages", "lack of DIRTY_PAGES", "START of DIRTY_PAGES is refused", &[]),
     need(
         "migration-region",

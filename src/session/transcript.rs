@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use vfio_user_wire::feature::dirty_pages;
+use vfio_user_wire::legacy::DirtyPagesGet;
 use vfio_user_wire::message::{MultiWrite, RegionIoFds, SingleWrite};
 use vfio_user_wire::{Body, Dialect, HEADER_SIZE, Header, IoEventFd, IoRegionFd, SubRegion, SubRegions, Tail};
 
@@ -265,13 +266,19 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
             rest
         };
     }
+    // In a wide range 8 bytes that nobody uses stand before the bits.
+    if body.tail == Tail::RangeBitmap
+        && let Some(Ok((_, bits))) = DirtyPagesGet::parse(payload).map(|(get, tail)| get.bits(tail))
+    {
+        tail = bits;
+    }
     if !tail.is_empty() {
         let value = match body.tail {
             Tail::Json => {
                 String::from_utf8_lossy(tail.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
             }
             Tail::Ranges => ranges_text(tail),
-            Tail::Bitmap => page_numbers(dirty_pages(tail)),
+            Tail::Bitmap | Tail::RangeBitmap => page_numbers(dirty_pages(tail)),
             _ => {
                 let shown = &tail[..tail.len().min(32)];
                 let more = if shown.len() < tail.len() { ".." } else { "" };
@@ -281,7 +288,7 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
         let offset = HEADER_SIZE + payload.len() - tail.len();
         let name = match body.tail {
             Tail::Ranges => "ranges",
-            Tail::Bitmap => "pages",
+            Tail::Bitmap | Tail::RangeBitmap => "pages",
             _ => "data",
         };
         all.push(EntryField { name: name.to_owned(), value, offset, length: tail.len() });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use vfio_user_wire::legacy::RangeLayout;
 use vfio_user_wire::{Limits, VersionData, device_info_flags};
 
 use super::DeviceFile;
@@ -152,7 +153,7 @@ impl Discovered {
             dma_logging: self.dma_logging,
             pgsize: self.stated().legacy_limits().pgsize,
             dirty_pages: has("dirty-pages"),
-            range_layout: None,
+            range_layout: self.range_layout(),
             migration_region: self
                 .named("migration-region", "migration.region")
                 .map(|index| OfferedMigrationRegion { index: index as u32, pfn_query: has("pfn-query") }),
@@ -161,6 +162,12 @@ impl Discovered {
                 .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })
                 .collect(),
         }
+    }
+
+    /// How it has the range of DIRTY_PAGES, where it has that.
+    pub fn range_layout(&self) -> Option<RangeLayout> {
+        let size = self.named("dirty-pages", "log.range")?;
+        [RangeLayout::Narrow, RangeLayout::Wide].into_iter().find(|layout| layout.size() as u64 == size)
     }
 
     /// The value of a name that a need brings, where the target has what it stands for.

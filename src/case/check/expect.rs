@@ -10,6 +10,9 @@ use crate::case::{
     Pages, Relation, Span, Spanned, errno,
 };
 
+/// What stands behind the fixed part where `pages` are told.
+const BITMAPS: [Tail; 2] = [Tail::Bitmap, Tail::RangeBitmap];
+
 /// Conditions on every message.
 const COMMON: [&str; 10] = [
     "header.id",
@@ -290,7 +293,7 @@ impl<'a> Checker<'a> {
             "payload" | "fds" => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "data.length" if data => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "data" if data => return Some(Wanted::Bytes),
-            "pages" if body.is_some_and(|body| body.tail == Tail::Bitmap) => return Some(Wanted::Pages),
+            "pages" if body.is_some_and(|body| BITMAPS.contains(&body.tail)) => return Some(Wanted::Pages),
             _ => {}
         }
         let fields = layout.map_or(&[][..], |layout| layout.fields).iter().map(|field| field.name);

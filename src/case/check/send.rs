@@ -164,8 +164,12 @@ impl<'a> Checker<'a> {
             return common_wanted(key);
         }
         let tail = request.map(|request| request.tail);
-        // A command of which only the number is known takes bytes behind its header.
-        let data = tail.is_some_and(|tail| tail != Tail::None) || matches!(subject, Subject::Number(_));
+        // A command of which only the number is known takes bytes behind its header, and one that other flags make longer
+        // takes bytes behind its shorter form.
+        let shorter = message.zip(request).is_some_and(|(message, request)| {
+            message.variants.iter().any(|variant| variant.request.fixed_size() > request.fixed_size())
+        });
+        let data = tail.is_some_and(|tail| tail != Tail::None) || shorter || matches!(subject, Subject::Number(_));
         let lends = message.is_some_and(|message| message.name == DMA_MAP.name);
         match key.as_str() {
             "data" if data => return Some(Wanted::Bytes),

@@ -10,6 +10,7 @@ use crate::run::Planned;
 use crate::session::{Answer, Conversation, Held};
 use crate::target::{Discovered, Has};
 use vfio_user_wire::Field;
+use vfio_user_wire::legacy::RangeLayout;
 
 use super::Fault;
 
@@ -27,6 +28,8 @@ pub(super) struct Environment {
     pub(super) descriptors: HashMap<String, Arc<Held>>,
     /// The migration data of `save`.
     pub(super) streams: HashMap<String, Vec<u8>>,
+    /// How the target has the range of DIRTY_PAGES.
+    pub(super) range_layout: RangeLayout,
 }
 
 impl Environment {
@@ -41,7 +44,8 @@ impl Environment {
             ("max_data_xfer_size", limits.max_data_xfer_size),
             ("max_dma_maps", limits.max_dma_maps),
         ];
-        let mut environment = Environment::default();
+        let range_layout = discovered.range_layout().unwrap_or_default();
+        let mut environment = Environment { range_layout, ..Environment::default() };
         let integers = &mut environment.integers;
         integers.extend(facts.map(|(name, value)| (format!("target.{name}"), i128::from(value))));
         for need in &case.needs {

@@ -10,7 +10,7 @@ use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
 use super::ending::Ending;
 use super::judge::{Found, Line};
-use super::pages::PageSet;
+use super::pages::{PageSet, bits_in};
 use super::{Fault, Player, Stop};
 
 /// What became of a command.
@@ -201,7 +201,9 @@ impl Player<'_> {
         }
         if let ConditionValue::Pages(pages) = &condition.value.value {
             let wanted = self.pages(index, pages)?;
-            return Ok(wanted.misses(condition.relation, tail, answer.payload.len() - tail.len()));
+            let command = self.talk.sent.get(index).map(|sent| &sent.command);
+            let bits = command.map(|command| bits_in(command, &answer.payload)).unwrap_or_default();
+            return Ok(wanted.misses(condition.relation, bits, answer.payload.len() - bits.len()));
         }
         let header_field = name.strip_prefix("header.").and_then(|name| Header::LAYOUT.field(name));
         let field: Option<&Field> = header_field.or_else(|| layout.and_then(|layout| layout.field(name)));
@@ -238,8 +240,8 @@ impl Player<'_> {
     }
 
     fn pages(&self, index: usize, pages: &[Pages]) -> Result<PageSet, Fault> {
-        let request = self.talk.sent.get(index).map(|sent| sent.command.payload.as_slice()).unwrap_or_default();
-        PageSet::new(pages, request, &|value| self.environment.u64(value, &self.talk))
+        let command = self.talk.sent.get(index).map(|sent| &sent.command);
+        PageSet::new(pages, command, &|value| self.environment.u64(value, &self.talk))
     }
 
     pub(super) fn report(

@@ -1,10 +1,12 @@
-//! Conditions on the bitmap of DMA_LOGGING_REPORT.
+//! Conditions on bitmaps: those of DMA_LOGGING_REPORT, and those of DIRTY_PAGES and DMA_UNMAP of 0.9.1.
 
-use vfio_user_wire::HEADER_SIZE;
 use vfio_user_wire::feature::{DmaLoggingReport, dirty_pages};
-use vfio_user_wire::message::DeviceFeature;
+use vfio_user_wire::legacy::{DirtyPagesGet, DmaUnmapGet};
+use vfio_user_wire::message::{DMA_UNMAP, DeviceFeature};
+use vfio_user_wire::{HEADER_SIZE, Message, Tail, bitmap_size};
 
 use crate::case::{Expression, Pages, Relation};
+use crate::model::Command;
 use crate::session::pages_text;
 use crate::verdict::FieldMark;
 
@@ -17,10 +19,10 @@ pub(super) struct PageSet {
 }
 
 impl PageSet {
-    /// What a line names, of the range that this request asks for.
+    /// What a line names, of the range that this command asks for.
     pub(super) fn new(
         pages: &[Pages],
-        request: &[u8],
+        command: Option<&Command>,
         value: &dyn Fn(&Expression) -> Result<u64, Fault>,
     ) -> Result<PageSet, Fault> {
         let mut spans = Vec::new();
@@ -32,7 +34,8 @@ impl PageSet {
                 }
                 Pages::Span(first, end) => (value(first)?, value(end)?),
                 Pages::Last => {
-                    let count = asked_for(request).and_then(|report| report.pages()).unwrap_or_default();
+                    let asked = command.and_then(|command| Asked::of(command.message?, &command.payload));
+                    let count = asked.and_then(|asked| asked.pages()).unwrap_or_default();
                     (count.saturating_sub(1), count)
                 }
             };
@@ -88,8 +91,60 @@ impl PageSet {
     }
 }
 
-/// The range that a request of DMA_LOGGING_REPORT asks for.
-pub(super) fn asked_for(request: &[u8]) -> Option<DmaLoggingReport> {
-    let (_, data) = DeviceFeature::parse(request)?;
-    DmaLoggingReport::parse(data).map(|(report, _)| report)
+/// The bitmap that a request asks for.
+pub(super) struct Asked {
+    /// Bytes of the range.
+    length: u64,
+    /// Bytes of memory for each bit.
+    page_size: u64,
+    /// Bytes of the bits, where the request says that.
+    room: Option<u64>,
+}
+
+impl Asked {
+    /// What a request with this payload asks for; `None` where it asks for no bitmap.
+    pub(super) fn of(message: &Message, payload: &[u8]) -> Option<Asked> {
+        match message.reply_of(payload).tail {
+            Tail::RangeBitmap => DirtyPagesGet::parse(payload).map(|(get, _)| Asked {
+                length: get.size,
+                page_size: get.bitmap_pgsize,
+                room: Some(get.bitmap_size),
+            }),
+            Tail::Bitmap if message.name == DMA_UNMAP.name => DmaUnmapGet::parse(payload).map(|(get, _)| Asked {
+                length: get.size,
+                page_size: get.bitmap_pgsize,
+                room: Some(get.bitmap_size),
+            }),
+            Tail::Bitmap => {
+                let (_, data) = DeviceFeature::parse(payload)?;
+                let (report, _) = DmaLoggingReport::parse(data)?;
+                Some(Asked { length: report.length, page_size: report.page_size, room: None })
+            }
+            _ => None,
+        }
+    }
+
+    fn pages(&self) -> Option<u64> {
+        (self.page_size > 0).then(|| self.length.div_ceil(self.page_size))
+    }
+
+    /// Bytes that the bits of this range take.
+    pub(super) fn exact(&self) -> u64 {
+        bitmap_size(self.length, self.page_size).unwrap_or_default()
+    }
+
+    /// Bytes of the bits that are to come.
+    pub(super) fn room(&self) -> u64 {
+        self.room.unwrap_or_else(|| self.exact())
+    }
+}
+
+/// The bits in the reply to a command, which stand behind its fixed part, or behind the 8 unused bytes of a wide range.
+pub(super) fn bits_in<'p>(command: &Command, payload: &'p [u8]) -> &'p [u8] {
+    let body = command.reply_body();
+    let told = match body.tail {
+        Tail::RangeBitmap => DirtyPagesGet::parse(payload).and_then(|(get, tail)| get.bits(tail).ok()),
+        _ => None,
+    };
+    told.map_or_else(|| payload.get(body.fixed_size()..).unwrap_or_default(), |(_, bits)| bits)
 }

@@ -14,7 +14,7 @@ use vfio_user_wire::{Dialect, Frame, Tail, VersionData, device_state};
 
 use super::Fault;
 use super::environment::{Environment, words_value};
-use super::pages::{PageSet, asked_for};
+use super::pages::{Asked, PageSet};
 use super::send::Built;
 use crate::case::{
     ConditionValue, Diagnostic, Expect, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step, StepKind,
@@ -313,8 +313,8 @@ impl Actor<'_> {
                 payload.extend(self.environment.bytes(bytes, &self.talk)?);
             }
             (ConditionValue::Pages(pages), _) => {
-                let request = self.talk.sent.get(index).map(|sent| sent.command.payload.as_slice()).unwrap_or_default();
-                let pages = PageSet::new(pages, request, &|value| self.environment.u64(value, &self.talk))?;
+                let command = self.talk.sent.get(index).map(|sent| &sent.command);
+                let pages = PageSet::new(pages, command, &|value| self.environment.u64(value, &self.talk))?;
                 pages.set_in(payload.get_mut(body.fixed_size()..).unwrap_or_default());
             }
             (ConditionValue::Integer(value), None) if field == "payload" => {
@@ -411,19 +411,12 @@ fn usual_reply(command: &Command, offer: &Offer, stated: &VersionData, state: Op
     if body.tail == Tail::Ranges {
         payload.extend_from_slice(request.tail);
     }
-    // The bitmaps of 0.9.1 are as long as the request says, those of later logs as their pages need.
-    let bitmap = match request.get("bitmap_size") {
-        Some(size) => size,
-        None => asked_for(&command.payload).and_then(|report| report.bitmap_size()).unwrap_or_default(),
-    };
-    if matches!(body.tail, Tail::Bitmap | Tail::RangeBitmap) {
-        payload.resize(payload.len() + bitmap.min(1 << 20) as usize, 0);
-    }
-    if request.get("bitmap_size").is_some()
-        && let Some(argsz) = body.fixed.and_then(|layout| layout.field("argsz"))
-    {
-        let size = payload.len() as u64;
-        argsz.write(&mut payload, size);
+    if let Some(asked) = Asked::of(message, &command.payload) {
+        payload.resize(payload.len() + asked.room().min(1 << 20) as usize, 0);
+        if let Some(argsz) = body.fixed.and_then(|layout| layout.field("argsz")) {
+            let needed = payload.len() as u64;
+            argsz.write(&mut payload, needed);
+        }
     }
     payload
 }

@@ -16,7 +16,7 @@ use crate::model::PassedFd;
 use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed};
 
 use super::environment::Environment;
-use super::pages::asked_for;
+use super::pages::Asked;
 use super::{Fault, Player, Stop};
 
 /// The version data that QEMU 11 sends.
@@ -190,6 +190,12 @@ impl Arguments<'_> {
         let whole = message.request_of(&payload);
         if whole != message.request {
             self.fields(message, whole, &mut payload, data.len())?;
+            // The bytes of a bitmap are counted by fields before them.
+            self.fields(message, whole, &mut payload, data.len())?;
+        }
+        if message.reply_of(&payload).tail == Tail::RangeBitmap {
+            let size = payload.len() + self.environment.range_layout.unused();
+            payload.resize(size, 0);
         }
         payload.extend_from_slice(&data);
         Ok(payload)
@@ -202,7 +208,7 @@ impl Arguments<'_> {
         for field in body.fixed.iter().flat_map(|layout| layout.fields).rev() {
             let value = match self.get(field.name) {
                 Some(value) => self.environment.field(Some(field), value, self.talk)?,
-                None => usual(message, field, payload, data),
+                None => usual(message, field, payload, data, self.environment),
             };
             if value > field.max() && (value as i64) >= 0 {
                 return Err(Fault::new(format!("{value:#x} does not fit in `{}`", field.name)));
@@ -404,14 +410,16 @@ impl Arguments<'_> {
 }
 
 /// What QEMU would send in a field that a line leaves out; behind `payload`, the fixed part so far, come `data` bytes.
-fn usual(message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
+fn usual(message: &Message, field: &Field, payload: &[u8], data: usize, environment: &Environment) -> u64 {
     let reply = message.reply_of(payload);
     match field.name {
         "argsz" if message.name == DEVICE_SET_IRQS.name => (payload.len() + data) as u64,
-        "argsz" if reply.tail == Tail::Bitmap => {
-            let bitmap = asked_for(payload).and_then(|report| report.bitmap_size()).unwrap_or_default();
-            (reply.fixed_size() as u64).saturating_add(bitmap).min(field.max())
+        "argsz" if [Tail::Bitmap, Tail::RangeBitmap].contains(&reply.tail) => {
+            let unused = if reply.tail == Tail::RangeBitmap { environment.range_layout.unused() } else { 0 };
+            let bitmap = Asked::of(message, payload).map_or(0, |asked| asked.room());
+            ((reply.fixed_size() + unused) as u64).saturating_add(bitmap).min(field.max())
         }
+        "bitmap_size" => Asked::of(message, payload).map_or(0, |asked| asked.exact()),
         "argsz" if message.name == DEVICE_FEATURE.name => (payload.len() + data).max(reply.fixed_size()) as u64,
         "argsz" if message.name == MIG_DATA_READ.name || message.name == MIG_DATA_WRITE.name => {
             MigrationData::parse(payload)
@@ -422,6 +430,10 @@ fn usual(message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
         "argsz" => reply.fixed.map_or(payload.len(), |layout| layout.size) as u64,
         "wr_cnt" => (data / SingleWrite::LAYOUT.size) as u64,
         "page_size" => 4096,
+        // What VERSION has settled.
+        "bitmap_pgsize" => {
+            environment.integers.get("log.pgsize").and_then(|size| u64::try_from(*size).ok()).unwrap_or(4096)
+        }
         "num_ranges" => (data / size_of::<DmaLoggingRange>()) as u64,
         // QEMU maps RAM for reading and writing.
         "flags" if message.name == DMA_MAP.name => 3,

@@ -1,16 +1,22 @@
 //! What only the versions before 0.9.2 have: DIRTY_PAGES, and the region for migration.
 
-use vfio_user_wire::legacy::DIRTY_PAGES;
-use vfio_user_wire::{region_subtype, region_type};
+use vfio_user_wire::dirty_pages_flags::GET_BITMAP;
+use vfio_user_wire::legacy::{DIRTY_PAGES, DirtyPagesGet, RangeLayout};
+use vfio_user_wire::message::DMA_MAP;
+use vfio_user_wire::{Message, Tail, bitmap_size, region_subtype, region_type};
 
 use super::asker::{Asked, Question};
-use super::dma::request;
+use super::dma::{map_request, request};
 use crate::Profile;
 use crate::case::error_text;
+use crate::session::Held;
 use crate::target::{DeviceFile, Discovered};
 
 /// Bytes of a page in a bitmap, as the client proposes it.
 const PGSIZE: u64 = 4096;
+/// The region of client memory for which it is tried how a range looks.
+const ADDRESS: u64 = 0x10_0000;
+const REGION: u64 = 0x10_0000;
 /// `flags` of DIRTY_PAGES.
 const START: u64 = 1;
 const STOP: u64 = 2;
@@ -26,13 +32,44 @@ pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovere
         }
         None => {
             let pgsize = found.stated().legacy_limits().pgsize.unwrap_or(PGSIZE).min(PGSIZE);
-            found.yes("dirty-pages", &[("log.pgsize", pgsize)]);
+            let range = ask_range(question, pgsize)?.unwrap_or_default();
+            found.yes("dirty-pages", &[("log.pgsize", pgsize), ("log.range", range.size() as u64)]);
             found.no("no-dirty-pages", "the target serves DIRTY_PAGES");
             // For a server that goes on; its answer tells no more.
             let _ = ask(question, STOP)?;
         }
     }
     Ok(())
+}
+
+/// The layout of the range that a server which logs takes for a region of client memory; `None` where it takes neither.
+fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayout>> {
+    let of_range =
+        |(_, message): (u16, &Message)| message.variants.iter().any(|variant| variant.reply.tail == Tail::RangeBitmap);
+    if !question.dialect().command(DIRTY_PAGES.name).is_some_and(of_range) {
+        return Ok(None);
+    }
+    let memory = Held::memfd(REGION, false)?;
+    let map = map_request(question.dialect(), ADDRESS, REGION, true)?;
+    let fds: Vec<_> = memory.descriptor().into_iter().collect();
+    let _ = question.ask(DMA_MAP.name, &map, &fds)?;
+    for layout in [RangeLayout::Narrow, RangeLayout::Wide] {
+        let bitmap_size = bitmap_size(REGION, pgsize).unwrap_or_default();
+        let get = DirtyPagesGet {
+            argsz: (8 + layout.size() as u64 + bitmap_size) as u32,
+            flags: GET_BITMAP,
+            iova: ADDRESS,
+            size: REGION,
+            bitmap_pgsize: pgsize,
+            bitmap_size,
+        };
+        let mut request = get.bytes().to_vec();
+        request.resize(8 + layout.size(), 0);
+        if question.ask(DIRTY_PAGES.name, &request, &[])?.is_ok() {
+            return Ok(Some(layout));
+        }
+    }
+    Ok(None)
 }
 
 /// The errno of a refusal, if it is one.

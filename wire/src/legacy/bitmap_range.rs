@@ -26,9 +26,10 @@ impl BitmapRange {
 
 /// How many bytes a range takes. Its table gives 24 of them to the bitmap structure, which by its own table has 16.
 /// Servers may take either; one that mixes both is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RangeLayout {
     /// 32 bytes, as libvfio-user has it: the bitmap structure by its own table.
+    #[default]
     Narrow,
     /// 40 bytes, as the range's table and the kernel have it: 8 unused bytes more.
     Wide,
