@@ -206,6 +206,10 @@ impl<'a> Checker<'a> {
             self.reply_data(sent, &field);
             return Meaning::Data;
         }
+        if field.as_str() == "value" {
+            self.reply_data(sent, &Name::new("data".to_owned(), field.span));
+            return Meaning::Integer;
+        }
         self.reply_field(sent, &field);
         Meaning::Integer
     }

@@ -28,6 +28,8 @@ pub(super) struct Environment {
     pub(super) descriptors: HashMap<String, Arc<Held>>,
     /// The migration data of `save`.
     pub(super) streams: HashMap<String, Vec<u8>>,
+    /// Bytes of the portions in which it came, where it came through a region.
+    pub(super) portions: HashMap<String, Vec<usize>>,
     /// How the target has the range of DIRTY_PAGES.
     pub(super) range_layout: RangeLayout,
 }
@@ -215,6 +217,12 @@ fn reply_field(talk: &Conversation<'_>, label: &str, name: &str) -> Option<u64> 
     match name {
         "payload" => Some(answer.payload.len() as u64),
         "fds" => Some(answer.passed as u64),
+        "value" => {
+            let data = answer.payload.get(sent.command.reply_body().fixed_size()..)?;
+            let mut bytes = [0; 8];
+            bytes.get_mut(..data.len())?.copy_from_slice(data);
+            Some(u64::from_ne_bytes(bytes))
+        }
         _ => sent.command.reply_body().decode(&answer.payload).get(name),
     }
 }

@@ -12,6 +12,7 @@ mod judge;
 mod left_running;
 mod mapped;
 mod pages;
+mod portions;
 mod rehearsal;
 mod send;
 mod server;

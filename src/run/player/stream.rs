@@ -10,10 +10,11 @@ use crate::verdict::{Class, Evidence};
 
 use super::expect::Actual;
 use super::judge::{Found, Line};
+use super::portions::Portions;
 use super::{Fault, Player, Stop};
 
 /// No more migration data is read: nobody knows whether there would be an end.
-const MOST_BYTES: u64 = 64 << 20;
+pub(super) const MOST_BYTES: u64 = 64 << 20;
 /// So many pieces are of the size that the line says; the rest of a long stream goes in large ones.
 const MOST_PIECES: usize = 4096;
 /// The largest piece: what the client of every case proposes as max_data_xfer_size.
@@ -33,7 +34,12 @@ impl Options {
 }
 
 impl Player<'_> {
-    /// Reads migration data until a reply has none.
+    /// Migration data goes through a region: there are no commands for it.
+    fn by_region(&self) -> bool {
+        self.talk.dialect.command(MIG_DATA_READ.name).is_none()
+    }
+
+    /// Reads migration data until there is no more.
     pub(super) fn save(
         &mut self,
         line: Line<'_>,
@@ -46,6 +52,13 @@ impl Player<'_> {
         let chunk = options.get("chunk").unwrap_or(largest).min(largest);
         let ahead = options.get("ahead").unwrap_or(1).clamp(1, MOST_AHEAD);
         let most = options.get("most");
+        if self.by_region() {
+            let Portions { bytes, lengths } = self.save_portions(line, end, most)?;
+            self.hold(line);
+            self.environment.streams.insert(name.value.clone(), bytes);
+            self.environment.portions.insert(name.value.clone(), lengths);
+            return Ok(());
+        }
         let (mut stream, mut pieces) = (Vec::new(), 0);
         loop {
             let read = stream.len() as u64;
@@ -109,6 +122,12 @@ impl Player<'_> {
             stream.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         }
         let refusable = options.get("changed").or(options.get("upto")).is_some();
+        if self.by_region() {
+            let lengths = self.environment.portions.get(&name.value).cloned().unwrap_or_default();
+            self.restore_portions(line, end, &Portions { bytes: stream, lengths }, refusable)?;
+            self.hold(line);
+            return Ok(());
+        }
         let (mut rest, mut pieces) = (stream.as_slice(), 0);
         while !rest.is_empty() {
             let size = if pieces < MOST_PIECES { chunk } else { largest };
@@ -163,7 +182,7 @@ impl Player<'_> {
     }
 
     /// What every server must take in one message.
-    fn largest_piece(&self) -> u64 {
+    pub(super) fn largest_piece(&self) -> u64 {
         self.context.discovered.limits().max_data_xfer_size.clamp(1, LARGEST)
     }
 
@@ -175,11 +194,22 @@ impl Player<'_> {
         size: u64,
         data: &[u8],
     ) -> Result<(usize, Frame), Stop> {
-        let command = self.talk.dialect.command(name);
-        let (number, _) = command.ok_or_else(|| Fault::new(format!("no {name} in this dialect")))?;
         let size = u32::try_from(size).map_err(|_| Fault::new(format!("a piece of {size} bytes")))?;
         let head = MigrationData { argsz: size.saturating_add(MigrationData::LAYOUT.size as u32), size };
-        let frame = Frame::command(self.talk.fresh_id(end), number, [head.bytes(), data].concat());
+        self.transfer(line, end, name, [head.bytes(), data].concat())
+    }
+
+    /// A command of the line's own, which is yet to be sent.
+    pub(super) fn transfer(
+        &mut self,
+        line: Line<'_>,
+        end: usize,
+        name: &str,
+        payload: Vec<u8>,
+    ) -> Result<(usize, Frame), Stop> {
+        let command = self.talk.dialect.command(name);
+        let (number, _) = command.ok_or_else(|| Fault::new(format!("no {name} in this dialect")))?;
+        let frame = Frame::command(self.talk.fresh_id(end), number, payload);
         let origin = Origin { step: line.step, line: line.number, label: None };
         let index = self.talk.expect(end, origin, &frame, Passed::default(), Effect::None);
         if let Some(sent) = self.talk.sent.get_mut(index) {
@@ -188,7 +218,8 @@ impl Player<'_> {
         Ok((index, frame))
     }
 
-    fn pass_on(&mut self, end: usize, bytes: &[u8]) -> Result<(), Stop> {
+    /// Sends what [`Player::transfer`] made.
+    pub(super) fn pass_on(&mut self, end: usize, bytes: &[u8]) -> Result<(), Stop> {
         let deadline = Deadline::after(self.context.timeouts.reply);
         let sent = self.talk.send(end, bytes, &[], &[], deadline)?;
         if let (false, Some(end)) = (sent, self.talk.ends.get_mut(end)) {
@@ -198,7 +229,7 @@ impl Player<'_> {
     }
 }
 
-fn success() -> Outcomes {
+pub(super) fn success() -> Outcomes {
     let span = Span { start: 0, end: 0 };
     Outcomes { conforms: vec![Spanned::new(Outcome::Ok(Vec::new()), span)], note: Vec::new() }
 }
