@@ -9,8 +9,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess, VERSION};
+use vfio_user_wire::tables::VM_INTERRUPT;
 use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
 
+use super::dma_command;
 use super::outstanding::Outstanding;
 use super::serving::{Alteration, Serving};
 use super::twin::KnownSockets;
@@ -615,7 +617,9 @@ impl<'a> Conversation<'a> {
         self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
         let (header, payload) = (frame.header, frame.payload);
         let writes = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_WRITE.name);
-        if let (true, Some((access, _)), Some(end)) = (writes, DmaAccess::parse(&payload), self.ends.get_mut(main)) {
+        if let (true, Some((access, _)), Some(end)) =
+            (writes, dma_command::parse(dialect, &payload), self.ends.get_mut(main))
+        {
             end.session.device_sends(access.address, access.count);
         }
         self.requests.push(Request { end, header, payload, entry, claimed: false });
@@ -657,22 +661,26 @@ impl<'a> Conversation<'a> {
         if let Serving::Error(errno) = self.serving {
             return Frame::error(header, errno);
         }
-        let Some((access, data)) = DmaAccess::parse(payload) else { return Frame::error(header, Errno::EINVAL as u32) };
         let name = self.dialect.message(header.command).map(|message| message.name);
+        if name == Some(VM_INTERRUPT.name) {
+            return Frame::reply(header, Vec::new());
+        }
+        let Some((access, data)) = dma_command::parse(self.dialect, payload) else {
+            return Frame::error(header, Errno::EINVAL as u32);
+        };
         let read = name == Some(DMA_READ.name);
         if !read && name != Some(DMA_WRITE.name) {
             return Frame::error(header, Errno::ENOSYS as u32);
         }
         let memory = self.memory_at(end);
-        let served =
-            if read { memory.read(&access) } else { memory.write(&access, data).map(|()| access.bytes().to_vec()) };
+        let served = if read { memory.read(&access).map(Some) } else { memory.write(&access, data).map(|()| None) };
         let payload = match served {
-            Ok(payload) => payload,
+            Ok(data) => dma_command::reply(self.dialect, &access, data),
             Err(errno) => return Frame::error(header, errno as u32),
         };
         let reply = Frame::reply(header, payload);
         match self.alteration.take() {
-            Some(alteration) => alteration.apply(reply),
+            Some(alteration) => alteration.apply(dma_command::layout(self.dialect), reply),
             None => reply,
         }
     }

@@ -67,24 +67,24 @@ impl ClientMemory {
         Some(pieces.iter().fold(3, |flags, (range, ..)| flags & range.flags))
     }
 
-    /// The reply's payload to DMA_READ.
+    /// What DMA_READ asks for.
     ///
     /// # Errors
     /// EFAULT for an address that is not lent, as QEMU's clients answer an error for it.
     pub fn read(&self, access: &DmaAccess) -> Result<Vec<u8>, Errno> {
         let (address, count) = (access.address, access.count);
         let pieces = self.pieces(address, count).ok_or(Errno::EFAULT)?;
-        let mut payload = access.bytes().to_vec();
+        let mut data = Vec::new();
         for (range, from, length) in pieces {
-            let start = payload.len();
-            payload.resize(start + length, 0);
+            let start = data.len();
+            data.resize(start + length, 0);
             if let Some((file, offset)) = &range.file {
                 let file = std::fs::File::from(file.try_clone().map_err(|_| Errno::EIO)?);
                 let at = offset.checked_add(from - range.address).ok_or(Errno::EFAULT)?;
-                file.read_exact_at(payload.get_mut(start..).unwrap_or_default(), at).map_err(|_| Errno::EFAULT)?;
+                file.read_exact_at(data.get_mut(start..).unwrap_or_default(), at).map_err(|_| Errno::EFAULT)?;
             }
         }
-        Ok(payload)
+        Ok(data)
     }
 
     /// Does what DMA_WRITE asks.

@@ -6,6 +6,7 @@ mod conversation;
 mod deadline;
 mod descriptor;
 mod direct;
+mod dma_command;
 mod interrupt;
 mod memory;
 mod outstanding;

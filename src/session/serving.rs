@@ -1,7 +1,6 @@
 //! How the client answers the server's DMA commands.
 
-use vfio_user_wire::message::DmaAccess;
-use vfio_user_wire::{Field, Frame};
+use vfio_user_wire::{Field, Frame, Layout};
 
 /// How DMA_READ and DMA_WRITE are served.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,7 +34,7 @@ pub struct Alteration {
 }
 
 impl Alteration {
-    pub(super) fn apply(&self, mut reply: Frame) -> Frame {
+    pub(super) fn apply(&self, layout: &'static Layout, mut reply: Frame) -> Frame {
         let shift = |field: Option<&'static Field>, payload: &mut Vec<u8>, by: i128| {
             if let Some(field) = field
                 && let Some(value) = field.read(payload)
@@ -43,8 +42,8 @@ impl Alteration {
                 field.write(payload, (i128::from(value) + by) as u64);
             }
         };
-        shift(DmaAccess::LAYOUT.field("address"), &mut reply.payload, self.address);
-        shift(DmaAccess::LAYOUT.field("count"), &mut reply.payload, self.count);
+        shift(layout.field("address"), &mut reply.payload, self.address);
+        shift(layout.field("count"), &mut reply.payload, self.count);
         let length = (reply.payload.len() as i128 + self.payload).clamp(0, 1 << 20) as usize;
         reply.payload.resize(self.length.unwrap_or(length), 0);
         reply.header.id = (i128::from(reply.header.id) + self.id) as u16;

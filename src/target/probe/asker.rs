@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use vfio_user_wire::message::{VERSION, Version};
-use vfio_user_wire::{Dialect, Frame, VersionData};
+use vfio_user_wire::{Dialect, Frame, V8, V8C, VersionData};
 
 use super::ProbeError;
 use crate::case::error_text;
@@ -15,6 +15,9 @@ use crate::run::Timeouts;
 use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Passed, Waited};
 use crate::target::output::printed;
 use crate::target::{Discovered, Instance, Launcher, StartError};
+
+/// Bytes of a message with 1 MiB of a region: the limit of version 8 is that of a whole message.
+const MOST_IN_A_MESSAGE: u64 = (1 << 20) + 32;
 
 /// Starts sessions for questions.
 pub(super) struct Asker<'a> {
@@ -121,6 +124,10 @@ impl Question<'_> {
         capabilities.insert("pgsizes".to_owned(), json!(4096));
         capabilities.insert("migration".to_owned(), json!({ "pgsize": 4096 }));
         capabilities.insert("write_multiple".to_owned(), json!(true));
+        if [V8.name, V8C.name].contains(&self.talk.dialect.name) {
+            capabilities.insert("max_fds".to_owned(), json!(16));
+            capabilities.insert("max_msg_size".to_owned(), json!(MOST_IN_A_MESSAGE));
+        }
         let mut payload = Version { major: 0, minor: 1 }.bytes().to_vec();
         payload.extend(VersionData::with_capabilities(capabilities).bytes());
         self.ok(VERSION.name, &payload, &[]).map(|reply| reply.payload)

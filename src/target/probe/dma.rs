@@ -102,6 +102,6 @@ pub(super) fn request(dialect: &Dialect, name: &str, fields: &[(&str, u64)]) -> 
     Ok(payload)
 }
 
-fn fixed(dialect: &Dialect, name: &str) -> Asked<&'static Layout> {
+pub(super) fn fixed(dialect: &Dialect, name: &str) -> Asked<&'static Layout> {
     dialect.command(name).and_then(|(_, message)| message.request.fixed).ok_or(Trouble::Absent)
 }

@@ -6,7 +6,7 @@ use vfio_user_wire::message::DMA_MAP;
 use vfio_user_wire::{Message, Tail, bitmap_size, region_subtype, region_type};
 
 use super::asker::{Asked, Question};
-use super::dma::{map_request, request};
+use super::dma::{fixed, map_request, request};
 use crate::Profile;
 use crate::case::error_text;
 use crate::session::Held;
@@ -74,7 +74,8 @@ fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayo
 
 /// The errno of a refusal, if it is one.
 fn ask(question: &mut Question<'_>, flags: u64) -> Asked<Option<u32>> {
-    let request = request(question.dialect(), DIRTY_PAGES.name, &[("argsz", 8), ("flags", flags)])?;
+    let argsz = fixed(question.dialect(), DIRTY_PAGES.name)?.size as u64;
+    let request = request(question.dialect(), DIRTY_PAGES.name, &[("argsz", argsz), ("flags", flags)])?;
     Ok(question.ask(DIRTY_PAGES.name, &request, &[])?.err())
 }
 

@@ -96,6 +96,8 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         state
             .elsewhere
             .iter()
+            // When a client leaves, the server takes no action (269-270).
+            .chain(&state.left)
             .any(|(address, size)| overlap(entry, &DmaMap { address: *address, size: *size, ..DmaMap::default() }))
     });
     if !plain || elsewhere || state.maps.len() + entries.len() > MANY_UNSAID {
