@@ -39,6 +39,8 @@ pub enum Bytes {
     Pattern(Expression, Expression),
     /// `{label.data}`: the data of an earlier reply.
     Of(Spanned<String>),
+    /// `u64:1,u32:2`: one behind the other.
+    Joined(Vec<Bytes>),
 }
 
 /// The bytes that `pattern:SEED:LENGTH` stands for.

@@ -311,6 +311,7 @@ impl fmt::Display for Bytes {
             Bytes::Fill(byte, length) => write!(f, "fill:{byte}:{length}"),
             Bytes::Pattern(seed, length) => write!(f, "pattern:{seed}:{length}"),
             Bytes::Of(name) => write!(f, "{{{name}}}"),
+            Bytes::Joined(parts) => Joined(parts, ",").fmt(f),
         }
     }
 }

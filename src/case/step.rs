@@ -145,7 +145,7 @@ pub enum Subject {
 /// `key=value`, or a bare word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument {
-    /// A field of the request; `write` (each of several), `writes` (how often they all stand); `header.id`,
+    /// A field of the request; `write`, `entry` (each of several), `writes`, `entries` (how often they all stand); `header.id`,
     /// `header.command`, `header.size`, `header.type`, `header.flags`, `header.error`; `no_reply` (bare); `payload` (a size,
     /// `+N` or `-N`); `cut`; `data`; `json`; `ranges`; `fd`, `fds`; `times`.
     pub key: Spanned<String>,
@@ -172,7 +172,7 @@ pub enum Value {
     Integers(Vec<Expression>),
     /// `0x10000:0x2000,0x100000000:0x1000`: ranges of IOVAs.
     Ranges(Vec<Range>),
-    /// `hex:..`, `fill:..`, `u32:..`, `pattern:..`, `'..'`.
+    /// `hex:..`, `fill:..`, `u32:..`, `pattern:..`, `'..'`, with `,` between several.
     Bytes(Bytes),
     /// `0:0x1000:u32:7`: a write of REGION_WRITE_MULTI.
     Write(Box<Write>),

@@ -205,6 +205,7 @@ fn length(bytes: &Bytes) -> u64 {
         Bytes::Integer(width, _) => *width as u64,
         Bytes::Fill(_, length) | Bytes::Pattern(_, length) => number(length),
         Bytes::Of(_) => panic!("nobody knows how long a reply is"),
+        Bytes::Joined(parts) => parts.iter().map(length).sum(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What must come back.
 
+use vfio_user_wire::message::REGION_WRITE;
 use vfio_user_wire::{Body, IoEventFd, Tail};
 
 use super::send::header_field;
@@ -227,6 +228,9 @@ impl<'a> Checker<'a> {
 
     /// A condition on a message with this payload; `None` where that is not known.
     pub(super) fn condition(&mut self, condition: &'a Condition, body: Option<Body>) {
+        // A field can have the name of the bytes behind the fields.
+        let bytes = matches!(condition.value.value, ConditionValue::Bytes(_)) && condition.field.as_str() == "data";
+        let body = if bytes { body.map(|body| Body { fixed: None, ..body }) } else { body };
         let Some(wanted) = self.field(&condition.field, body) else {
             return;
         };
@@ -288,16 +292,19 @@ impl<'a> Checker<'a> {
             return Some(Wanted::Field(header));
         }
         let data = body.is_none_or(|body| body.tail != Tail::None);
+        let writes = body == Some(REGION_WRITE.reply);
         match field.as_str() {
             "header.type" => return Some(Wanted::Integer(0, 15)),
             "payload" | "fds" => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "data.length" if data => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "data" if data => return Some(Wanted::Bytes),
+            "written" if writes => return Some(Wanted::Integer(0, i128::from(u32::MAX))),
             "pages" if body.is_some_and(|body| BITMAPS.contains(&body.tail)) => return Some(Wanted::Pages),
             _ => {}
         }
         let fields = layout.map_or(&[][..], |layout| layout.fields).iter().map(|field| field.name);
         let common = COMMON.into_iter().filter(|name| data || !name.starts_with("data"));
+        let common = common.chain(writes.then_some("written"));
         let suggestion = similar(field, fields.chain(common));
         let label =
             if body.is_some() { "no field of this message" } else { "the fields of this message are not known" };

@@ -47,7 +47,8 @@ impl<'a> Checker<'a> {
             let error = Diagnostic::new(span, "a client sends no commands on the twin socket", "expected `raw BYTES`");
             self.push(error);
         }
-        self.times = send.arguments.iter().any(|argument| matches!(argument.key.as_str(), "times" | "writes"));
+        self.times =
+            send.arguments.iter().any(|argument| matches!(argument.key.as_str(), "times" | "writes" | "entries"));
         self.once_each(&send.arguments);
         let payload = message.map(|message| beginning(message, &send.arguments)).unwrap_or_default();
         let request = message.map(|message| message.request_of(&payload));
@@ -133,7 +134,7 @@ impl<'a> Checker<'a> {
     /// An error for every key that stands again, where it is not one of several writes.
     pub(super) fn once_each(&mut self, arguments: &[Argument]) {
         let mut seen = HashSet::new();
-        for argument in arguments.iter().filter(|argument| argument.key.as_str() != "write") {
+        for argument in arguments.iter().filter(|argument| !["write", "entry"].contains(&argument.key.as_str())) {
             let key = match argument.key.as_str() {
                 "fds" => "fd",
                 "ranges" => "data",
@@ -176,6 +177,8 @@ impl<'a> Checker<'a> {
             "json" if tail == Some(Tail::Json) => return Some(Wanted::Json),
             "write" if tail == Some(Tail::Writes) => return Some(Wanted::Write),
             "writes" if tail == Some(Tail::Writes) => return Some(Wanted::Integer(1, 1 << 20)),
+            "entry" if tail == Some(Tail::Entries) => return Some(Wanted::Bytes),
+            "entries" if tail == Some(Tail::Entries) => return Some(Wanted::Integer(1, 1 << 20)),
             "ranges" if tail == Some(Tail::Ranges) => return Some(Wanted::Ranges),
             "memory" if lends => return Some(Wanted::Memory),
             _ => {}
@@ -189,12 +192,14 @@ impl<'a> Checker<'a> {
             _ => "a command known by its number alone".to_owned(),
         };
         let fields = layout.map_or(&[][..], |layout| layout.fields).iter().map(|field| field.name);
-        let writes = tail == Some(Tail::Writes);
+        let (writes, entries) = (tail == Some(Tail::Writes), tail == Some(Tail::Entries));
         let more = [
             ("data", data),
             ("json", tail == Some(Tail::Json)),
             ("write", writes),
             ("writes", writes),
+            ("entry", entries),
+            ("entries", entries),
             ("ranges", tail == Some(Tail::Ranges)),
             ("memory", lends),
         ];

@@ -282,6 +282,7 @@ impl<'a> Checker<'a> {
                 self.between(length, span, 0, i128::from(u32::MAX));
             }
             Bytes::Of(name) => self.named("this", name, Wanted::Bytes),
+            Bytes::Joined(parts) => parts.iter().for_each(|part| self.bytes(part, span)),
         }
     }
 }
@@ -293,5 +294,6 @@ pub(super) fn length(bytes: &Bytes) -> Option<i128> {
         Bytes::Integer(width, _) => i128::try_from(*width).ok(),
         Bytes::Fill(_, length) | Bytes::Pattern(_, length) => length.evaluate(&|_| None).ok(),
         Bytes::Of(_) => None,
+        Bytes::Joined(parts) => parts.iter().map(length).sum(),
     }
 }

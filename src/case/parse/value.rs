@@ -228,6 +228,18 @@ impl<'a> Cursor<'a> {
 
     /// Bytes, where nothing else can stand.
     pub(super) fn bytes(&mut self) -> Result<Bytes> {
+        let mut parts = vec![self.part()?];
+        while self.eat(",") {
+            parts.push(self.part()?);
+        }
+        if parts.len() > 1 {
+            return Ok(Bytes::Joined(parts));
+        }
+        Ok(parts.remove(0))
+    }
+
+    /// Bytes of one kind.
+    fn part(&mut self) -> Result<Bytes> {
         match self.peek() {
             Some('\'') => self.text(),
             Some('{') => Ok(Bytes::Of(self.braces()?)),
@@ -326,9 +338,9 @@ impl<'a> Cursor<'a> {
                 self.eat("+");
                 Ok(Value::Plus(self.expression()?))
             }
-            (_, Some('\'')) => Ok(Value::Bytes(self.text()?)),
+            (_, Some('\'')) => Ok(Value::Bytes(self.bytes()?)),
             (_, Some('0'..='9' | '-' | '{' | '(')) => Ok(Value::Integer(self.expression()?)),
-            _ if self.is_kind_of_bytes() => Ok(Value::Bytes(self.kind_of_bytes()?)),
+            _ if self.is_kind_of_bytes() => Ok(Value::Bytes(self.bytes()?)),
             (_, Some(c)) if is_name(c) => Ok(Value::Words(self.words()?)),
             _ => Err(self.error("a value")),
         }

@@ -125,6 +125,10 @@ impl Environment {
                 let fixed = sent_of(talk, label).map_or(0, |sent| sent.command.reply_body().fixed_size());
                 answer.payload.get(fixed..).unwrap_or_default().to_vec()
             }
+            Bytes::Joined(parts) => {
+                let parts: Result<Vec<_>, _> = parts.iter().map(|part| self.bytes(part, talk)).collect();
+                parts?.concat()
+            }
         })
     }
 

@@ -1,7 +1,7 @@
 //! `<` lines about the answer to a command.
 
-use vfio_user_wire::message::DEVICE_RESET;
-use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
+use vfio_user_wire::message::{DEVICE_RESET, RegionAccess};
+use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK, V8};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Pages, Relation, errno, error_text};
 use crate::model::Command;
@@ -212,6 +212,7 @@ impl Player<'_> {
             "payload" => Some(answer.payload.len() as u64),
             "data.length" => Some(tail.len() as u64),
             "fds" => Some(answer.passed as u64),
+            "written" => self.written(index, answer),
             "header.type" => Some(u64::from(header.flags & TYPE_MASK)),
             "header.no_reply" => Some(u64::from(header.flags & NO_REPLY != 0)),
             _ => match (header_field, field) {
@@ -237,6 +238,14 @@ impl Player<'_> {
             actual: said,
             field: mark,
         }))
+    }
+
+    /// What a reply to REGION_WRITE says was written: its count, or in version 8, where that is 0, all that was asked for.
+    fn written(&self, index: usize, answer: &Answer) -> Option<u64> {
+        let (answered, _) = RegionAccess::parse(&answer.payload)?;
+        let asked = self.talk.sent.get(index).and_then(|sent| RegionAccess::parse(&sent.command.payload));
+        let all = answered.count == 0 && self.talk.dialect.name == V8.name;
+        Some(u64::from(if all { asked?.0.count } else { answered.count }))
     }
 
     fn pages(&self, index: usize, pages: &[Pages]) -> Result<PageSet, Fault> {

@@ -183,7 +183,7 @@ impl Arguments<'_> {
 
     /// The payload: fields as given, others as QEMU would send them.
     fn payload(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
-        let data = [self.writes()?, self.data(message)?].concat();
+        let data = [self.several()?, self.data(message)?].concat();
         let Some(message) = message else { return Ok(data) };
         let mut payload = Vec::new();
         self.fields(message, message.request, &mut payload, data.len())?;
@@ -208,7 +208,7 @@ impl Arguments<'_> {
         for field in body.fixed.iter().flat_map(|layout| layout.fields).rev() {
             let value = match self.get(field.name) {
                 Some(value) => self.environment.field(Some(field), value, self.talk)?,
-                None => usual(message, field, payload, data, self.environment),
+                None => self.usual(message, field, payload, data),
             };
             if value > field.max() && (value as i64) >= 0 {
                 return Err(Fault::new(format!("{value:#x} does not fit in `{}`", field.name)));
@@ -218,55 +218,68 @@ impl Arguments<'_> {
         Ok(())
     }
 
-    /// The writes of REGION_WRITE_MULTI, all of them as often as `writes` says; `{i}` counts the times.
-    fn writes(&self) -> Result<Vec<u8>, Fault> {
-        let writes = self.list.iter().filter_map(|argument| match &argument.value.value {
-            Value::Write(write) => Some(write.as_ref()),
-            _ => None,
-        });
-        let times = match self.get("writes") {
+    /// What the client would send in a field that the line leaves out.
+    fn usual(&self, message: &Message, field: &Field, payload: &[u8], data: usize) -> u64 {
+        // In a table the flag says that a descriptor comes along, and another field what the device may do.
+        if message.name == DMA_MAP.name && field.name == "flags" && message.request.tail == Tail::Entries {
+            return u64::from(self.get("fd").or(self.get("fds")).is_some());
+        }
+        usual(message, field, payload, data, self.environment)
+    }
+
+    /// The writes of REGION_WRITE_MULTI, or the further entries of a table, all of them as often as the line says; `{i}` counts
+    /// the times.
+    fn several(&self) -> Result<Vec<u8>, Fault> {
+        let times = match self.get("writes").or(self.get("entries")) {
             Some(times) => self.environment.field(None, times, self.talk)?,
-            None => return self.each_write(self.environment, writes),
+            None => return self.once(self.environment),
         };
         let mut environment = self.environment.clone();
         let mut bytes = Vec::new();
         for i in 0..times {
             environment.integers.insert("i".to_owned(), i128::from(i));
-            bytes.extend(self.each_write(&environment, writes.clone())?);
+            bytes.extend(self.once(&environment)?);
         }
         Ok(bytes)
     }
 
-    fn each_write<'w>(
-        &self,
-        environment: &Environment,
-        writes: impl Iterator<Item = &'w Write>,
-    ) -> Result<Vec<u8>, Fault> {
+    fn once(&self, environment: &Environment) -> Result<Vec<u8>, Fault> {
         let mut bytes = Vec::new();
-        for write in writes {
-            let data = environment.bytes(&write.data, self.talk)?;
-            let mut wide = [0; 8];
-            wide.iter_mut().zip(&data).for_each(|(to, from)| *to = *from);
-            let entry = SingleWrite {
-                offset: environment.u64(&write.offset, self.talk)?,
-                region: environment.u64(&write.region, self.talk)? as u32,
-                count: data.len() as u32,
-                data: u64::from_ne_bytes(wide),
-            };
-            bytes.extend_from_slice(entry.bytes());
+        for argument in self.list {
+            match &argument.value.value {
+                Value::Write(write) => bytes.extend(self.write(environment, write)?),
+                Value::Bytes(entry) if argument.key.value == "entry" => {
+                    bytes.extend(environment.bytes(entry, self.talk)?);
+                }
+                _ => {}
+            }
         }
         Ok(bytes)
+    }
+
+    fn write(&self, environment: &Environment, write: &Write) -> Result<Vec<u8>, Fault> {
+        let data = environment.bytes(&write.data, self.talk)?;
+        let mut wide = [0; 8];
+        wide.iter_mut().zip(&data).for_each(|(to, from)| *to = *from);
+        let entry = SingleWrite {
+            offset: environment.u64(&write.offset, self.talk)?,
+            region: environment.u64(&write.region, self.talk)? as u32,
+            count: data.len() as u32,
+            data: u64::from_ne_bytes(wide),
+        };
+        Ok(entry.bytes().to_vec())
     }
 
     fn data(&self, message: Option<&Message>) -> Result<Vec<u8>, Fault> {
         if let Some(Value::Ranges(ranges)) = self.get("ranges") {
             return self.ranges(ranges);
         }
-        if let Some(value) = self.get("data") {
-            return match value {
-                Value::Bytes(bytes) => self.environment.bytes(bytes, self.talk),
-                other => Err(Fault::new(format!("no bytes: {other:?}"))),
-            };
+        match self.get("data") {
+            Some(Value::Bytes(bytes)) => return self.environment.bytes(bytes, self.talk),
+            // A field of DIRTY_PAGES has that name, too.
+            Some(Value::Integer(_)) if message.is_some_and(|message| message.request.tail != Tail::Data) => {}
+            Some(other) => return Err(Fault::new(format!("no bytes: {other:?}"))),
+            None => {}
         }
         if message.is_none_or(|message| message.name != VERSION.name) {
             return Ok(Vec::new());
@@ -350,7 +363,8 @@ impl Arguments<'_> {
             },
             None => None,
         };
-        Ok(Effect::Lend(LentRange { address: get("address"), size: get("size"), flags: get("flags") as u32, file }))
+        let flags = request.get("protections").unwrap_or(get("flags")) as u32;
+        Ok(Effect::Lend(LentRange { address: get("address"), size: get("size"), flags, file }))
     }
 
     fn resize(&self, payload: &mut Vec<u8>) -> Result<(), Fault> {
@@ -427,6 +441,8 @@ fn usual(message: &Message, field: &Field, payload: &[u8], data: usize, environm
                 .min(field.max())
         }
         "size" if message.name == MIG_DATA_WRITE.name => data as u64,
+        // The reply has bitmaps, and no argsz.
+        "argsz" if reply.tail == Tail::Bitmaps => (payload.len() + data) as u64,
         "argsz" => reply.fixed.map_or(payload.len(), |layout| layout.size) as u64,
         "wr_cnt" => (data / SingleWrite::LAYOUT.size) as u64,
         "page_size" => 4096,
@@ -436,7 +452,7 @@ fn usual(message: &Message, field: &Field, payload: &[u8], data: usize, environm
         }
         "num_ranges" => (data / size_of::<DmaLoggingRange>()) as u64,
         // QEMU maps RAM for reading and writing.
-        "flags" if message.name == DMA_MAP.name => 3,
+        "flags" | "protections" if message.name == DMA_MAP.name => 3,
         "count" if message.name == REGION_WRITE.name => data as u64,
         "count" if message.name == REGION_READ.name => 4,
         _ => 0,
