@@ -129,7 +129,8 @@ fn judge_whole(command: &Command, request: &DirtyPagesGet, argsz: u64, payload: 
         _ if room < least => "L-DP-14",
         (Some(_), Some(_)) => "L-DP-18",
         (_, Some(layout)) if argsz == fixed(layout) || argsz == came - fixed(layout) => "L-DP-31",
-        (_, Some(_)) | (Some(_), None) if argsz == room || came == room => "L-DP-32",
+        (_, Some(_)) if argsz == room => "L-DP-32",
+        (Some(_), None) if came == room => "L-DP-32",
         (None, None) if argsz == room && came == room && room > least => "L-DP-32",
         _ => "L-DP-13",
     };

@@ -13,6 +13,7 @@ mod info;
 mod iofds;
 mod irqinfo;
 mod kept_state;
+mod legacy;
 mod migdata;
 mod migfsm;
 mod migfsm_data;
@@ -48,6 +49,10 @@ const SECTIONS: &[Section] = &[
     (iofds::faults, iofds::NO_FAULT),
     (irqinfo::faults, irqinfo::NO_FAULT),
     (kept_state::faults, kept_state::NO_FAULT),
+    (legacy::dirty_bitmap::faults, legacy::dirty_bitmap::NO_FAULT),
+    (legacy::dirty_pages::faults, legacy::dirty_pages::NO_FAULT),
+    (legacy::dma::faults, legacy::dma::NO_FAULT),
+    (legacy::version::faults, legacy::version::NO_FAULT),
     (migdata::faults, migdata::NO_FAULT),
     (migfsm::faults, migfsm::NO_FAULT),
     (migfsm_data::faults, migfsm_data::NO_FAULT),
