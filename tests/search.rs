@@ -11,23 +11,38 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::generate::{Found, Offer, Progress, Search};
 use vfio_user_conformance::report::case_text;
 use vfio_user_conformance::run::{Runner, Timeouts};
+use vfio_user_conformance::target::Target;
 use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Class};
-use vfio_user_reference_server::{Effect, Machine, Memory, Server};
+use vfio_user_reference_server::{self as served, Effect, Extra, Machine, Memory, Server, Settings};
 use vfio_user_wire::{Frame, Header};
 
 use direct::DirectMachine;
 use probed::{Probed, REGISTER};
 
-/// The state machine is called: no socket, no process, no clock. `cargo test --test search -- --nocapture million` tells
-/// how long it takes.
+/// The state machine is called: no socket, no process, no clock. `cargo test --test search -- --nocapture steps` tells how
+/// long it takes.
 #[test]
 fn a_million_steps_by_calls_find_nothing() {
-    let started = std::time::Instant::now();
     let target = DirectMachine::target("the reference server", || Box::new(Server::new()));
-    let probed = Probed::new(target, Timeouts::from_reply(Duration::from_secs(2)));
+    find_nothing(Profile::V0_9_2, target, 1_000_000);
+}
+
+#[test]
+fn many_steps_of_0_9_1_by_calls_find_nothing() {
+    let target = DirectMachine::target("the reference server", || {
+        let (profile, with) = (served::Profile::V0_9_1, Some(Extra::PfnQuery));
+        Box::new(Server::with(Settings { profile, with, ..Settings::default() }))
+    });
+    find_nothing(Profile::V0_9_1, target, 300_000);
+}
+
+fn find_nothing(profile: Profile, target: Target, wanted: u64) {
+    let started = std::time::Instant::now();
+    let probed = Probed::of(profile, target, Timeouts::from_reply(Duration::from_secs(2)));
     let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let folder = tempfile::tempdir().unwrap();
     let runner = Runner { context: probed.context(), jobs: 2, fail_fast: false, replay: "{case}".to_owned() };
@@ -50,11 +65,11 @@ fn a_million_steps_by_calls_find_nothing() {
         let said: Vec<String> = found.records.iter().map(told).collect();
         assert!(found.complete && said.is_empty(), "seed {seed}: {}", said.join("\n"));
         steps += found.steps;
-        if steps >= 1_000_000 {
+        if steps >= wanted {
             break;
         }
     }
-    eprintln!("{steps} steps in {:.1} s", started.elapsed().as_secs_f64());
+    eprintln!("{steps} steps of {profile} in {:.1} s", started.elapsed().as_secs_f64());
 }
 
 /// Unmaps whatever it is asked to, and says so with an address that is not quite the one.

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use proptest::strategy::{Just, Strategy};
 
-use crate::case::{Case, Descriptor, Given, Step, StepKind};
+use crate::Profile;
+use crate::case::{Case, Descriptor, Given, Spanned, Step, StepKind};
 
 use super::Offer;
 use super::device::{Act, conforms};
 use super::dice::Dice;
+use super::dirty_pages::DirtyPages;
 use super::dma::{Map, Unmap};
 use super::features::Feature;
 use super::irqs::Irqs;
@@ -16,8 +18,9 @@ use super::labels;
 use super::leave::Leave;
 use super::log::Log;
 use super::malformed::{Lie, Shape};
-use super::message::{Message, step, word};
+use super::message::{Message, spanned, step, word};
 use super::migration::Migrate;
+use super::migration_region::Register;
 use super::observe::Look;
 use super::opening::Opening;
 use super::queries::Query;
@@ -49,6 +52,8 @@ pub(super) enum Edge {
     Query(Query),
     Feature(Feature),
     Log(Log),
+    DirtyPages(DirtyPages),
+    Register(Register),
     Migrate(Migrate),
     Shape(Shape),
     Lie(Lie),
@@ -111,6 +116,9 @@ impl<'a> Draft<'a> {
         let there = |row: &&Row<Family>| match row.2 {
             Family::Log => offer.dma_logging,
             Family::Feature => offer.features,
+            Family::DirtyPages => offer.dirty_pages,
+            Family::Register => offer.migration_region.is_some(),
+            Family::WriteMulti => offer.profile == Profile::V0_9_2,
             _ => true,
         };
         let all: Vec<Row<Family>> = all.iter().filter(there).copied().collect();
@@ -180,11 +188,16 @@ impl<'a> Draft<'a> {
             with: Vec::new(),
             every_command: false,
             every_channel: false,
-            profiles: Vec::new(),
+            profiles: self.profiles(),
             steps: self.steps,
             trailing: Vec::new(),
         };
         (case, self.edges)
+    }
+
+    /// The version that it is for, where it has what the current one does not.
+    fn profiles(&self) -> Vec<Spanned<Profile>> {
+        Some(self.offer.profile).filter(|profile| *profile != Profile::V0_9_2).map(spanned).into_iter().collect()
     }
 
     /// The device is made to reach memory, which may take commands of the server's own.
@@ -237,6 +250,11 @@ impl<'a> Draft<'a> {
             Family::Query => self.query(),
             Family::Feature => self.feature(),
             Family::Log => self.log(),
+            Family::DirtyPages => self.dirty_pages(),
+            Family::Register => match self.offer.migration_region {
+                Some(region) => self.migration_register(region),
+                None => self.query(),
+            },
             Family::Migration => self.migrate(),
         };
         let message = self.shape(message);

@@ -182,7 +182,7 @@ impl Draft<'_> {
     }
 
     /// A map that is probably there, as far as a report goes.
-    fn mapped(&mut self) -> (u64, u64) {
+    pub(super) fn mapped(&mut self) -> (u64, u64) {
         let maps: Vec<(u64, u64)> = self.shadow.maps.iter().map(|map| (map.address, map.size)).collect();
         let fresh = self.fresh();
         let (iova, length) = self.dice.pick(&maps).unwrap_or(fresh);

@@ -2,11 +2,14 @@
 
 use vfio_user_wire::{Limits, region, region_info_flags};
 
+use crate::Profile;
 use crate::target::{DeviceFile, Discovered, Fill, Has, IoFds, Irq, Range, Region};
 
 /// What a target offers, as far as drawing depends on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
+    /// The version of the protocol that it speaks.
+    pub profile: Profile,
     /// Its regions, absent ones included.
     pub regions: Vec<Region>,
     /// The regions that have sub-regions with descriptors.
@@ -51,6 +54,10 @@ pub struct Offer {
     pub features: bool,
     /// The device logs what it writes.
     pub dma_logging: bool,
+    /// It serves DIRTY_PAGES (0.9.1).
+    pub dirty_pages: bool,
+    /// The index of its migration region (0.9.1).
+    pub migration_region: Option<u32>,
     /// The device says when its DMA is done.
     pub device_status: bool,
     /// What several targets offer, where it is what they have in common: what is written must be harmless to each.
@@ -71,6 +78,7 @@ impl Offer {
         };
         let action = |need, action: Option<crate::target::Action>| action.filter(|_| has(need));
         Offer {
+            profile: discovered.profile,
             regions: discovered.regions.clone(),
             io_fds: discovered.io_fds.clone(),
             irqs: discovered.irqs.clone(),
@@ -96,6 +104,8 @@ impl Offer {
             twin_socket: has("twin-socket"),
             features: discovered.migration_flags.is_some() || discovered.dma_logging,
             dma_logging: discovered.dma_logging,
+            dirty_pages: has("dirty-pages"),
+            migration_region: discovered.migration_region(),
             device_status: has("device-status"),
             each: Vec::new(),
         }
@@ -125,6 +135,7 @@ impl Offer {
             Some(Irq { index: a.index, flags: if count == 0 { 0 } else { a.flags & b.flags }, count })
         };
         Offer {
+            profile: a.profile,
             regions: a.regions.iter().filter_map(region).collect(),
             io_fds: a.io_fds.iter().filter(|known| b.io_fds.contains(known)).cloned().collect(),
             irqs: a.irqs.iter().filter_map(irq).collect(),
@@ -153,6 +164,8 @@ impl Offer {
             twin_socket: a.twin_socket && b.twin_socket,
             features: a.features && b.features,
             dma_logging: a.dma_logging && b.dma_logging,
+            dirty_pages: a.dirty_pages && b.dirty_pages,
+            migration_region: a.migration_region.filter(|region| b.migration_region == Some(*region)),
             device_status: a.device_status && b.device_status,
             each: vec![a, b],
         }

@@ -136,7 +136,7 @@ fn sequences_have_one_to_fifty_messages_and_mostly_five_to_twenty_five() {
 #[test]
 fn every_edge_is_drawn() {
     let [(offer, _), _] = offers();
-    let offer = Offer { migration: true, pre_copy: true, ..offer };
+    let offer = Offer { migration: true, pre_copy: true, dirty_pages: true, migration_region: Some(9), ..offer };
     let mut counts: BTreeMap<Edge, usize> = BTreeMap::new();
     for number in 0..4000 {
         for edge in Draft::new(&offer, SEED, number).finished().1 {
@@ -150,6 +150,8 @@ fn every_edge_is_drawn() {
     wanted.extend(weights::READ.iter().map(|row| Edge::Read(row.2)));
     wanted.extend(weights::WRITE.iter().map(|row| Edge::Write(row.2)));
     wanted.extend(weights::LOG.iter().map(|row| Edge::Log(row.2)));
+    wanted.extend(weights::DIRTY_PAGES.iter().map(|row| Edge::DirtyPages(row.2)));
+    wanted.extend(weights::REGISTER.iter().map(|row| Edge::Register(row.2)));
     wanted.extend(weights::MULTI.iter().map(|row| Edge::Multi(row.2)));
     wanted.extend(weights::FEATURE.iter().map(|row| Edge::Feature(row.2)));
     wanted.extend(weights::QUERY.iter().map(|row| Edge::Query(row.2)));

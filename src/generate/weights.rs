@@ -1,6 +1,7 @@
 //! What is drawn how often: every weight of the generator, in relation to the others of its table.
 
 use super::device::Act;
+use super::dirty_pages::DirtyPages;
 use super::dma::{Map, Unmap};
 use super::features::Feature;
 use super::irqs::Irqs;
@@ -8,6 +9,7 @@ use super::leave::Leave;
 use super::log::Log;
 use super::malformed::{Lie, Shape};
 use super::migration::Migrate;
+use super::migration_region::Register;
 use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
@@ -108,6 +110,8 @@ pub(super) enum Family {
     Query,
     Feature,
     Log,
+    DirtyPages,
+    Register,
     Migration,
 }
 
@@ -125,6 +129,8 @@ pub(super) const FAMILY: &[Row<Family>] = &[
     (12, Plain, Family::Query),
     (6, Plain, Family::Feature),
     (8, Plain, Family::Log),
+    (10, Plain, Family::DirtyPages),
+    (6, Plain, Family::Register),
 ];
 
 pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
@@ -137,6 +143,8 @@ pub(super) const FAMILY_WITHOUT_TABLE: &[Row<Family>] = &[
     (12, Plain, Family::Query),
     (6, Plain, Family::Feature),
     (8, Plain, Family::Log),
+    (10, Plain, Family::DirtyPages),
+    (6, Plain, Family::Register),
 ];
 
 /// Of a hundred sequences for a device that can be migrated, so many do something about that.
@@ -343,6 +351,34 @@ pub(super) const FEATURE: &[Row<Feature>] = &[
     (3, Odd, Feature::Bits),
     (2, Odd, Feature::Set),
     (3, Odd, Feature::Short),
+];
+
+pub(super) const DIRTY_PAGES: &[Row<DirtyPages>] = &[
+    (4, Plain, DirtyPages::Start),
+    (4, Plain, DirtyPages::Stop),
+    (8, Plain, DirtyPages::Get),
+    (3, Plain, DirtyPages::GetOne),
+    (3, Odd, DirtyPages::GetGone),
+    (3, Odd, DirtyPages::GetPage),
+    (4, Plain, DirtyPages::GetRoom),
+    (3, Plain, DirtyPages::GetMoreRoom),
+    (3, Odd, DirtyPages::GetSize),
+    (3, Odd, DirtyPages::GetOdd),
+    (3, Odd, DirtyPages::Flags),
+    (2, Odd, DirtyPages::GetNothing),
+    (2, Odd, DirtyPages::Argsz),
+];
+
+pub(super) const REGISTER: &[Row<Register>] = &[
+    (6, Plain, Register::State),
+    (2, Odd, Register::NoState),
+    (6, Plain, Register::Ask),
+    (4, Plain, Register::Pending),
+    (4, Plain, Register::Offset),
+    (3, Plain, Register::Size),
+    (2, Odd, Register::WriteReadOnly),
+    (2, Odd, Register::Reserved),
+    (2, Odd, Register::Width),
 ];
 
 pub(super) const LOG: &[Row<Log>] = &[

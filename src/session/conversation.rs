@@ -80,6 +80,16 @@ pub enum Effect {
     TakeBackAll,
 }
 
+impl Effect {
+    /// What is lent.
+    fn lent(&self) -> Option<&LentRange> {
+        match self {
+            Effect::Lend(range) => Some(range),
+            _ => None,
+        }
+    }
+}
+
 /// A reply that came.
 #[derive(Debug)]
 pub struct Answer {
@@ -500,7 +510,16 @@ impl<'a> Conversation<'a> {
             })
     }
 
+    /// What commands lent that were sent after that one, and are not refused.
+    fn lent_after(&self, index: usize) -> Vec<LentRange> {
+        let later = self.sent.iter().skip(index + 1);
+        let refused = |sent: &&Sent| sent.answer.as_ref().is_some_and(|answer| answer.header.is_error());
+        later.filter(|sent| !refused(sent)).filter_map(|sent| sent.effect.lent().cloned()).collect()
+    }
+
     fn answered(&mut self, index: usize, frame: Frame, mut fds: Vec<OwnedFd>, entry: usize) {
+        let takes_all = self.sent.get(index).is_some_and(|sent| matches!(sent.effect, Effect::TakeBackAll));
+        let after = if takes_all { self.lent_after(index) } else { Vec::new() };
         let Some(sent) = self.sent.get_mut(index) else { return };
         self.unanswered.remove(sent.end, sent.command.header.id, index);
         let at = sent.end;
@@ -509,7 +528,10 @@ impl<'a> Conversation<'a> {
         match (&sent.effect, frame.header.is_error()) {
             (Effect::Lend(range), true) => memory.take_back_last(range),
             (Effect::TakeBack(address, size), false) => memory.take_back(*address, *size),
-            (Effect::TakeBackAll, false) => *memory = ClientMemory::default(),
+            (Effect::TakeBackAll, false) => {
+                *memory = ClientMemory::default();
+                after.into_iter().for_each(|range| memory.lend(range));
+            }
             _ => {}
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };

@@ -155,13 +155,18 @@ impl Discovered {
             dirty_pages: has("dirty-pages"),
             range_layout: self.range_layout(),
             migration_region: self
-                .named("migration-region", "migration.region")
-                .map(|index| OfferedMigrationRegion { index: index as u32, pfn_query: has("pfn-query") }),
+                .migration_region()
+                .map(|index| OfferedMigrationRegion { index, pfn_query: has("pfn-query") }),
             scratch: scratch
                 .iter()
                 .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })
                 .collect(),
         }
+    }
+
+    /// The index of its migration region, which versions before 0.9.2 have.
+    pub fn migration_region(&self) -> Option<u32> {
+        self.named("migration-region", "migration.region").map(|index| index as u32)
     }
 
     /// How it has the range of DIRTY_PAGES, where it has that.

@@ -22,17 +22,22 @@ pub(crate) struct Probed {
 
 impl Probed {
     pub(crate) fn new(target: Target, timeouts: Timeouts) -> Probed {
+        Probed::of(Profile::V0_9_2, target, timeouts)
+    }
+
+    /// A target that speaks this version.
+    pub(crate) fn of(profile: Profile, target: Target, timeouts: Timeouts) -> Probed {
         let text = include_str!("../../fixtures/devices/conformance.toml");
         let device = DeviceFile::parse("conformance.toml", text).unwrap();
         let interrupt = Interrupt::new().unwrap();
         let launcher = Launcher::new(target, timeouts.start, false).unwrap();
-        let discovered = probe(Profile::V0_9_2, &launcher, Some(&device), timeouts, &interrupt).unwrap();
+        let discovered = probe(profile, &launcher, Some(&device), timeouts, &interrupt).unwrap();
         Probed { launcher, discovered, device, timeouts, interrupt }
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
-            profile: Profile::V0_9_2,
+            profile: self.discovered.profile,
             register: &REGISTER,
             launcher: &self.launcher,
             discovered: &self.discovered,

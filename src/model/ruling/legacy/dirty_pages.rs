@@ -65,12 +65,18 @@ fn in_any_state(mut permits: Permits) -> Permits {
     permits
 }
 
+/// What DIRTY_PAGES has begun. While the state is saved for the query by page number, pages are logged anyway, and nobody can
+/// say whether DIRTY_PAGES sees that log.
+pub(super) fn logging(state: &State) -> Logging {
+    if state.transfer.logs { Logging::Perhaps } else { state.log.logging }
+}
+
 fn permits_start(state: &State, head: &DirtyPages, plain: bool) -> Permits {
     if !plain {
         let permits = Permits::either();
         return if { head.argsz } as usize == HEAD { permits } else { permits.testing("L-DP-04") };
     }
-    match state.log.logging {
+    match logging(state) {
         Logging::Surely => Permits::either().testing("L-DP-25"),
         Logging::Perhaps => Permits::either(),
         _ if !state.offer.dirty_pages || !state.offer.dma => Permits::either().testing("L-DP-01"),
@@ -85,7 +91,7 @@ fn permits_stop(state: &State, head: &DirtyPages, plain: bool) -> Permits {
         let permits = Permits::either();
         return if { head.argsz } as usize == HEAD { permits } else { permits.testing("L-DP-04") };
     }
-    match state.log.logging {
+    match logging(state) {
         Logging::Surely => Permits::success("L-DP-07", Violation, "success: logging was started"),
         Logging::Perhaps => Permits::either(),
         _ => Permits::either().testing("L-DP-26"),
@@ -96,7 +102,7 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     let (iova, size, argsz) = (request.iova, request.size, u64::from(request.argsz));
     let (page_size, room) = (request.bitmap_pgsize, request.bitmap_size);
     let log = &state.log;
-    match log.logging {
+    match logging(state) {
         Logging::Never if state.alone => {
             return Permits::refusal("L-DP-10", Violation, "a refusal: logging was never started");
         }
@@ -201,6 +207,10 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     let Some((head, _)) = DirtyPages::parse(&command.payload) else { return };
     let everything = (0, u128::MAX);
+    if state.transfer.logs && !matches!(given, Given::Error) {
+        state.transfer.logs = false;
+        return state.log.doubt();
+    }
     match { head.flags } & ACTIONS {
         START => match (given, state.log.logging) {
             (Given::Ok(_), Logging::Never | Logging::Refused | Logging::Stopped) => {

@@ -12,6 +12,7 @@ use super::super::super::session::{Given, State};
 use super::super::super::spans::{Span, span};
 use super::super::super::{Command, Judgements, LetGo};
 use super::dirty_pages::SHORT;
+use super::dirty_pages::logging;
 use crate::verdict::Class::{Note, Violation};
 
 /// All addresses.
@@ -71,7 +72,7 @@ fn permits_plain(state: &State, command: &Command, unmap: &DmaUnmap) -> Permits 
             if argsz > 24 {
                 return Permits::success("DUNMAP-11", Note, "success: argsz is only a ceiling");
             }
-            let usual = if state.log.logging == Logging::Surely { "L-UNM-12" } else { "DUNMAP-13" };
+            let usual = if logging(state) == Logging::Surely { "L-UNM-12" } else { "DUNMAP-13" };
             let requirement = map.disturbed.unwrap_or(usual);
             Permits::success(requirement, Violation, "success: a region of exactly this address and size is mapped")
         }
@@ -108,7 +109,7 @@ fn permits_bitmap(state: &State, command: &Command, request: &DmaUnmapGet) -> Pe
     let Some(map) = state.maps.exact(address, size).filter(|map| map.sure && map.odd.is_none()) else {
         return permits_no_map(state, address, size);
     };
-    match state.log.logging {
+    match logging(state) {
         Logging::Never | Logging::Refused | Logging::Stopped => return Permits::either().testing("L-UNM-10"),
         Logging::Perhaps => return Permits::either(),
         Logging::Surely => {}
@@ -130,7 +131,7 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
     let (iova, length, page_size) = (request.address, request.size, request.bitmap_pgsize);
     let known = state.maps.exact(iova, length).is_some() && page_size.is_power_of_two();
     let Some(bits) = bits(&request, payload).filter(|_| state.alone && known) else { return };
-    if matches!(state.log.logging, Logging::Never | Logging::Stopped) {
+    if matches!(logging(state), Logging::Never | Logging::Stopped) {
         let set = dirty_pages(bits).next();
         let actual = || format!("that of page {} is set", set.unwrap_or_default());
         return out.should("L-UNM-10", set.is_none(), "no bit set: nothing is logged", actual, None);
@@ -180,7 +181,7 @@ fn refusal_leaves(state: &State, request: &DmaUnmapGet) -> &'static str {
         "L-UNM-09"
     } else if u64::from(request.argsz) < needed(request) {
         "L-UNM-08"
-    } else if matches!(state.log.logging, Logging::Never | Logging::Refused | Logging::Stopped) {
+    } else if matches!(logging(state), Logging::Never | Logging::Refused | Logging::Stopped) {
         "L-UNM-10"
     } else {
         "DUNMAP-14"
