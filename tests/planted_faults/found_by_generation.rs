@@ -14,6 +14,7 @@ mod migration;
 #[path = "../support/probed.rs"]
 mod probed;
 mod queries;
+mod region_access;
 mod sections;
 mod server;
 mod twin;

@@ -22,6 +22,7 @@ mod irqs;
 mod loops;
 mod migration;
 mod queries;
+mod region_access;
 mod sections;
 mod server;
 mod suite;

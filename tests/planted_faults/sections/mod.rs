@@ -17,7 +17,10 @@ mod legacy;
 mod migdata;
 mod migfsm;
 mod migfsm_data;
+mod migration_region;
+mod migration_region_data;
 mod msz;
+mod pfn_query;
 mod reginfo;
 mod reset;
 mod rread;
@@ -56,7 +59,10 @@ const SECTIONS: &[Section] = &[
     (migdata::faults, migdata::NO_FAULT),
     (migfsm::faults, migfsm::NO_FAULT),
     (migfsm_data::faults, migfsm_data::NO_FAULT),
+    (migration_region::faults, migration_region::NO_FAULT),
+    (migration_region_data::faults, migration_region_data::NO_FAULT),
     (msz::faults, msz::NO_FAULT),
+    (pfn_query::faults, pfn_query::NO_FAULT),
     (reginfo::faults, reginfo::NO_FAULT),
     (reset::faults, reset::NO_FAULT),
     (rread::faults, rread::NO_FAULT),
