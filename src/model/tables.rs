@@ -1,7 +1,7 @@
 //! What holds for every successful reply of the protocols with tables: version 8, and 0.9.1 in the beginning.
 
 use vfio_user_wire::legacy::Bitmap;
-use vfio_user_wire::message::{DMA_UNMAP, REGION_WRITE, RegionAccess};
+use vfio_user_wire::message::{DMA_UNMAP, REGION_WRITE, RegionAccess, VERSION, Version};
 use vfio_user_wire::tables::{
     Bitmaps, DIRTY_PAGES_V8, DirtyPages, DirtyPagesGetV8, DirtyPagesGetV8c, DmaUnmapEntries, Table,
 };
@@ -16,6 +16,13 @@ pub(super) fn judge(table: Table, command: &Command, reply: &Reply<'_>, out: &mu
     match message.name {
         name if name == DMA_UNMAP.name => judge_unmap(table, command, reply, out),
         name if name == DIRTY_PAGES_V8.name => judge_dirty_pages(table, command, reply, out),
+        name if name == VERSION.name && table == Table::V8 => {
+            let data = reply.payload.get(Version::LAYOUT.size..).unwrap_or_default();
+            let found = data.is_empty() || data.trim_ascii_start().starts_with(b"{");
+            let actual = || "other bytes".to_owned();
+            out.must("V8-03", found, "version data behind the version, or none", actual, header_mark("size"));
+            return false;
+        }
         name if name == REGION_WRITE.name && table == Table::V8 => {
             if let Some((answer, _)) = RegionAccess::parse(reply.payload) {
                 let count = answer.count;

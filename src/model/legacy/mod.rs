@@ -46,8 +46,8 @@ pub(super) fn judge_size(
     }
     let of_unmap = command.message.is_some_and(|message| message.name == DMA_UNMAP.name);
     let requirement = match edition {
-        _ if of_unmap && !reply.payload.is_empty() => "L-UNM-14",
         Edition::Tables(_) => "V8-02",
+        _ if of_unmap && !reply.payload.is_empty() => "L-UNM-14",
         _ => "L-VER-04",
     };
     let (most, size) = (negotiated.client.legacy_limits().max_msg_size, u64::from(reply.header.size));

@@ -29,6 +29,7 @@ mod sec;
 mod setirqs;
 mod sock;
 mod twin;
+mod v8;
 mod ver;
 mod wmulti;
 
@@ -71,6 +72,7 @@ const SECTIONS: &[Section] = &[
     (setirqs::faults, setirqs::NO_FAULT),
     (sock::faults, sock::NO_FAULT),
     (twin::faults, twin::NO_FAULT),
+    (v8::faults, v8::NO_FAULT),
     (ver::faults, ver::NO_FAULT),
     (wmulti::faults, wmulti::NO_FAULT),
 ];
