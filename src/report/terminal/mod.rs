@@ -18,6 +18,7 @@ use summary::Summary;
 use super::collector::Collector;
 use super::text::{cut, harmless, wrap};
 use super::{Context, Reporter};
+use crate::Profile;
 use crate::run::{Event, Start};
 use crate::verdict::{CaseRecord, CaseResult};
 
@@ -61,7 +62,7 @@ impl<'a, W: Write> Terminal<'a, W> {
             .map_or(String::new(), |(major, minor)| format!(" (speaks version {major}.{minor})"));
         let shard = start.shard.map_or(String::new(), |(index, count)| format!(", part {index} of {count}"));
         let profile = ("profile", format!("{}: {}", start.profile, start.profile_why));
-        let rows = match &start.against {
+        let mut rows = match &start.against {
             None => vec![
                 ("target", format!("{}{version}", start.target)),
                 profile,
@@ -71,6 +72,9 @@ impl<'a, W: Write> Terminal<'a, W> {
                 vec![("A", format!("{}{version}", start.target)), ("B", format!("{against}{shard}")), profile]
             }
         };
+        if start.profile != Profile::V0_9_2 {
+            rows.push(("clauses", "what this version shares with 0.9.2 is cited by the lines of 0.9.2".to_owned()));
+        }
         writeln!(self.out, "{}", paint(BOLD, format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))))?;
         for (word, text) in rows {
             writeln!(self.out, "{}{}", paint(DIM, format!("{word:10}")), harmless(&text))?;
