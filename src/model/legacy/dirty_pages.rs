@@ -66,6 +66,9 @@ fn judge_get(command: &Command, request: &DirtyPagesGet, payload: &[u8], out: &m
         return out.must("L-DP-13", false, "the 8 bytes of the structure, at the least", actual, header_mark("size"));
     };
     let (argsz, flags) = (u64::from(head.argsz), head.flags);
+    if needed(RangeLayout::Narrow, request.bitmap_size) > u64::from(u32::MAX) {
+        return judge_untold(request, argsz, payload, out);
+    }
     if { request.flags } == dirty_pages_flags::GET_BITMAP {
         let right = flags == dirty_pages_flags::GET_BITMAP;
         out.must("L-DP-16", right, "flags 4, GET_BITMAP", || format!("flags {flags:#x}"), mark("flags"));
@@ -87,6 +90,15 @@ fn judge_get(command: &Command, request: &DirtyPagesGet, payload: &[u8], out: &m
     } else {
         judge_whole(command, request, argsz, payload, out);
     }
+}
+
+/// No argsz can tell what this bitmap takes: a success says at the most that it is more than there was room for.
+fn judge_untold(request: &DirtyPagesGet, argsz: u64, payload: &[u8], out: &mut Judgements) {
+    let (room, came) = (u64::from(request.argsz), payload.len() as u64);
+    let size = request.bitmap_size;
+    let right = argsz > room && came <= room.max((HEAD + RangeLayout::Wide.size()) as u64);
+    let expected = format!("an argsz of more than {room}, and no more bytes than that: {size} do not fit");
+    out.must("L-DP-28", right, &expected, || format!("argsz {argsz} and {came} bytes"), bytes_mark("argsz", 0, 4));
 }
 
 /// The reply says that argsz has no room for it: the head comes, and nothing that means anything.

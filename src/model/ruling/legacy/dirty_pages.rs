@@ -103,6 +103,13 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     let (page_size, room) = (request.bitmap_pgsize, request.bitmap_size);
     let log = &state.log;
     match logging(state) {
+        Logging::Never if state.alone && size == 0 => {
+            return Permits::refusal(
+                "L-DP-10",
+                Note,
+                "a refusal: logging was never started, though nothing is asked for",
+            );
+        }
         Logging::Never if state.alone => {
             return Permits::refusal("L-DP-10", Violation, "a refusal: logging was never started");
         }

@@ -155,6 +155,15 @@ fn asked() -> Vec<Fault> {
                 Some(Answer::Ok(payload))
             })
         }),
+        fault("L-DP-28", "argsz-is-cut-to-32-bits", || {
+            answers(|command| {
+                let get = get(command).filter(|get| get.bitmap_size > u64::from(u32::MAX))?;
+                let head = DirtyPages { argsz: get.bitmap_size.wrapping_add(40) as u32, flags: GET_BITMAP };
+                let mut payload = head.bytes().to_vec();
+                payload.resize(get.argsz.min(4096) as usize, 0);
+                Some(Answer::Ok(payload))
+            })
+        }),
         fault("L-DP-28", "sizes-are-added-up", || {
             around(|step| {
                 if let Some(get) = get(&step.frame) {
