@@ -1,5 +1,5 @@
 //! Every case as a test: against the bundled reference server or, by the environment, any other
-//! (`VFIO_USER_CONFORMANCE_SPAWN`, `_SOCKET`, `_DEVICE`, `_CASES`, `_TIMEOUT` as the options of `run`).
+//! (`VFIO_USER_CONFORMANCE_SPAWN`, `_SOCKET`, `_PROFILE`, `_DEVICE`, `_CASES`, `_TIMEOUT` as the options of `run`).
 //!
 //! What the target lacks is listed as ignored with its reason: a skip is no pass.
 
@@ -12,7 +12,7 @@ use vfio_user_conformance::report::case_text;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Context, Library, Planned, Runner, Timeouts};
 use vfio_user_conformance::session::Interrupt;
-use vfio_user_conformance::target::{DeviceFile, Launcher, Target, probe};
+use vfio_user_conformance::target::{DeviceFile, Launcher, Target, probe, spoken};
 use vfio_user_conformance::verdict::{CaseResult, Class};
 
 const DEVICE: &str = include_str!("../fixtures/devices/conformance.toml");
@@ -34,16 +34,24 @@ fn run(arguments: &Arguments) -> Result<Conclusion, String> {
         Err(_) => Library::bundled(&register),
     };
     let library = library.map_err(|error| error.to_string())?;
-    let plan = library.plan(Profile::V0_9_2, &register)?;
-    let (target, device) = target()?;
+    let asked = match var("VFIO_USER_CONFORMANCE_PROFILE") {
+        Ok(name) if name != "auto" => Some(name.parse::<Profile>().map_err(|error| error.to_string())?),
+        _ => None,
+    };
+    let (target, device) = target(asked)?;
     let seconds = var("VFIO_USER_CONFORMANCE_TIMEOUT").ok().and_then(|text| text.trim_end_matches('s').parse().ok());
     let timeouts = Timeouts::from_reply(std::time::Duration::from_secs_f64(seconds.unwrap_or(2.0)));
     let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
     let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
+    let profile = match asked {
+        Some(profile) => profile,
+        None => spoken(&launcher, timeouts, &interrupt).map_err(|error| error.to_string())?.profile,
+    };
+    let plan = library.plan(profile, &register)?;
     let discovered =
-        probe(Profile::V0_9_2, &launcher, device.as_ref(), timeouts, &interrupt).map_err(|error| error.to_string())?;
+        probe(profile, &launcher, device.as_ref(), timeouts, &interrupt).map_err(|error| error.to_string())?;
     let context = Context {
-        profile: Profile::V0_9_2,
+        profile,
         register: &register,
         launcher: &launcher,
         discovered: &discovered,
@@ -105,7 +113,7 @@ fn judge(runner: &Runner<'_>, register: &Register, case: &Planned) -> Result<(),
     }
 }
 
-fn target() -> Result<(Target, Option<DeviceFile>), String> {
+fn target(asked: Option<Profile>) -> Result<(Target, Option<DeviceFile>), String> {
     let device = match var("VFIO_USER_CONFORMANCE_DEVICE") {
         Ok(path) => {
             let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -125,6 +133,9 @@ fn target() -> Result<(Target, Option<DeviceFile>), String> {
         Some(device) => device,
         None => DeviceFile::parse("conformance.toml", DEVICE).map_err(|error| error.to_string())?,
     };
-    let command = vec![env!("CARGO_BIN_EXE_vfio-user-conformance").to_owned(), "reference-server".to_owned()];
+    let mut command = vec![env!("CARGO_BIN_EXE_vfio-user-conformance").to_owned(), "reference-server".to_owned()];
+    if let Some(profile) = asked.filter(|profile| *profile != Profile::V0_9_2) {
+        command.extend(["--profile", profile.name(), "--with", "pfn-query"].map(str::to_owned));
+    }
     Ok((Target::Spawn { command, socket: None }, Some(device)))
 }
