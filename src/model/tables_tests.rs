@@ -109,7 +109,7 @@ fn a_table_has_whole_entries_and_may_have_none() {
     assert_eq!(client.ask("DMA_MAP", cut.clone(), &[], Err(Errno::EINVAL)), NOTHING);
     assert_eq!(client.ask("DMA_MAP", cut, &[], Ok(vec![])), [("V8-04", Violation)]);
     assert_eq!(client.ask("DMA_MAP", vec![], &[], Ok(vec![])), NOTHING);
-    assert_eq!(client.ask("DMA_UNMAP", vec![0; 8], &[], Ok(vec![])), [("V8-09", Violation)]);
+    assert_eq!(client.ask("DMA_UNMAP", vec![0; 8], &[], Ok(vec![])), [("V8-09", Note)]);
 }
 
 #[test]

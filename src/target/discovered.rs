@@ -78,6 +78,9 @@ pub struct Discovered {
     pub version: Option<(u16, u16)>,
     /// The version data of that reply.
     pub capabilities: serde_json::Value,
+    /// It refuses the DEVICE_GET_INFO of version 8, a header alone, and answers that of later versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub later_info: bool,
     /// `flags` of DEVICE_GET_INFO.
     pub device_flags: Option<u32>,
     /// `num_regions` of DEVICE_GET_INFO.

@@ -30,6 +30,8 @@ pub(super) struct Environment {
     pub(super) streams: HashMap<String, Vec<u8>>,
     /// Bytes of the portions in which it came, where it came through a region.
     pub(super) portions: HashMap<String, Vec<usize>>,
+    /// The target wants the DEVICE_GET_INFO of later versions, whatever its own is.
+    pub(super) later_info: bool,
     /// How the target has the range of DIRTY_PAGES.
     pub(super) range_layout: RangeLayout,
 }
@@ -47,7 +49,8 @@ impl Environment {
             ("max_dma_maps", limits.max_dma_maps),
         ];
         let range_layout = discovered.range_layout().unwrap_or_default();
-        let mut environment = Environment { range_layout, ..Environment::default() };
+        let later_info = discovered.later_info;
+        let mut environment = Environment { range_layout, later_info, ..Environment::default() };
         let integers = &mut environment.integers;
         integers.extend(facts.map(|(name, value)| (format!("target.{name}"), i128::from(value))));
         for need in &case.needs {

@@ -391,8 +391,10 @@ impl Player<'_> {
             {
                 continue;
             }
-            let Some((number, _)) = self.talk.dialect.command(DEVICE_GET_INFO.name) else { continue };
-            let payload = DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec();
+            let Some((number, message)) = self.talk.dialect.command(DEVICE_GET_INFO.name) else { continue };
+            let bare = message.request.fixed.is_none() && !self.environment.later_info;
+            let info = DeviceInfo { argsz: 16, ..DeviceInfo::default() };
+            let payload = if bare { Vec::new() } else { info.bytes().to_vec() };
             let frame = Frame::command(self.talk.fresh_id(end), number, payload);
             let index = self.talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
             self.transmit(end, &frame)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use vfio_user_wire::feature::DmaLoggingRange;
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, MigrationData, REGION_READ,
-    REGION_WRITE, SingleWrite, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DeviceInfo, MIG_DATA_READ, MIG_DATA_WRITE,
+    MigrationData, REGION_READ, REGION_WRITE, SingleWrite, VERSION,
 };
 use vfio_user_wire::{Body, Dialect, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail, V8, V8C};
 
@@ -196,6 +196,9 @@ impl Arguments<'_> {
         if message.reply_of(&payload).tail == Tail::RangeBitmap {
             let size = payload.len() + self.environment.range_layout.unused();
             payload.resize(size, 0);
+        }
+        if message.name == DEVICE_GET_INFO.name && payload.is_empty() && self.environment.later_info {
+            payload.extend_from_slice(DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes());
         }
         payload.extend_from_slice(&data);
         Ok(payload)

@@ -118,7 +118,13 @@ fn device_info(question: &mut Question<'_>, found: &mut Discovered) -> asker::As
     // Version 8 asks without a payload.
     let known = question.dialect().command(DEVICE_GET_INFO.name);
     let asked = known.map_or(0, |(_, message)| message.request.fixed_size()).min(request.bytes().len());
-    let answer = question.ok(DEVICE_GET_INFO.name, &request.bytes()[..asked], &[])?;
+    let answer = match question.ask(DEVICE_GET_INFO.name, &request.bytes()[..asked], &[])? {
+        Err(_) if asked == 0 => {
+            found.later_info = true;
+            question.ok(DEVICE_GET_INFO.name, request.bytes(), &[])?
+        }
+        _ => question.ok(DEVICE_GET_INFO.name, &request.bytes()[..asked], &[])?,
+    };
     let Some((info, _)) = DeviceInfo::parse(&answer.payload) else {
         return Err(asker::Trouble::Answer(format!(
             "DEVICE_GET_INFO was answered with {} bytes of payload",

@@ -136,7 +136,8 @@ fn unmaps() -> Vec<Fault> {
                     shorten(frame, whole);
                 }
             })
-        }),
+        })
+        .noted(),
         // As in later versions.
         fault("V8-10", "the-entries-come-back", || {
             replies(|command, reply| {

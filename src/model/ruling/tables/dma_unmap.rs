@@ -18,8 +18,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         return Permits::either().testing("V8-08");
     }
     let Ok(regions) = regions(state, command) else {
-        let class = if state.offer.dma_table { Violation } else { Note };
-        return Permits::refusal("V8-09", class, "a refusal: the payload is no table of whole entries");
+        return Permits::refusal("V8-09", Note, "a refusal: the payload is no table of whole entries");
     };
     let flagged = regions.iter().filter(|region| region.bitmap.is_some()).count();
     if flagged > 0 {
