@@ -103,12 +103,9 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     let (page_size, room) = (request.bitmap_pgsize, request.bitmap_size);
     let log = &state.log;
     match logging(state) {
-        Logging::Never if state.alone && size == 0 => {
-            return Permits::refusal(
-                "L-DP-10",
-                Note,
-                "a refusal: logging was never started, though nothing is asked for",
-            );
+        // What is asked for may be nothing, or no more than what argsz it takes.
+        Logging::Never if state.alone && (size == 0 || argsz < needed(RangeLayout::Narrow, room)) => {
+            return Permits::refusal("L-DP-10", Note, "a refusal: logging was never started");
         }
         Logging::Never if state.alone => {
             return Permits::refusal("L-DP-10", Violation, "a refusal: logging was never started");
@@ -253,7 +250,9 @@ fn apply_get(state: &mut State, request: &DirtyPagesGet, given: Given<'_>) {
             Some((layout, _)) => {
                 log.layout = Some(layout);
                 log.told(range);
-                log.endanger_others(range, (if whole { "L-DP-06" } else { "L-DP-23" }, Violation));
+                if !whole {
+                    log.endanger_others(range, ("L-DP-23", Violation));
+                }
             }
             None => log.endanger(range, ("L-DP-14", Violation)),
         },
