@@ -16,6 +16,7 @@ mod text;
 
 use std::io;
 
+#[cfg(feature = "cli")]
 pub(crate) use collector::Collector;
 pub use context::Context;
 pub use document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
