@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::PollFlags;
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess, VERSION};
 use vfio_user_wire::tables::VM_INTERRUPT;
-use vfio_user_wire::{Dialect, Frame, Header, TYPE_COMMAND};
+use vfio_user_wire::{Dialect, Frame, HEADER_SIZE, Header, TYPE_COMMAND};
 
 use super::dma_command;
 use super::outstanding::Outstanding;
@@ -318,7 +318,11 @@ impl<'a> Conversation<'a> {
         if let (Some(end), false) = (self.ends.get_mut(end), bytes.is_empty()) {
             end.session.lost();
         }
-        let (header, payload) = Header::parse(bytes).unwrap_or((Header::default(), &[]));
+        // What there is of a header that is cut off, a server may answer by.
+        let (begun, payload) = bytes.split_at(bytes.len().min(HEADER_SIZE));
+        let mut whole = [0; HEADER_SIZE];
+        whole.iter_mut().zip(begun).for_each(|(to, from)| *to = *from);
+        let header = Header::parse(&whole).map_or_else(Header::default, |(header, _)| header);
         let message = self.dialect.message(header.command);
         let command = Command { header, payload: payload.to_vec(), message, fds: Vec::new(), cut: None };
         self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None })
