@@ -322,7 +322,7 @@ impl<'a> Cursor<'a> {
             ("cut", _) => Ok(Value::Integers(self.integers()?)),
             ("write", _) => self.write(),
             ("ranges", _) => Ok(Value::Ranges(self.ranges()?)),
-            ("data", Some('{')) => {
+            ("data" | "store", Some('{')) => {
                 let name = self.braces()?;
                 Ok(if name.contains('.') {
                     Value::Bytes(Bytes::Of(name))

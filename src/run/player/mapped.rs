@@ -8,7 +8,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::{SFlag, fstat};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use vfio_user_wire::message::RegionInfo;
-use vfio_user_wire::region_info_flags;
+use vfio_user_wire::{CapabilityBody, capabilities, region_info_flags};
 
 use crate::case::{Argument, Bytes, Name, Value};
 use crate::verdict::Evidence;
@@ -47,6 +47,11 @@ impl Player<'_> {
             .ok_or_else(|| Fault::new(format!("`{}` has no reply", label.value)))?;
         let (info, _) = RegionInfo::parse(&answer.payload).ok_or_else(|| Fault::new("no region info"))?;
         let offset = integer(self, "offset")?.unwrap_or(0);
+        if let Some(bytes) = wanted.as_ref().or(store.as_ref())
+            && !can_be_mapped(&answer.payload, &info, offset, bytes.len() as u64)
+        {
+            return Err(Stop::Skip(format!("the region says that offset {offset:#x} of it cannot be mapped")));
+        }
         let span = wanted.as_ref().or(store.as_ref()).map_or(info.size, |bytes| bytes.len() as u64);
         let length = integer(self, "length")?.unwrap_or(span).min(MOST);
         let Some(fd) = answer.fds.first() else {
@@ -97,6 +102,18 @@ impl Player<'_> {
         let expected = format!("{} at {offset:#x} of the mapped region", brief(&wanted));
         self.conclude(line, got == wanted, &expected, || format!("{} is there", brief(&got)), Evidence::Received)
     }
+}
+
+/// Whether the sparse areas of a region, where it has some, hold so many bytes.
+fn can_be_mapped(payload: &[u8], info: &RegionInfo, offset: u64, length: u64) -> bool {
+    let chain = capabilities(payload, info.cap_offset).unwrap_or_default().into_iter();
+    let areas = chain.filter_map(|capability| match capability.body {
+        CapabilityBody::SparseMmap { areas, .. } => Some(areas),
+        _ => None,
+    });
+    let areas: Vec<_> = areas.flatten().collect();
+    let inside = |start: u64, size: u64| offset >= start && (offset - start).saturating_add(length) <= size;
+    areas.is_empty() || areas.into_iter().any(|area| inside(area.offset, area.size))
 }
 
 /// Where the last page of a file ends, behind which a mapping of it faults; `None` for what is no file.

@@ -4,7 +4,7 @@ use vfio_user_reference_server::Errno;
 use vfio_user_wire::legacy::migration_state::{PRE_COPY, RESUMING, RUNNING, STOP_AND_COPY};
 
 use crate::fault::{Fault, fault};
-use crate::region_access::{DATA, PENDING, PLACE, SIZE, accesses, answered, numbers, write};
+use crate::region_access::{DATA, PENDING, PLACE, REGION, SIZE, accesses, answered, numbers, write};
 use crate::wrapper::Answer;
 
 /// No server can show these.
@@ -44,6 +44,23 @@ fn read() -> Vec<Fault> {
         }),
         fault("L-MR-17", "data-only-by-a-mapping", || {
             answered(|_, access| (!access.writes && access.offset >= DATA).then_some(Answer::Error(Errno::EINVAL)))
+        }),
+        // The message has them from where they were made, and the mapping shows nothing of it.
+        fault("L-MR-17", "a-mapping-without-data", || {
+            let mut staged = Vec::new();
+            accesses(move |state, access, step| {
+                let (stages, count) = (is_saving(state) && access.reads(PLACE), access.count);
+                if !access.writes && access.offset == DATA && staged.len() >= count {
+                    return step.answer(access.ok(staged.get(..count).unwrap_or_default()));
+                }
+                step.pass_then(|_, memory| {
+                    if stages {
+                        staged = vec![0; 0x10000];
+                        let _ = memory.region_read(REGION, DATA, &mut staged);
+                        let _ = memory.region_write(REGION, DATA, &[0; 0x10000]);
+                    }
+                });
+            })
         }),
         fault("L-MR-17", "another-place-each-time", || {
             let mut places = 0;
