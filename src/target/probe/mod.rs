@@ -79,13 +79,18 @@ pub fn probe(
     Ok(found)
 }
 
-fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> {
-    let mut question = asker.connect()?;
-    let payload = question.version().map_err(|trouble| match trouble {
+/// Without an answer to VERSION nothing can be learnt.
+fn no_version(trouble: asker::Trouble) -> ProbeError {
+    match trouble {
         asker::Trouble::Answer(why) => ProbeError::NoVersion(why),
         asker::Trouble::Absent => ProbeError::NoVersion("this version of the protocol has none".to_owned()),
         asker::Trouble::Stop(error) => error,
-    })?;
+    }
+}
+
+fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> {
+    let mut question = asker.connect()?;
+    let payload = question.version().map_err(no_version)?;
     if let Some((version, data)) = Version::parse(&payload) {
         found.version = Some((version.major, version.minor));
         match VersionData::parse(data) {

@@ -5,9 +5,9 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{feature_flags, feature_index, legacy};
 
-use super::ProbeError;
 use super::asker::{Asked, Asker, Question, Trouble};
 use super::dma::map_request;
+use super::{ProbeError, no_version};
 use crate::Profile;
 use crate::run::Timeouts;
 use crate::session::Interrupt;
@@ -26,14 +26,15 @@ pub struct Spoken {
 /// that a server is never judged by clauses that it does not claim.
 ///
 /// # Errors
-/// Where the server cannot be started or reached, or the user wants to stop.
+/// Where the server cannot be started or reached, never negotiates, or the user wants to stop.
 pub fn spoken(launcher: &Launcher, timeouts: Timeouts, interrupt: &Interrupt) -> Result<Spoken, ProbeError> {
     let asker = |profile: Profile| Asker { dialect: profile.dialect(), launcher, timeouts, interrupt };
     let is = |profile, why: &str| Ok(Spoken { profile, why: why.to_owned() });
     // Each question has a server of its own: one that cannot bear it shall answer the others.
     let asks = |profile, question: fn(&mut Question<'_>) -> Asked<bool>| {
         let mut session = asker(profile).connect()?;
-        match session.version().and_then(|_| question(&mut session)) {
+        session.version().map_err(no_version)?;
+        match question(&mut session) {
             Ok(answer) => Ok(answer),
             Err(Trouble::Stop(error)) => Err(error),
             Err(Trouble::Answer(_) | Trouble::Absent) => Ok(false),
