@@ -80,6 +80,8 @@ pub(super) struct Migrating {
     pub(super) page_size: Option<u64>,
     /// The peers have stated different numbers.
     pub(super) differ: bool,
+    /// The server states `max_msg_size`: it is of a text before commit 57684de.
+    pub(super) early: bool,
 }
 
 /// What became of a command.

@@ -25,6 +25,11 @@ pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovere
     for word in ["dirty-pages", "no-dirty-pages"] {
         found.no(word, "it has no answer to START of DIRTY_PAGES");
     }
+    // Mapped first: there are servers that log nothing of what comes after START, and break at a question about it.
+    let memory = Held::memfd(REGION, false)?;
+    let map = map_request(question.dialect(), ADDRESS, REGION, true)?;
+    let fds: Vec<_> = memory.descriptor().into_iter().collect();
+    let _ = question.ask(DMA_MAP.name, &map, &fds)?;
     match ask(question, START)? {
         Some(errno) => {
             found.no("dirty-pages", &format!("START of DIRTY_PAGES was refused with {}", error_text(errno)));
@@ -32,9 +37,12 @@ pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovere
         }
         None => {
             let pgsize = found.stated().legacy_limits().pgsize.unwrap_or(PGSIZE).min(PGSIZE);
-            let range = ask_range(question, pgsize)?.unwrap_or_default();
-            found.yes("dirty-pages", &[("log.pgsize", pgsize), ("log.range", range.size() as u64)]);
+            let names = |range: RangeLayout| [("log.pgsize", pgsize), ("log.range", range.size() as u64)];
+            found.yes("dirty-pages", &names(RangeLayout::default()));
             found.no("no-dirty-pages", "the target serves DIRTY_PAGES");
+            if let Some(range) = ask_range(question, pgsize)? {
+                found.yes("dirty-pages", &names(range));
+            }
             // For a server that goes on; its answer tells no more.
             let _ = ask(question, STOP)?;
         }
@@ -49,10 +57,6 @@ fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayo
     if !question.dialect().command(DIRTY_PAGES.name).is_some_and(of_range) {
         return Ok(None);
     }
-    let memory = Held::memfd(REGION, false)?;
-    let map = map_request(question.dialect(), ADDRESS, REGION, true)?;
-    let fds: Vec<_> = memory.descriptor().into_iter().collect();
-    let _ = question.ask(DMA_MAP.name, &map, &fds)?;
     for layout in [RangeLayout::Narrow, RangeLayout::Wide] {
         let bitmap_size = bitmap_size(REGION, pgsize).unwrap_or_default();
         let get = DirtyPagesGet {

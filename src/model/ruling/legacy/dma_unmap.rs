@@ -42,6 +42,8 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         ALL if address != 0 || size != 0 => {
             Permits::refusal("L-UNM-06", Note, "a refusal: address and size are 0 where all regions are unmapped")
         }
+        // The flag came with commit 080e664.
+        ALL if state.migrating.early => Permits::either().testing("L-UNM-05"),
         ALL if usual && surplus.is_empty() && state.maps.len() > 0 && state.maps.are_sure() => {
             let class = if argsz == 24 { Violation } else { Note };
             Permits::success("L-UNM-05", class, "success: all regions are to be unmapped")

@@ -75,5 +75,6 @@ pub(super) fn agreed(negotiated: &Negotiated) -> Migrating {
         server: server.migration,
         page_size: page_size.filter(|size| size.is_power_of_two()),
         differ: client.pgsize.is_some() && server.pgsize.is_some() && client.pgsize != server.pgsize,
+        early: negotiated.server.number("max_msg_size").is_some(),
     }
 }
