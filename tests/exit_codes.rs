@@ -63,7 +63,7 @@ fn wrong_usage_is_1_and_says_what_is_wrong() {
         (&["--shard", "3/2"], "I/N, with 1 <= I <= N"),
         (&["--shard", "0/2"], "I/N, with 1 <= I <= N"),
         (&["--jobs", "0"], "invalid value '0' for '--jobs"),
-        (&["--profile", "1.0"], "[possible values: auto, 0.9.2"),
+        (&["--profile", "1.0"], "no profile `1.0`; one of auto, v8, v8c, 0.9.1, 0.9.2"),
         (&["--report", "html=x"], "`html` is no report"),
         (&["--report", "json"], "FORMAT=FILE"),
         (&["--spawn", ""], "--spawn needs a command"),

@@ -45,10 +45,14 @@ pub(super) enum AskedProfile {
 }
 
 impl FromStr for AskedProfile {
-    type Err = UnknownProfile;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<AskedProfile, UnknownProfile> {
-        if text == "auto" { Ok(AskedProfile::Auto) } else { text.parse().map(AskedProfile::This) }
+    fn from_str(text: &str) -> Result<AskedProfile, String> {
+        if text == "auto" {
+            return Ok(AskedProfile::Auto);
+        }
+        let names = Profile::ALL.map(Profile::name).join(", ");
+        text.parse().map(AskedProfile::This).map_err(|error: UnknownProfile| format!("{error}; one of auto, {names}"))
     }
 }
 
