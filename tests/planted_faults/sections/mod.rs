@@ -13,7 +13,7 @@ mod info;
 mod iofds;
 mod irqinfo;
 mod kept_state;
-mod legacy;
+pub(crate) mod legacy;
 mod migdata;
 mod migfsm;
 mod migfsm_data;

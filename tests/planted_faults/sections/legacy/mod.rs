@@ -5,7 +5,7 @@ pub(super) mod dirty_pages;
 pub(super) mod dma;
 pub(super) mod version;
 
-use vfio_user_reference_server::{Effect, Machine, Profile};
+use vfio_user_reference_server::{Effect, Errno, Machine, Profile};
 use vfio_user_wire::legacy::{DirtyPages, DirtyPagesGet, DmaUnmap, DmaUnmapGet};
 use vfio_user_wire::{Frame, HEADER_SIZE, V0_9_1, dirty_pages_flags, dma_unmap_flags};
 
@@ -50,6 +50,31 @@ fn taken_as(mut change: impl FnMut(&Frame) -> Option<Vec<u8>> + 'static) -> Faul
             each_reply(effects, |reply| {
                 if let (Some(flags), Some(sent)) = (reply.payload.get_mut(4..8), sent.get(4..8)) {
                     flags.copy_from_slice(sent);
+                }
+            });
+        });
+    })
+}
+
+/// No fault: a server whose ranges have 40 bytes, and which takes no others.
+pub(crate) fn wide() -> Faulty {
+    around(|mut step| {
+        if dirty(&step.frame) != Some(dirty_pages_flags::GET_BITMAP) {
+            return step.pass();
+        }
+        let (wide, payload) = (BITS + 8, &mut step.frame.payload);
+        let argsz = u32::from_ne_bytes(payload[..4].try_into().unwrap());
+        if payload.len() < wide || (argsz as usize) < wide {
+            return step.answer(Answer::Error(Errno::EINVAL));
+        }
+        payload.drain(BITS..wide);
+        payload[..4].copy_from_slice(&(argsz - 8).to_ne_bytes());
+        step.frame.header.size -= 8;
+        step.pass_and(|effects| {
+            each_reply(effects, |reply| {
+                if let Some((&argsz, _)) = reply.payload.split_first_chunk().filter(|_| !reply.header.is_error()) {
+                    reply.payload[..4].copy_from_slice(&(u32::from_ne_bytes(argsz) + 8).to_ne_bytes());
+                    reply.payload.splice(BITS..BITS, [0; 8]);
                 }
             });
         });
