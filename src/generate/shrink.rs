@@ -7,7 +7,7 @@ use super::message::hexadecimal;
 use super::pairs::{memory, message, pairs, whole};
 use vfio_user_wire::message::{REGION_WRITE, REGION_WRITE_MULTI};
 
-use crate::case::{Case, Expect, Expression, Send, Step, StepKind, Subject, Value};
+use crate::case::{Case, Expect, Expression, Name, Send, Step, StepKind, Subject, Value};
 
 /// What says whether a smaller case fails in the same way.
 pub(super) trait Trial {
@@ -137,6 +137,9 @@ impl Shrinking<'_> {
                 });
             }
             // Fewer descriptors, and a file that is there already.
+            if self.send(at).is_none_or(|send| self.is_relied_on(send)) {
+                continue;
+            }
             self.change(at, |send| {
                 for argument in &mut send.arguments {
                     if let Value::Names(names) = &mut argument.value.value {
@@ -157,7 +160,7 @@ impl Shrinking<'_> {
 
     /// The arguments of a message that may be changed: what a write writes, and where, was weighed when it was drawn.
     fn changeable(&self, at: usize) -> Vec<usize> {
-        let Some(send) = self.send(at) else { return Vec::new() };
+        let Some(send) = self.send(at).filter(|send| !self.is_relied_on(send)) else { return Vec::new() };
         let is = |name: &str| matches!(&send.subject, Subject::Message(subject) if subject.as_str() == name);
         let (one, several) = (is(REGION_WRITE.name), is(REGION_WRITE_MULTI.name));
         let fixed = |key: &str| {
@@ -165,6 +168,19 @@ impl Shrinking<'_> {
         };
         let arguments = send.arguments.iter().enumerate();
         arguments.filter(|(_, argument)| !fixed(&argument.key)).map(|(at, _)| at).collect()
+    }
+
+    /// An `if` block follows from it: what the block expects was worked out from all that the message says.
+    fn is_relied_on(&self, send: &Send) -> bool {
+        self.blocks().any(|label| send.label.as_ref().is_some_and(|own| own.value == label.value))
+    }
+
+    /// The labels that `if` blocks are about.
+    fn blocks(&self) -> impl Iterator<Item = &Name> {
+        self.best.steps.iter().filter_map(|step| match &step.kind {
+            StepKind::If(label, _) => Some(label),
+            _ => None,
+        })
     }
 
     /// Tries a change to one message.
@@ -178,6 +194,10 @@ impl Shrinking<'_> {
     /// Moves all addresses down together.
     fn lower_addresses(&mut self) {
         const FIRST: u64 = 0x10000;
+        // What the device is told in a block would have to move as well.
+        if self.blocks().next().is_some() {
+            return;
+        }
         let addresses = |steps: &mut Vec<Step>, act: &mut dyn FnMut(&mut u64)| {
             for argument in steps.iter_mut().filter_map(message).flat_map(|send| &mut send.arguments) {
                 if let ("address", Value::Integer(Expression::Number { value, .. })) =
@@ -220,6 +240,10 @@ impl Shrinking<'_> {
 
     /// Tries smaller files.
     fn smaller_memory(&mut self) {
+        // What a block expects lies somewhere in it.
+        if self.blocks().next().is_some() {
+            return;
+        }
         for at in 0..self.best.steps.len() {
             let mut steps = self.best.steps.clone();
             let Some(Expression::Number { value: now, .. }) = steps.get_mut(at).and_then(memory).cloned() else {
