@@ -18,6 +18,8 @@ pub(crate) struct Fault {
     pub(crate) name: &'static str,
     /// What else it cannot help breaking, each with the reason.
     pub(crate) also: Vec<(&'static str, &'static str)>,
+    /// What else it may be reported for, as the messages happen to cross, each with the reason.
+    pub(crate) perhaps: Vec<(&'static str, &'static str)>,
     /// A note is all that can be said of it, though other ways to break the requirement are violations.
     pub(crate) noted: bool,
     /// It needs a process of its own.
@@ -57,12 +59,18 @@ pub(crate) fn program_fault(requirement: &'static str, name: &'static str, main:
 
 impl Fault {
     fn new(requirement: &'static str, name: &'static str, kind: Kind) -> Fault {
-        Fault { requirement, name, also: Vec::new(), noted: false, process: false, kind }
+        Fault { requirement, name, also: Vec::new(), perhaps: Vec::new(), noted: false, process: false, kind }
     }
 
     /// It cannot help being reported for another requirement as well.
     pub(crate) fn also(mut self, requirement: &'static str, why: &'static str) -> Fault {
         self.also.push((requirement, why));
+        self
+    }
+
+    /// It may be reported for another requirement as well, as the messages happen to cross.
+    pub(crate) fn perhaps(mut self, requirement: &'static str, why: &'static str) -> Fault {
+        self.perhaps.push((requirement, why));
         self
     }
 

@@ -87,7 +87,8 @@ fn try_to_catch(fault: &Arc<Fault>, timeouts: Timeouts) -> Result<(), String> {
     if report.class(fault.requirement).is_none_or(|class| class < wanted) {
         return Err(format!("not caught: {} is not reported.\n{}", fault.requirement, what_else(&report)));
     }
-    let listed = |id: &str| id == fault.requirement || fault.also.iter().any(|(also, _)| *also == id);
+    let others = fault.also.iter().chain(&fault.perhaps);
+    let listed = |id: &str| id == fault.requirement || others.clone().any(|(other, _)| *other == id);
     let unlisted: Vec<String> =
         report.violated().filter(|(id, _)| !listed(id)).map(|(id, (case, finding))| says(id, case, finding)).collect();
     if !unlisted.is_empty() {

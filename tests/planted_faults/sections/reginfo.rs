@@ -383,11 +383,15 @@ fn request() -> Vec<Fault> {
                 if { header.command } == 5 { as_told(header).min(32) } else { as_told(header) }
             });
         })
-        .also("HDR-14", "and answered"),
+        .also("HDR-14", "and answered")
+        .perhaps("DMAP-04", "SPDK's messages all have the id 0")
+        .perhaps("HDR-04", "SPDK's messages all have the id 0"),
         loop_fault("REGINFO-23", "no-more-than-1024-bytes-are-read", |listener, stop| {
             serve_by_length(&listener, &stop, |header| as_told(header).min(1024));
         })
-        .also("HDR-14", "and answered"),
+        .also("HDR-14", "and answered")
+        .perhaps("DMAP-04", "SPDK's messages all have the id 0")
+        .perhaps("HDR-04", "SPDK's messages all have the id 0"),
         fault("REGINFO-23", "no-surplus", || refuses(NAME, |command| command.payload.len() != 32)).noted(),
         fault("REGINFO-23", "no-answer-to-surplus", || ignores(NAME, |command| command.payload.len() > 32)),
         fault("REGINFO-23", "copied-where-there-is-room-for-the-structure", || {
