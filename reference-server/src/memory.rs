@@ -64,6 +64,15 @@ pub trait Memory {
     /// Where the system gives none.
     fn doorbell(&mut self) -> Result<Arc<OwnedFd>, Errno>;
 
+    /// A new ioregionfd, ours and the client's end, for a client that writes without a message of this protocol.
+    ///
+    /// # Errors
+    /// Where the system gives none.
+    fn io_region(&mut self) -> Result<(Arc<OwnedFd>, Arc<OwnedFd>), Errno>;
+
+    /// How many writes have come on our end of an ioregionfd since this was asked last. It never waits.
+    fn written(&mut self, ours: &Arc<OwnedFd>) -> u64;
+
     /// How often that doorbell was rung since this was asked last. It never waits, whatever the client did to the
     /// descriptor.
     fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64;

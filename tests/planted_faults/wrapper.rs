@@ -392,6 +392,14 @@ impl<T: Twist> Memory for Twisted<'_, T> {
         self.twist.doorbell(self.memory)
     }
 
+    fn io_region(&mut self) -> Result<(Arc<OwnedFd>, Arc<OwnedFd>), Errno> {
+        self.memory.io_region()
+    }
+
+    fn written(&mut self, ours: &Arc<OwnedFd>) -> u64 {
+        self.memory.written(ours)
+    }
+
     fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64 {
         self.twist.rung(self.memory, doorbell)
     }

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use vfio_user_wire::message::RegionIoFds;
-use vfio_user_wire::{IoEventFd, Limits};
+use vfio_user_wire::{Limits, SubRegion};
 
 use super::enough;
 use crate::answer::Answer;
@@ -12,7 +12,7 @@ use crate::region::region;
 use crate::settings::Settings;
 use crate::without::Feature;
 
-/// Describes the parts of a region that have an eventfd, and hands those out.
+/// Describes the parts of a region that have a descriptor, and hands those out.
 pub(crate) fn device_get_region_io_fds(
     settings: Settings,
     limits: &Limits,
@@ -33,17 +33,17 @@ pub(crate) fn device_get_region_io_fds(
     let region = region(settings, request.index).ok_or(Errno::EINVAL)?;
     // What the client takes in one message (517-518) is all that it can make use of.
     let known = sub_regions(request.index, limits.max_msg_fds).filter(|_| region.size != 0);
-    let entries: Vec<IoEventFd> = known.copied().collect();
-    let fds = entries.iter().map(|entry| entry.fd_index as usize + 1).max();
+    let entries: Vec<(&[u8], usize)> = known.collect();
+    let fds = entries.iter().map(|(_, fd_index)| fd_index + 1).max();
     // A reply carries at least one descriptor (1007): without any there is nothing to say.
     let fds = fds.ok_or(Errno::ENOTSUP)?;
 
-    let needed = fixed + entries.len() * IoEventFd::LAYOUT.size;
+    let needed = fixed + entries.len() * SubRegion::SIZE;
     let info = RegionIoFds { argsz: needed as u32, flags: 0, index: request.index, count: entries.len() as u32 };
     let mut answer = Answer::payload(info.bytes());
     // 343-347: what does not fit is left out, and argsz says what it takes.
     if needed <= request.argsz as usize {
-        answer.payload.extend(entries.iter().flat_map(IoEventFd::bytes));
+        answer.payload.extend(entries.iter().flat_map(|(entry, _)| *entry));
         answer.fds = doorbells.fds(fds, memory)?;
     }
     Ok(answer)

@@ -4,7 +4,7 @@ use vfio_user_wire::layout;
 
 layout! {
     /// The registers at the start of BAR0. `docs/conformance-device.md` says what each does.
-    pub struct Registers: 0x48 {
+    pub struct Registers: 0x4c {
         /// Which device this is: 0x56465543, "CUFV" in memory.
         magic: u32 @ 0x00,
         /// Events counted since the last read; reading it sets it to 0.
@@ -37,6 +37,8 @@ layout! {
         kick0: u32 @ 0x40,
         /// The same again.
         kick1: u32 @ 0x44,
+        /// And again.
+        kick2: u32 @ 0x48,
     }
 }
 
@@ -74,7 +76,7 @@ pub(crate) struct Rung {
     pub(crate) dma: u32,
     /// `irq_raise`.
     pub(crate) irq: u32,
-    /// How many of `kick0` and `kick1`, whatever was written there.
+    /// How many of `kick0` to `kick2`, whatever was written there.
     pub(crate) kicks: u32,
 }
 
@@ -98,7 +100,7 @@ impl Registers {
             let field = Registers::LAYOUT.field(name);
             u32::from(field.is_some_and(|field| offset < field.offset + field.width && end > field.offset))
         };
-        let kicks = touched("kick0") + touched("kick1");
+        let kicks = touched("kick0") + touched("kick1") + touched("kick2");
         Rung { event: written.count_event, dma: written.dma_command, irq: written.irq_raise, kicks }
     }
 }

@@ -17,7 +17,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
 
-use super::doorbell;
+use super::{doorbell, io_region};
 use crate::memory::{Access, Memory};
 use crate::region::{Region, mappable};
 
@@ -97,6 +97,14 @@ impl Memory for HostMemory {
 
     fn rung(&mut self, doorbell: &Arc<OwnedFd>) -> u64 {
         doorbell::rung(doorbell)
+    }
+
+    fn io_region(&mut self) -> Result<(Arc<OwnedFd>, Arc<OwnedFd>), Errno> {
+        io_region::new()
+    }
+
+    fn written(&mut self, ours: &Arc<OwnedFd>) -> u64 {
+        io_region::written(ours)
     }
 }
 

@@ -4,6 +4,7 @@ mod connection;
 mod doorbell;
 mod endpoint;
 mod incoming;
+mod io_region;
 mod memory;
 mod outgoing;
 mod serve;

@@ -9,7 +9,7 @@ use crate::client::{Client, IRQ_INDEX};
 fn registers_have_their_reset_values() {
     let mut client = Client::new();
     let reset = Registers { magic: 0x5646_5543, ..Registers::default() };
-    assert_eq!(client.read(0, 0, 0x48), reset.bytes());
+    assert_eq!(client.read(0, 0, 0x4c), reset.bytes());
     client.write(0, 0x0, &[0xff; 0x20]);
     client.write(0, 0x24, &[0xff; 0xc]);
     client.write(0, 0x34, &[0xff; 0xc]);
@@ -23,13 +23,13 @@ fn registers_have_their_reset_values() {
         irq_vector: u32::MAX,
         ..reset
     };
-    assert_eq!(client.read(0, 0, 0x48), written.bytes());
+    assert_eq!(client.read(0, 0, 0x4c), written.bytes());
     client.write(0, 0x1000, b"scratch");
     client.write(1, 0x1000, b"bytes");
     client.write(2, 0x1000, b"bytes");
     client.write(7, 0x3c, &[9]);
     client.ok("DEVICE_RESET", &[]);
-    assert_eq!(client.read(0, 0, 0x48), reset.bytes());
+    assert_eq!(client.read(0, 0, 0x4c), reset.bytes());
     assert_eq!(client.read(0, 0x1000, 7), [0; 7]);
     assert_eq!(client.read(1, 0x1000, 5), [0; 5]);
     assert_eq!(client.read(2, 0x1000, 5), [0; 5]);
@@ -53,12 +53,13 @@ fn a_kick_counts_whatever_is_written() {
     let mut client = Client::new();
     client.write(0, 0x40, &[0]);
     client.write(0, 0x47, &[7]);
-    assert_eq!(client.register(4), 2);
+    client.write(0, 0x4b, &[7]);
+    assert_eq!(client.register(4), 3);
     client.write(0, 0x3c, &[0; 4]);
-    client.write(0, 0x48, &[0; 4]);
+    client.write(0, 0x4c, &[0; 4]);
     assert_eq!(client.register(4), 0);
-    client.write(0, 0x3f, &[1; 9]);
-    assert_eq!((client.register(4), client.read(0, 0x40, 8)), (2, vec![0; 8]));
+    client.write(0, 0x3f, &[1; 13]);
+    assert_eq!((client.register(4), client.read(0, 0x40, 12)), (3, vec![0; 12]));
 }
 
 #[test]

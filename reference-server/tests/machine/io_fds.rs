@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pretty_assertions::assert_eq;
 use vfio_user_reference_server::{Effect, Errno, Feature, Server};
 use vfio_user_wire::message::RegionIoFds;
-use vfio_user_wire::{IoEventFd, SubRegion, SubRegions};
+use vfio_user_wire::{IoEventFd, IoRegionFd, SubRegion, SubRegions};
 
 use crate::client::{Client, succeeded};
 
@@ -19,13 +19,14 @@ fn request(argsz: u32, index: u32) -> RegionIoFds {
 }
 
 /// What BAR0 is said to have, and the descriptors.
-fn io_fds(client: &mut Client, argsz: u32) -> (RegionIoFds, Vec<IoEventFd>, Vec<Arc<OwnedFd>>) {
+fn io_fds(client: &mut Client, argsz: u32) -> (RegionIoFds, Vec<SubRegion<'static>>, Vec<Arc<OwnedFd>>) {
     let (header, effects) = client.send(NAME, request(argsz, 0).bytes(), Vec::new());
     let payload = succeeded(&header, &effects);
     let Some(Effect::Send { fds, .. }) = effects.last() else { panic!("no reply") };
     let (info, tail) = RegionIoFds::parse(&payload).unwrap();
     let known = SubRegions::new(tail, 40, info.count).map(|sub_region| match sub_region {
-        SubRegion::IoEventFd(event) => event,
+        SubRegion::IoEventFd(event) => SubRegion::IoEventFd(event),
+        SubRegion::IoRegionFd(region) => SubRegion::IoRegionFd(region),
         other => panic!("{other:?}"),
     });
     (info, known.collect(), fds.clone())
@@ -37,22 +38,24 @@ fn info(count: u32) -> RegionIoFds {
 }
 
 #[test]
-fn three_sub_regions_share_two_descriptors() {
+fn four_sub_regions_have_three_descriptors() {
     let mut client = Client::new();
     let (reply, known, fds) = io_fds(&mut client, u32::MAX);
-    let any = |offset| IoEventFd { offset, fd_index: 1, ..IoEventFd::default() };
-    let one = IoEventFd { offset: 8, size: 4, flags: 1, datamatch: 1, ..IoEventFd::default() };
-    assert_eq!((reply, known, fds.len()), (info(3), vec![one, any(0x40), any(0x44)], 2));
-    let (_, _, again) = io_fds(&mut client, 136);
-    assert!(Arc::ptr_eq(&fds[0], &again[0]) && Arc::ptr_eq(&fds[1], &again[1]));
+    let any = |offset| SubRegion::IoEventFd(IoEventFd { offset, fd_index: 1, ..IoEventFd::default() });
+    let one = SubRegion::IoEventFd(IoEventFd { offset: 8, size: 4, flags: 1, datamatch: 1, ..IoEventFd::default() });
+    let posted = IoRegionFd { offset: 0x48, fd_index: 2, kind: 1, flags: 2, user_data: 0x48, ..IoRegionFd::default() };
+    let posted = SubRegion::IoRegionFd(posted);
+    assert_eq!((reply, known, fds.len()), (info(4), vec![one, any(0x40), any(0x44), posted], 3));
+    let (_, _, again) = io_fds(&mut client, 176);
+    assert!(fds.iter().zip(&again).all(|(one, other)| Arc::ptr_eq(one, other)));
 }
 
 #[test]
 fn what_does_not_fit_is_left_out() {
     let mut client = Client::new();
-    for argsz in [16, 56, 135] {
+    for argsz in [16, 56, 175] {
         let (reply, known, fds) = io_fds(&mut client, argsz);
-        assert_eq!((reply, known.len(), fds.len()), (info(3), 0, 0));
+        assert_eq!((reply, known.len(), fds.len()), (info(4), 0, 0));
     }
     for argsz in [0, 15] {
         assert_eq!(client.refused(NAME, request(argsz, 0).bytes()), Errno::EINVAL as i32);
@@ -96,8 +99,9 @@ fn what_rings_is_an_event() {
     assert_eq!((client.register(EVENTS), client.register(EVENTS)), (1, 0));
     client.memory.doorbells[0].1 = 2;
     client.memory.doorbells[1].1 = 3;
+    client.memory.doorbells[2].1 = 4;
     client.write(0, 0x08, &1u32.to_ne_bytes());
-    assert_eq!(client.register(EVENTS), 6);
+    assert_eq!(client.register(EVENTS), 10);
     client.memory.doorbells[1].1 = 1;
     client.ok("DEVICE_RESET", &[]);
     assert_eq!(client.register(EVENTS), 0);

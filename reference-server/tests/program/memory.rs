@@ -154,9 +154,15 @@ fn a_doorbell_rings_without_a_message() {
     let request = RegionIoFds { argsz: 4096, ..RegionIoFds::default() };
     let (_, fds) = client.call("DEVICE_GET_REGION_IO_FDS", request.bytes(), &[]);
     let events = |client: &mut Client| u32::from_ne_bytes(client.read(0, 4, 4).try_into().unwrap());
-    assert_eq!((fds.len(), events(&mut client)), (2, 0));
-    for fd in &fds {
+    assert_eq!((fds.len(), events(&mut client)), (3, 0));
+    for fd in &fds[..2] {
         nix::unistd::write(fd, &1u64.to_ne_bytes()).unwrap();
+    }
+    assert_eq!((events(&mut client), events(&mut client)), (2, 0));
+    // A write of 4 bytes as a message: what is done, `user_data`, the offset, the data. A read, and what is none, count for nothing.
+    let message = |first: u64| [first, 0x48, 0, 1].map(u64::to_ne_bytes).concat();
+    for bytes in [message(0x21), message(0x21), message(0x20), vec![1; 31], vec![1; 33]] {
+        nix::unistd::write(&fds[2], &bytes).unwrap();
     }
     assert_eq!((events(&mut client), events(&mut client)), (2, 0));
     // The open file is shared: the client may make it a nonblocking one, which changes nothing for the server.

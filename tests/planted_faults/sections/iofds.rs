@@ -139,7 +139,7 @@ fn request() -> Vec<Fault> {
                 step.pass_and(|effects| {
                     for effect in effects {
                         let Effect::Send { frame, .. } = effect else { continue };
-                        let wanted = FIXED + count.min(3) * IoEventFd::LAYOUT.size;
+                        let wanted = FIXED + count * IoEventFd::LAYOUT.size;
                         if frame.payload.len() > wanted {
                             frame.payload.truncate(wanted);
                             frame.header.size = (16 + wanted) as u32;
