@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use vfio_user_wire::message::{VERSION, Version};
-use vfio_user_wire::{Dialect, Frame, V8, V8C, VersionData};
+use vfio_user_wire::{Dialect, Frame, Message, V8, V8C, VersionData};
 
 use super::ProbeError;
 use crate::case::error_text;
@@ -61,6 +61,11 @@ impl From<io::Error> for Trouble {
 }
 
 impl<'a> Asker<'a> {
+    /// This version of the protocol has the command.
+    pub(super) fn has(&self, command: &Message) -> bool {
+        self.dialect.command(command.name).is_some()
+    }
+
     /// A connected session, nothing sent.
     pub(super) fn connect(&self) -> Result<Question<'a>, ProbeError> {
         self.again(self.launcher.start()?)

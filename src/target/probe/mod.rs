@@ -15,7 +15,8 @@ mod spoken;
 use std::io;
 
 use serde_json::Value;
-use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, Version};
+use vfio_user_wire::legacy::DIRTY_PAGES;
+use vfio_user_wire::message::{DEVICE_FEATURE, DEVICE_GET_INFO, DeviceInfo, Version};
 use vfio_user_wire::{VersionData, device_info_flags};
 
 use self::asker::{Asker, Question};
@@ -63,9 +64,14 @@ pub fn probe(
     asker.group("DEVICE_GET_IRQ_INFO", &mut found, irqs::ask)?;
     irqs::ask_triggers(&asker, &mut found)?;
     dma::ask(&asker, &mut found)?;
-    asker.group("MIGRATION", &mut found, features::ask_migration)?;
-    asker.group("DMA_LOGGING_START", &mut found, features::ask_logging)?;
-    asker.group("DIRTY_PAGES", &mut found, legacy::ask_dirty_pages)?;
+    // What this version does not have is not asked for: no server is started for it.
+    if asker.has(&DEVICE_FEATURE) {
+        asker.group("MIGRATION", &mut found, features::ask_migration)?;
+        asker.group("DMA_LOGGING_START", &mut found, features::ask_logging)?;
+    }
+    if asker.has(&DIRTY_PAGES) {
+        asker.group("DIRTY_PAGES", &mut found, legacy::ask_dirty_pages)?;
+    }
     legacy::conclude(profile, device, &mut found);
     twin_socket(&asker, &mut found)?;
     reconnect(&asker, &mut found)?;
