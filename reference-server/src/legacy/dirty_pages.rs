@@ -19,19 +19,26 @@ pub(super) fn dirty_pages(
     log: &mut DirtyLog,
     payload: &[u8],
 ) -> Result<Answer, Errno> {
-    // 1562: the whole is optional.
-    let logging = agreed.pgsize.filter(|_| !settings.lacks(Feature::DmaLogging));
-    let pgsize = logging.ok_or(Errno::ENOTSUP)?;
+    let pgsize = pgsize(settings, agreed)?;
     let (request, _) = DirtyPages::parse(payload).ok_or(Errno::EINVAL)?;
     enough(request.argsz, DirtyPages::LAYOUT.size)?;
-    // 1605: one of them.
-    match request.flags {
+    if asks_for_bitmaps(request.flags, pgsize, log)? { get_bitmap(agreed, log, payload) } else { Ok(Answer::default()) }
+}
+
+/// The pages of the log (1562: the whole is optional).
+pub(crate) fn pgsize(settings: Settings, agreed: &Agreed) -> Result<u64, Errno> {
+    agreed.pgsize.filter(|_| !settings.lacks(Feature::DmaLogging)).ok_or(Errno::ENOTSUP)
+}
+
+/// Starts or stops the log, where the flags are for one of these; they exclude each other (1605).
+pub(crate) fn asks_for_bitmaps(flags: u32, pgsize: u64, log: &mut DirtyLog) -> Result<bool, Errno> {
+    match flags {
         flags::START => log.start_everywhere(pgsize)?,
         flags::STOP => log.stop(),
-        flags::GET_BITMAP => return get_bitmap(agreed, log, payload),
+        flags::GET_BITMAP => return Ok(true),
         _ => return Err(Errno::EINVAL),
     }
-    Ok(Answer::default())
+    Ok(false)
 }
 
 /// The range's bitmap structure has 16 bytes, as its own table says; that of the range gives it 24 (1619, 721-727).

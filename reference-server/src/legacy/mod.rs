@@ -3,7 +3,7 @@
 
 pub(crate) mod bitmap;
 pub(crate) mod capability;
-mod dirty_pages;
+pub(crate) mod dirty_pages;
 mod dma_map;
 mod dma_unmap;
 

@@ -1,7 +1,6 @@
 //! DIRTY_PAGES with a table (1526-1617).
 
 use nix::errno::Errno;
-use vfio_user_wire::dirty_pages_flags as flags;
 use vfio_user_wire::legacy::{BitmapRange, RangeLayout};
 use vfio_user_wire::tables::{BitmapRanges, DirtyPages, WideBitmap};
 
@@ -10,9 +9,9 @@ use crate::answer::Answer;
 use crate::command::enough;
 use crate::dirty_log::{DirtyLog, bounds};
 use crate::legacy::bitmap::checked;
+use crate::legacy::dirty_pages::{asks_for_bitmaps, pgsize};
 use crate::session::Agreed;
 use crate::settings::Settings;
-use crate::without::Feature;
 
 /// Starts or stops the log of what the device writes, or tells what is in it.
 pub(super) fn dirty_pages(
@@ -21,18 +20,10 @@ pub(super) fn dirty_pages(
     log: &mut DirtyLog,
     payload: &[u8],
 ) -> Result<Answer, Errno> {
-    let logging = agreed.pgsize.filter(|_| !settings.lacks(Feature::DmaLogging));
-    let pgsize = logging.ok_or(Errno::ENOTSUP)?;
+    let pgsize = pgsize(settings, agreed)?;
     let (request, ranges) = DirtyPages::parse(payload).ok_or(Errno::EINVAL)?;
     enough(request.argsz, DirtyPages::LAYOUT.size)?;
-    // 1595: one of them.
-    match request.flags {
-        flags::START => log.start_everywhere(pgsize)?,
-        flags::STOP => log.stop(),
-        flags::GET_BITMAP => return get_bitmap(agreed, log, ranges),
-        _ => return Err(Errno::EINVAL),
-    }
-    Ok(Answer::default())
+    if asks_for_bitmaps(request.flags, pgsize, log)? { get_bitmap(agreed, log, ranges) } else { Ok(Answer::default()) }
 }
 
 /// The bitmap of each range, behind its structure, as in the reply to DMA_UNMAP (1591-1593).
