@@ -155,6 +155,21 @@ pub(super) fn apply_map(state: &mut State, command: &Command, given: Given<'_>) 
     }
 }
 
+/// The unmap of a map that is there for sure; `usual` is what a refusal breaks where nothing else explains it.
+pub(super) fn permits_its_unmap(map: &Map, command: &Command, argsz: u32, usual: &'static str) -> Permits {
+    if let Some(odd) = map.odd {
+        return Permits::success(odd, Note, "success: the server has accepted this map");
+    }
+    if !command.fds.is_empty() {
+        return Permits::success("DUNMAP-15", Note, "success: the file descriptor does no harm");
+    }
+    if argsz > 24 {
+        return Permits::success("DUNMAP-11", Note, "success: argsz is only a ceiling");
+    }
+    let requirement = map.disturbed.unwrap_or(usual);
+    Permits::success(requirement, Violation, "success: a region of exactly this address and size is mapped")
+}
+
 pub(super) fn permits_unmap(state: &State, command: &Command) -> Permits {
     let Some((unmap, surplus)) = DmaUnmap::parse(&command.payload) else { return Permits::either() };
     let (address, size, argsz, flags) = (unmap.address, unmap.size, unmap.argsz, unmap.flags);
@@ -162,19 +177,7 @@ pub(super) fn permits_unmap(state: &State, command: &Command) -> Permits {
         return Permits::either();
     }
     match state.maps.exact(address, size) {
-        Some(map) if map.sure => {
-            if let Some(odd) = map.odd {
-                return Permits::success(odd, Note, "success: the server has accepted this map");
-            }
-            if !command.fds.is_empty() {
-                return Permits::success("DUNMAP-15", Note, "success: the file descriptor does no harm");
-            }
-            if argsz > 24 {
-                return Permits::success("DUNMAP-11", Note, "success: argsz is only a ceiling");
-            }
-            let requirement = map.disturbed.unwrap_or("DUNMAP-13");
-            Permits::success(requirement, Violation, "success: a region of exactly this address and size is mapped")
-        }
+        Some(map) if map.sure => permits_its_unmap(map, command, argsz, "DUNMAP-13"),
         Some(_) => Permits::either(),
         None if state.maps.may_overlap(address, size) => Permits::either(),
         None => {

@@ -11,8 +11,8 @@ use super::super::super::permits::Permits;
 use super::super::super::session::{Given, State};
 use super::super::super::spans::{Span, span};
 use super::super::super::{Command, Judgements, LetGo};
-use super::dirty_pages::SHORT;
-use super::dirty_pages::logging;
+use super::super::maps::permits_its_unmap;
+use super::dirty_pages::{SHORT, logging};
 use crate::verdict::Class::{Note, Violation};
 
 /// All addresses.
@@ -65,18 +65,8 @@ fn permits_plain(state: &State, command: &Command, unmap: &DmaUnmap) -> Permits 
     let (address, size, argsz) = (unmap.address, unmap.size, unmap.argsz);
     match state.maps.exact(address, size) {
         Some(map) if map.sure => {
-            if let Some(odd) = map.odd {
-                return Permits::success(odd, Note, "success: the server has accepted this map");
-            }
-            if !command.fds.is_empty() {
-                return Permits::success("DUNMAP-15", Note, "success: the file descriptor does no harm");
-            }
-            if argsz > 24 {
-                return Permits::success("DUNMAP-11", Note, "success: argsz is only a ceiling");
-            }
             let usual = if logging(state) == Logging::Surely { "L-UNM-12" } else { "DUNMAP-13" };
-            let requirement = map.disturbed.unwrap_or(usual);
-            Permits::success(requirement, Violation, "success: a region of exactly this address and size is mapped")
+            permits_its_unmap(map, command, argsz, usual)
         }
         _ => permits_no_map(state, address, size),
     }
