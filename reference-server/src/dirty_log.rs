@@ -12,8 +12,8 @@ const MAX_PAGE: u64 = 1 << 30;
 /// The longest bitmap of one reply, in bytes: 128 GiB in pages of 4 KiB.
 pub(crate) const MAX_BITMAP: u64 = 4 << 20;
 
-/// What the device wrote since the client last asked. Windows come and go meanwhile, and with them nothing of this: a
-/// client asks once more after it has unmapped one.
+/// What the device wrote since the client last asked. In 0.9.2 windows come and go meanwhile, and with them nothing of this:
+/// a client asks once more after it has unmapped one.
 #[derive(Debug, Default)]
 pub(crate) struct DirtyLog {
     /// `None` while nothing is logged.

@@ -83,8 +83,8 @@ impl IrqTable {
         self.types.get_mut(index as usize).and_then(|lines| lines.get_mut(vector as usize)).ok_or(Errno::EINVAL)
     }
 
-    /// Fires an interrupt: signals its eventfd, or waits for the unmasking where it is masked. Without an eventfd
-    /// there is nobody to tell, and nothing happens.
+    /// Fires an interrupt: tells the client as it asked for, or waits for the unmasking where it is masked. A client that
+    /// asked for nothing is told nothing.
     pub(crate) fn trigger(&mut self, index: u32, vector: u32, effects: &mut Vec<Effect>) -> Result<(), Errno> {
         let automasked = TYPES.get(index as usize).is_some_and(|kind| kind.has(flags::AUTOMASKED));
         let line = self.line(index, vector)?;

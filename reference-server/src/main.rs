@@ -56,7 +56,11 @@ fn asked(mut arguments: impl Iterator<Item = OsString>) -> Result<(Endpoint, Set
     };
     let profile = profile.map(|name| name.to_string_lossy().parse()).transpose()?.unwrap_or_default();
     let with = with.map(|word| word.to_string_lossy().parse()).transpose()?;
-    Ok((endpoint?, Settings { profile, without: without.into_iter().collect(), with }))
+    let settings = Settings { profile, without: without.into_iter().collect(), with };
+    if with.is_some() && !settings.has_migration_region() {
+        return Err("--with=pfn-query needs a migration region, which the older profiles have".to_owned());
+    }
+    Ok((endpoint?, settings))
 }
 
 /// The features of `--without`, between commas.

@@ -1,4 +1,4 @@
-//! What belongs to one connection and ends with it (specification 298-303).
+//! What a client set up: it ends with the connection (specification 298-303), but in version 8.
 
 use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, Limits};
 

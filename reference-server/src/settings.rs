@@ -91,7 +91,7 @@ impl Settings {
     }
 
     /// Migration is by a region of its own.
-    pub(crate) fn has_migration_region(self) -> bool {
+    pub fn has_migration_region(self) -> bool {
         self.profile != Profile::V0_9_2 && !self.lacks(Feature::Migration)
     }
 }

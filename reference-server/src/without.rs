@@ -13,7 +13,7 @@ pub enum Feature {
     Interrupts,
     /// Interrupt types: num_irqs is 0.
     InterruptTypes,
-    /// All regions but configuration space.
+    /// All regions but configuration space, and the one for migration.
     Regions,
     /// Migration.
     Migration,

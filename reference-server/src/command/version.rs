@@ -6,7 +6,9 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde_json::{Map, Value, json};
 use vfio_user_wire::message::Version;
-use vfio_user_wire::{DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Frame, Limits, VersionData};
+use vfio_user_wire::{
+    DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Frame, HEADER_SIZE, Limits, VersionData,
+};
 
 use crate::answer::Answer;
 use crate::effect::Effect;
@@ -74,6 +76,10 @@ pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Ag
     }
     if !data.is_empty() {
         answer.payload.extend(VersionData::with_capabilities(capabilities).bytes());
+    }
+    // A client that could not even take this could take no reply to a command that was carried out.
+    if HEADER_SIZE as u64 + answer.payload.len() as u64 > max_msg_size {
+        return Err(Errno::E2BIG);
     }
     Ok((answer, Agreed { limits, write_multiple, pgsize, max_msg_size }))
 }

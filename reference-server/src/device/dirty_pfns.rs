@@ -28,6 +28,7 @@ impl DirtyPfns {
     /// # Errors
     /// EINVAL for a range that is none, and on a device that is not being saved.
     pub(super) fn copy(&mut self, memory: &mut dyn Memory) -> Result<u64, Errno> {
+        self.told = false;
         let DirtyPfns { start_pfn, page_size, total_pfns, .. } = *self;
         if !page_size.is_power_of_two() || !self.log.is_on() {
             return Err(Errno::EINVAL);

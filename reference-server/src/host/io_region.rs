@@ -26,8 +26,8 @@ pub(super) fn written(ours: &OwnedFd) -> u64 {
         let mut message = [0; MESSAGE + 1];
         match recv(ours.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
             Ok(MESSAGE) if message[0] & 0xf == WRITE => written += 1,
-            Ok(0) | Err(_) => break,
             Ok(_) => {}
+            Err(_) => break,
         }
     }
     written

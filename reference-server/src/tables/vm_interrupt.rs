@@ -6,6 +6,7 @@ use vfio_user_wire::tables::Interrupt;
 use vfio_user_wire::{Frame, V8, irq_set_flags as flags};
 
 use crate::command::device_set_irqs::vectors;
+use crate::command::enough;
 use crate::effect::{Channel, Effect};
 use crate::irq_table::IrqTable;
 use crate::settings::Settings;
@@ -25,6 +26,7 @@ pub(crate) fn vm_interrupt(vector: u32) -> Effect {
 /// request is another one.
 pub(super) fn enable(settings: Settings, irqs: &mut IrqTable, payload: &[u8]) -> Result<bool, Errno> {
     let (request, _) = IrqSet::parse(payload).ok_or(Errno::EINVAL)?;
+    enough(request.argsz, IrqSet::LAYOUT.size)?;
     if request.flags != flags::DATA_EVENTFD | flags::ACTION_TRIGGER || request.count == 0 {
         return Ok(false);
     }
