@@ -4,7 +4,7 @@ use vfio_user_wire::message::{DMA_MAP, DMA_UNMAP};
 use vfio_user_wire::{Dialect, Layout};
 
 use super::ProbeError;
-use super::asker::{Asked, Asker, Trouble};
+use super::asker::{Asked, Asker, Question, Trouble};
 use crate::session::Held;
 use crate::target::Discovered;
 
@@ -14,13 +14,7 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
     let page = found.page_size();
     let (mut maps, mut refuses, mut holds) = (None, false, false);
     asker.group("DMA_MAP", found, |question, _| {
-        // A server may take only what it can map itself.
-        let memory = Held::memfd(page, false)?;
-        let fds: Vec<_> = memory.descriptor().into_iter().collect();
-        let plain = map_request(question.dialect(), ADDRESS, page, false)?;
-        let plain = question.ask(DMA_MAP.name, &plain, &[])?.is_ok();
-        let map = map_request(question.dialect(), ADDRESS, page, true)?;
-        maps = Some(plain || question.ask(DMA_MAP.name, &map, &fds)?.is_ok());
+        maps = Some(takes_maps(question, page)?);
         Ok(())
     })?;
     if maps == Some(true) {
@@ -76,6 +70,18 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
         found.no("pid", "the server's process is not known");
     }
     Ok(())
+}
+
+/// It takes a map of that size, in this version's form; it may take only what it can map itself.
+pub(super) fn takes_maps(question: &mut Question<'_>, size: u64) -> Asked<bool> {
+    let plain = map_request(question.dialect(), ADDRESS, size, false)?;
+    if question.ask(DMA_MAP.name, &plain, &[])?.is_ok() {
+        return Ok(true);
+    }
+    let memory = Held::memfd(size, false)?;
+    let fds: Vec<_> = memory.descriptor().into_iter().collect();
+    let map = map_request(question.dialect(), ADDRESS, size, true)?;
+    Ok(question.ask(DMA_MAP.name, &map, &fds)?.is_ok())
 }
 
 /// DMA_MAP of a region that the device may read and write, as this version has it: by itself, or as the one entry of a

@@ -1,6 +1,6 @@
 //! What only the versions before 0.9.2 have: DIRTY_PAGES, and the region for migration.
 
-use vfio_user_wire::dirty_pages_flags::GET_BITMAP;
+use vfio_user_wire::dirty_pages_flags::{GET_BITMAP, START, STOP};
 use vfio_user_wire::legacy::{DIRTY_PAGES, DirtyPagesGet, RangeLayout};
 use vfio_user_wire::message::DMA_MAP;
 use vfio_user_wire::{Message, Tail, bitmap_size, region_subtype, region_type};
@@ -17,9 +17,6 @@ const PGSIZE: u64 = 4096;
 /// The region of client memory for which it is tried how a range looks.
 const ADDRESS: u64 = 0x10_0000;
 const REGION: u64 = 0x10_0000;
-/// `flags` of DIRTY_PAGES.
-const START: u64 = 1;
-const STOP: u64 = 2;
 
 pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovered) -> Asked<()> {
     for word in ["dirty-pages", "no-dirty-pages"] {
@@ -77,9 +74,9 @@ fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayo
 }
 
 /// The errno of a refusal, if it is one.
-fn ask(question: &mut Question<'_>, flags: u64) -> Asked<Option<u32>> {
+fn ask(question: &mut Question<'_>, flags: u32) -> Asked<Option<u32>> {
     let argsz = fixed(question.dialect(), DIRTY_PAGES.name)?.size as u64;
-    let request = request(question.dialect(), DIRTY_PAGES.name, &[("argsz", argsz), ("flags", flags)])?;
+    let request = request(question.dialect(), DIRTY_PAGES.name, &[("argsz", argsz), ("flags", flags.into())])?;
     Ok(question.ask(DIRTY_PAGES.name, &request, &[])?.err())
 }
 

@@ -3,10 +3,10 @@
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DeviceFeature, DeviceInfo, IrqInfo,
 };
-use vfio_user_wire::{feature_flags, feature_index, legacy};
+use vfio_user_wire::{dirty_pages_flags, feature_flags, feature_index, irq_info_flags, legacy};
 
 use super::asker::{Asked, Asker, Question, Trouble};
-use super::dma::map_request;
+use super::dma::takes_maps;
 use super::{ProbeError, no_version};
 use crate::Profile;
 use crate::run::Timeouts;
@@ -74,30 +74,29 @@ fn has_interrupts(question: &mut Question<'_>) -> Asked<bool> {
     Ok(DeviceInfo::parse(&reply.payload).is_some_and(|(info, _)| info.num_irqs > 0))
 }
 
-/// DEVICE_GET_IRQ_INFO with the number that it has in this version.
+/// DEVICE_GET_IRQ_INFO with the number that it has in this version. In others that is DEVICE_GET_REGION_IO_FDS, whose reply
+/// looks the same but for its flags, which are 0.
 fn tells_an_interrupt(question: &mut Question<'_>) -> Asked<bool> {
     let request = IrqInfo { argsz: 16, ..IrqInfo::default() };
     let answer = question.ask(DEVICE_GET_IRQ_INFO.name, request.bytes(), &[])?;
-    Ok(answer.is_ok_and(|reply| IrqInfo::parse(&reply.payload).is_some()))
+    let tells = |info: IrqInfo| info.count > 0 && info.flags & irq_info_flags::EVENTFD != 0;
+    Ok(answer.is_ok_and(|reply| IrqInfo::parse(&reply.payload).is_some_and(|(info, _)| tells(info))))
 }
 
 /// What is started is stopped again, for a server that goes on.
 fn logs_dirty_pages(question: &mut Question<'_>) -> Asked<bool> {
-    const START: u32 = 1;
-    const STOP: u32 = 2;
     let mut ask = |flags| {
         let request = legacy::DirtyPages { argsz: 8, flags };
         question.ask(legacy::DIRTY_PAGES.name, request.bytes(), &[])
     };
-    let started = ask(START)?.is_ok();
+    let started = ask(dirty_pages_flags::START)?.is_ok();
     if started {
         // Its answer tells no more.
-        let _ = ask(STOP)?;
+        let _ = ask(dirty_pages_flags::STOP)?;
     }
     Ok(started)
 }
 
 fn takes_a_map(question: &mut Question<'_>) -> Asked<bool> {
-    let request = map_request(question.dialect(), 0x10_0000, 4096, false)?;
-    Ok(question.ask("DMA_MAP", &request, &[])?.is_ok())
+    takes_maps(question, 4096)
 }
