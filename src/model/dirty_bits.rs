@@ -54,8 +54,11 @@ impl Bits<'_> {
     }
 
     fn is_set(&self, page: u64) -> bool {
-        let word = self.bits.as_chunks::<8>().0.get((page / 64) as usize);
-        word.is_some_and(|word| u64::from_ne_bytes(*word) & (1 << (page % 64)) != 0)
+        // The last u64 may have come without its end.
+        let word = self.bits.chunks(8).nth((page / 64) as usize).unwrap_or_default();
+        let mut whole = [0; 8];
+        whole.iter_mut().zip(word).for_each(|(byte, came)| *byte = *came);
+        u64::from_ne_bytes(whole) & (1 << (page % 64)) != 0
     }
 
     fn page(&self, page: u64) -> Span {

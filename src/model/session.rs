@@ -82,6 +82,15 @@ pub(super) struct Migrating {
     pub(super) differ: bool,
     /// The server states `max_msg_size`: it is of a text before commit 57684de.
     pub(super) early: bool,
+    /// The longest message that the client takes, of a server of such a text. Bytes.
+    pub(super) most: Option<u64>,
+}
+
+impl Migrating {
+    /// A reply with that payload is longer than the client takes: nobody can say what the server does instead.
+    pub(super) fn too_long(&self, payload: u64) -> bool {
+        self.most.is_some_and(|most| HEADER_SIZE as u64 + payload > most)
+    }
 }
 
 /// What became of a command.

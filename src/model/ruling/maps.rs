@@ -96,7 +96,8 @@ pub(super) fn permits_map(state: &State, command: &Command) -> Permits {
         u128::from(other) < end(address, size) && u128::from(address) < end(other, length)
     };
     let elsewhere = state.elsewhere.iter().any(overlaps);
-    if !current && { map.flags } & MAPPABLE != 0 {
+    // Of early servers the flag says whether the descriptor is for mapping; without it that is nowhere said.
+    if !current && ({ map.flags } & MAPPABLE != 0 || state.migrating.early && !command.fds.is_empty()) {
         return Permits::either().testing("L-DMAP-01");
     }
     if !plain || elsewhere || state.maps.len() >= if current { MANY } else { MANY_UNSAID } {

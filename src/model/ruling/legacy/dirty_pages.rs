@@ -126,7 +126,9 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     }
     if room < size.div_ceil(page_size).div_ceil(8) {
         let expected = format!("a refusal: a bitmap of {room} bytes has not a bit for every page");
-        return Permits::refusal("L-DP-20", Violation, expected);
+        // A server may look at argsz first, and cut its reply.
+        let class = if argsz < needed(RangeLayout::Narrow, room) { Note } else { Violation };
+        return Permits::refusal("L-DP-20", class, expected);
     }
     if room > LONG || argsz > LONG + needed(RangeLayout::Wide, 0) {
         return Permits::either().testing("L-DP-28");
@@ -157,6 +159,9 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     }
     if state.maps.with_file(span(iova, size)).is_empty() {
         return Permits::either().testing("L-DP-24");
+    }
+    if state.migrating.too_long(needed(layout, room)) {
+        return Permits::either().testing("L-VER-04");
     }
     if argsz < needed(layout, room) {
         return Permits::success("L-DP-14", Note, "success, with the argsz that it takes and no bitmap");

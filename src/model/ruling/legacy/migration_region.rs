@@ -294,7 +294,9 @@ pub(in crate::model) fn apply_read(state: &mut State, command: &Command, given: 
         }
         Register::DataOffset => {
             transfer.pending = None;
-            transfer.offset = Some((value, "L-MR-17"));
+            // Where nothing was said to be pending, nothing was made available either, whatever the value (L-MR-25).
+            let begun = transfer.announced.is_some_and(|pending| pending > 0) || transfer.copied.is_some();
+            transfer.offset = begun.then_some((value, "L-MR-17"));
         }
         Register::DataSize => transfer.size = Some(value),
         Register::CopiedPfns => pfn_query::copied(state, value),

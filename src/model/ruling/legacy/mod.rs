@@ -70,11 +70,13 @@ pub(super) fn agreed(negotiated: &Negotiated) -> Migrating {
         (None, server) => server,
         (Some(_), None) => None,
     };
+    let early = negotiated.server.number("max_msg_size").is_some();
     Migrating {
         client: client.migration,
         server: server.migration,
         page_size: page_size.filter(|size| size.is_power_of_two()),
         differ: client.pgsize.is_some() && server.pgsize.is_some() && client.pgsize != server.pgsize,
-        early: negotiated.server.number("max_msg_size").is_some(),
+        early,
+        most: early.then_some(client.max_msg_size),
     }
 }

@@ -84,7 +84,8 @@ pub(super) fn judge_copied(state: &State, value: u64, out: &mut Judgements) {
             let right = value == dirty_pfns::ALL || value <= asked.pages;
             let expected = format!("copied_pfns of at most {}, the total_pfns that was written", asked.pages);
             out.must("L-PFN-05", right, &expected, actual, mark());
-            let dirty = state.log.logging == Logging::Surely && state.log.surely(asked.span()).next().is_some();
+            let dirty =
+                state.log.logging == Logging::Surely && state.log.surely(asked.span()).any(|(_, loss)| loss.is_none());
             let missing = value == dirty_pfns::NONE && dirty && state.alone;
             let expected = "some page of the range: the device wrote there, and it was not told";
             out.must("L-PFN-03", !missing, expected, || "that none is dirty".to_owned(), mark());

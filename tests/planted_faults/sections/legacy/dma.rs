@@ -140,7 +140,8 @@ fn refused() -> Vec<Fault> {
                 payload.resize(BITS + size, 0xff);
                 step.answer(Answer::Ok(payload));
             })
-        }),
+        })
+        .noted(),
     ]
 }
 
