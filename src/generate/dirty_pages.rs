@@ -93,7 +93,6 @@ impl Draft<'_> {
             }
             DirtyPages::GetNothing => command("get_bitmap").integer("argsz", 4096).integer("payload", 8),
             DirtyPages::Argsz => {
-                self.shadow.logging = true;
                 let argsz = self.dice.one([0, 4, 100]);
                 command("start").integer("argsz", argsz)
             }

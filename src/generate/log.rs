@@ -98,7 +98,7 @@ impl Draft<'_> {
                 let (iova, length) = self.mapped();
                 let odd = match self.dice.range(0, 3) {
                     0 => vec![range(iova, length), range(iova, length)],
-                    1 => vec![range(iova, length), range(iova + length.saturating_sub(1), PAGE)],
+                    1 => vec![range(iova, length), range(iova.saturating_add(length - 1), PAGE)],
                     2 => vec![range(0u64.wrapping_sub(PAGE), 2 * PAGE)],
                     _ => vec![range(iova, 0)],
                 };

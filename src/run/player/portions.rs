@@ -11,6 +11,10 @@ use super::judge::{Found, Line};
 use super::stream::{MOST_BYTES, success};
 use super::{Fault, Player, Stop};
 
+/// The clause that the data come to an end; of no other is it the matter when they do not.
+const ENDS: &str = "L-MR-19";
+/// More portions would take more memory for their messages than for their data.
+pub(super) const MOST_PORTIONS: usize = 65_536;
 /// So many portions without data in a row are no progress.
 const MOST_EMPTY: usize = 16;
 
@@ -29,6 +33,9 @@ impl Player<'_> {
             if self.read_register(line, end, "pending_bytes")? == 0 {
                 break;
             }
+            if portions.lengths.len() >= MOST_PORTIONS {
+                return Err(Stop::Unsure(format!("there are more than {MOST_PORTIONS} portions of migration data")));
+            }
             let offset = self.read_register(line, end, "data_offset")?;
             let size = self.read_register(line, end, "data_size")?;
             if (portions.bytes.len() as u64).saturating_add(size) > MOST_BYTES {
@@ -41,6 +48,9 @@ impl Player<'_> {
                 let actual = format!("{MOST_EMPTY} portions without data");
                 if line.requirements.is_empty() {
                     return Err(Stop::Skip(format!("set-up: expected {expected}, but {actual}")));
+                }
+                if !line.requirements.contains(&ENDS) {
+                    return Err(Stop::Unsure(format!("expected {expected}, but {actual}")));
                 }
                 self.break_line(line, None, &Found::new(expected, actual, Evidence::Received))?;
                 break;

@@ -10,7 +10,7 @@ use crate::verdict::{Class, Evidence};
 
 use super::expect::Actual;
 use super::judge::{Found, Line};
-use super::portions::Portions;
+use super::portions::{MOST_PORTIONS, Portions};
 use super::{Fault, Player, Stop};
 
 /// No more migration data is read: nobody knows whether there would be an end.
@@ -66,6 +66,9 @@ impl Player<'_> {
             let size = most.map_or(size, |most| size.min(most.saturating_sub(read)));
             if size == 0 {
                 break;
+            }
+            if pieces >= MOST_PIECES + MOST_PORTIONS {
+                return Err(Stop::Unsure(format!("after {pieces} pieces of migration data there still is more")));
             }
             if read >= MOST_BYTES {
                 let why = format!("after {} MiB of migration data there still is more", MOST_BYTES >> 20);
