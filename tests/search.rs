@@ -1,5 +1,4 @@
-//! Searches among generated sequences, by calls: no socket, and no process, whose fork(2) would hold for a moment the
-//! mappings that a seal asks about.
+//! Searches among generated sequences, by calls: no socket, and no process.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
 #[path = "support/direct.rs"]

@@ -7,6 +7,7 @@ mod deadline;
 mod descriptor;
 mod direct;
 mod dma_command;
+mod fork;
 mod interrupt;
 mod memory;
 mod outstanding;
@@ -20,6 +21,7 @@ pub use conversation::{Answer, Conversation, Effect, End, Judged, Origin, Passed
 pub use deadline::Deadline;
 pub use descriptor::{Held, Signals};
 pub use direct::Direct;
+pub use fork::forking;
 pub use interrupt::{Interrupt, Waited, wait};
 pub use memory::{ClientMemory, LentRange};
 pub use pages::pages_text;

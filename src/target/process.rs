@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::leftover::{Known, Leftover};
-use crate::session::{Deadline, Interrupt, wait};
+use crate::session::{Deadline, Interrupt, forking, wait};
 use crate::verdict::Exit;
 
 /// How much of what a server prints is kept.
@@ -81,7 +81,12 @@ impl Process {
                 Ok(())
             });
         }
-        let mut child = command.spawn()?;
+        // It returns when the program is executed, or could not be.
+        let child = {
+            let _forking = forking();
+            command.spawn()
+        };
+        let mut child = child?;
         drop(command);
         let pidfd = pidfd(child.id()).inspect_err(|_| {
             // A child that cannot be watched must not be left behind.
@@ -247,4 +252,39 @@ fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 /// Those of reading /proc: EACCES for a process of another user.
 pub fn open_descriptors(pid: i32) -> io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+    use super::*;
+    use crate::session::Held;
+
+    #[test]
+    fn what_is_started_meanwhile_holds_no_mapping() {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Process::start(&["true".to_owned()], None).unwrap();
+                }
+            });
+            let length = 0x1000.try_into().unwrap();
+            let sealed = (0..20_000).all(|_| {
+                let held = Held::memfd(0x1000, false).unwrap();
+                // SAFETY: the kernel chooses where; nobody reads or writes there.
+                unsafe {
+                    let memory = held.memory().unwrap();
+                    let mapped = mmap(None, length, ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, memory, 0).unwrap();
+                    munmap(mapped, length.get()).unwrap();
+                }
+                held.seal().unwrap()
+            });
+            over.store(true, Ordering::Relaxed);
+            assert!(sealed);
+        });
+    }
 }

@@ -1,5 +1,5 @@
 //! Planted faults that take several steps to show, found by generated sequences alone: nothing here knows what to look
-//! for. A test program of its own, by calls: a fork(2) beside it would hold for a moment the mappings that a seal asks about.
+//! for. A test program of its own, by calls: no socket, and no process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
 #![allow(dead_code, reason = "what the faults need to be served, which nobody does here")]
 
