@@ -9,6 +9,9 @@ use super::spans::{Span, span};
 use crate::verdict::Class::{self, Note, Violation};
 use crate::verdict::FieldMark;
 
+/// So many pages are looked at for what would have been wrong.
+const MANY: u64 = 4096;
+
 /// What a wrong bit breaks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names {
@@ -77,15 +80,16 @@ pub(super) fn judge(log: &DirtyLog, bits: Bits<'_>, names: Names, out: &mut Judg
     let other_pages = log.page_size.is_some_and(|unit| unit != page_size);
     if log.page_size.is_some() {
         let mut worst: Option<(u64, &'static str, Class, &'static str)> = None;
+        let breaks = |surplus| match surplus {
+            Surplus::Told => (names.told, Note, "it was reported before, and not written since"),
+            Surplus::Before => (names.before, Note, "it was written before the logging began"),
+            Surplus::Read => (names.read, Violation, "the device has only read it"),
+            Surplus::Nothing if other_pages => (names.other_pages, Violation, "the device has not written it"),
+            Surplus::Nothing => (names.unwritten, Violation, "the device has not written it"),
+        };
         for page in dirty_pages(bits.bits) {
             let Some(surplus) = log.surplus(bits.page(page)) else { continue };
-            let (requirement, class, why) = match surplus {
-                Surplus::Told => (names.told, Note, "it was reported before, and not written since"),
-                Surplus::Before => (names.before, Note, "it was written before the logging began"),
-                Surplus::Read => (names.read, Violation, "the device has only read it"),
-                Surplus::Nothing if other_pages => (names.other_pages, Violation, "the device has not written it"),
-                Surplus::Nothing => (names.unwritten, Violation, "the device has not written it"),
-            };
+            let (requirement, class, why) = breaks(surplus);
             if worst.is_none_or(|(_, _, known, _)| known < class) {
                 worst = Some((page, requirement, class, why));
             }
@@ -97,19 +101,27 @@ pub(super) fn judge(log: &DirtyLog, bits: Bits<'_>, names: Names, out: &mut Judg
             let expected = format!("the bit of page {page} clear: {why}");
             out.check(requirement, false, class, &expected, || "it is set".to_owned(), bits.mark(page));
         }
+        // What a bit that is rightly clear would have broken.
+        for page in (0..bits.pages().min(MANY)).filter(|page| !bits.is_set(*page)) {
+            if let Some(surplus) = log.surplus(bits.page(page)) {
+                out.must(breaks(surplus).0, true, "", String::new, None);
+            }
+        }
     }
     if log.logging != Logging::Surely {
         return;
     }
     for ((start, end), loss) in log.surely(span(iova, bits.length)) {
         let number = |address: u128| ((address - u128::from(iova)) / u128::from(page_size)) as u64;
-        let Some(page) = (number(start)..=number(end - 1)).find(|page| !bits.is_set(*page)) else { continue };
         let missing = if other_pages { names.other_pages } else { names.missing };
         let (requirement, class) = loss.unwrap_or((missing, Violation));
+        let Some(page) = (number(start)..=number(end - 1)).find(|page| !bits.is_set(*page)) else {
+            out.must(requirement, true, "", String::new, None);
+            continue;
+        };
         let expected = format!("the bit of page {page} set: the device wrote it, and no reply has told it");
         out.check(requirement, false, class, &expected, || "it is clear".to_owned(), bits.mark(page));
     }
-    out.must(names.missing, true, "", String::new, None);
 }
 
 /// Judges the bits of 0.9.1, whose text does not say in which order they stand: where another order than the kernel's

@@ -131,6 +131,8 @@ pub struct Session {
     pending: VecDeque<Pending>,
     /// Nothing that was sent so far can have put the server out of step.
     in_step: bool,
+    /// What the commands that were worked out put to the test, not yet taken up.
+    tested: Vec<(usize, &'static str)>,
 }
 
 impl Session {
@@ -156,7 +158,8 @@ impl Session {
             left: Vec::new(),
             alone: true,
         };
-        Session { state, negotiated: Negotiated::default(), pending: VecDeque::new(), in_step: true }
+        let (negotiated, pending, tested) = (Negotiated::default(), VecDeque::new(), Vec::new());
+        Session { state, negotiated, pending, in_step: true, tested }
     }
 
     /// What both sides said in VERSION.
@@ -255,6 +258,7 @@ impl Session {
             };
             if let Some(answer) = &answer {
                 let permits = ruling::permits(&self.state, &command);
+                self.tested.extend(permits.tests.map(|requirement| (ticket, requirement)));
                 let mut judgements = Judgements::default();
                 if let Answer::Ok(payload) = answer {
                     ruling::judge(&self.state, &command, payload, &mut judgements);
@@ -269,6 +273,12 @@ impl Session {
             }
             ruling::apply(&mut self.state, &command, given);
         }
+    }
+
+    /// The requirements that answered commands have put to the test since this was last asked, each with its command: a crash
+    /// or silence instead of the answer would have broken them.
+    pub fn take_tested(&mut self) -> Vec<(usize, &'static str)> {
+        std::mem::take(&mut self.tested)
     }
 
     /// What may be answered to a command that was sent and not answered yet; what was sent before it and was not

@@ -40,6 +40,8 @@ pub struct Sent {
     pub entry: usize,
     /// The reply.
     pub answer: Option<Answer>,
+    /// The requirements that the model has judged the answer by, or would have judged another one by: their ids.
+    pub judged: Vec<&'static str>,
     /// A line has asked for it already.
     pub claimed: bool,
     /// What it does to the memory that is lent.
@@ -305,7 +307,7 @@ impl<'a> Conversation<'a> {
         let server = self.ends.get(end).map_or(0, |end| end.server);
         let others = self.ends.iter_mut().enumerate().filter(|(other, known)| *other != end && known.server == server);
         others.for_each(|(_, other)| other.session.overheard(&command));
-        self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect })
+        self.remember(Sent { end, origin, command, entry, answer: None, judged: Vec::new(), claimed: false, effect })
     }
 
     /// Notes bytes that are about to be sent, whatever they are; a reply may come to them all the same.
@@ -325,7 +327,16 @@ impl<'a> Conversation<'a> {
         let header = Header::parse(&whole).map_or_else(Header::default, |(header, _)| header);
         let message = self.dialect.message(header.command);
         let command = Command { header, payload: payload.to_vec(), message, fds: Vec::new(), cut: None };
-        self.remember(Sent { end, origin, command, entry, answer: None, claimed: false, effect: Effect::None })
+        self.remember(Sent {
+            end,
+            origin,
+            command,
+            entry,
+            answer: None,
+            judged: Vec::new(),
+            claimed: false,
+            effect: Effect::None,
+        })
     }
 
     fn remember(&mut self, sent: Sent) -> usize {
@@ -540,14 +551,19 @@ impl<'a> Conversation<'a> {
         }
         let reply = Reply { header: &frame.header, payload: &frame.payload, fds: fds.len() };
         let judgements = end.session.answered(index, &sent.command, &reply);
+        let tested = end.session.take_tested();
         let is_version = sent.command.message.is_some_and(|message| message.name == VERSION.name);
         let agreed = if is_version && !frame.header.is_error() { end.session.negotiated().twin_index() } else { None };
         let passed = fds.len();
         let twin = agreed.filter(|index| *index < passed).map(|index| fds.remove(index));
         sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, passed, entry });
+        for (ticket, requirement) in tested {
+            self.sent.get_mut(ticket).into_iter().for_each(|sent| sent.judged.push(requirement));
+        }
         // What was said of a command that had to wait belongs to that one.
         for (ticket, judgement) in judgements {
-            let Some(sent) = self.sent.get(ticket) else { continue };
+            let Some(sent) = self.sent.get_mut(ticket) else { continue };
+            sent.judged.push(judgement.requirement);
             let entry = sent.answer.as_ref().map_or(entry, |answer| answer.entry);
             let Origin { step, line, .. } = sent.origin;
             self.judged.push(Judged { judgement, step, line, entry });

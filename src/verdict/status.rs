@@ -73,6 +73,8 @@ pub fn statuses(register: &Register, profile: Profile, cases: &[CaseRecord]) -> 
                 reasons.dedup();
                 if naming.is_empty() {
                     "no selected case checks it".to_owned()
+                } else if naming.iter().any(|case| case.result == CaseResult::Pass) {
+                    "its cases were played, and no answer was one that it is about".to_owned()
                 } else if reasons.is_empty() {
                     "its cases ended before they reached it".to_owned()
                 } else {

@@ -23,7 +23,8 @@ impl Player<'_> {
                 if self.findings.iter().any(broken) {
                     return Err(Stop::Violated);
                 }
-                self.hold(line);
+                let judged = self.talk.sent.get(index).map(|sent| sent.judged.clone()).unwrap_or_default();
+                self.hold_judged(line, |requirement| judged.iter().any(|known| *known == requirement));
                 return Ok(());
             }
             Actual::Ended(Ending::Crashed(..)) => return self.not_survived(index, line, actual),
@@ -51,7 +52,10 @@ impl Player<'_> {
         }
         self.came.push((line.step, kind));
         if rules.is_empty() {
-            self.hold(line);
+            let judged = |requirement: &str| {
+                permits.tests == Some(requirement) || permits.rules().any(|rule| rule.requirement == requirement)
+            };
+            self.hold_judged(line, judged);
             return Ok(());
         }
         let mut violated = false;
@@ -63,6 +67,16 @@ impl Player<'_> {
             self.find(rule.requirement, rule.class, (line.step, line.number), found);
         }
         if violated { Err(Stop::Violated) } else { Ok(()) }
+    }
+
+    /// Those requirements of the line held that the model has judged here: of others this exchange says nothing. That there
+    /// is no crash it always says.
+    fn hold_judged(&mut self, line: Line<'_>, judged: impl Fn(&str) -> bool) {
+        for requirement in
+            line.requirements.iter().filter(|requirement| **requirement == "SEC-01" || judged(requirement))
+        {
+            self.held(requirement, line.number);
+        }
     }
 
     /// A crash, or silence: told by the requirement that the command puts to the test, where nothing before it can be the
