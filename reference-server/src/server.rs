@@ -78,7 +78,7 @@ impl Server {
         match self.settings.profile {
             Profile::V0_9_2 => self.current(name, &agreed, payload, fds, memory, effects),
             Profile::V0_9_1 => self.legacy(name, &agreed, payload, fds, memory, effects),
-            Profile::V8 => self.tables(name, &agreed, payload, fds, memory, effects),
+            Profile::V8C | Profile::V8 => self.tables(name, &agreed, payload, fds, memory, effects),
         }
     }
 

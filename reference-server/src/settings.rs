@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use vfio_user_wire::{Dialect, V0_9_1, V0_9_2, V8};
+use vfio_user_wire::{Dialect, V0_9_1, V0_9_2, V8, V8C};
 
 use crate::without::{Feature, Without};
 
@@ -14,7 +14,9 @@ pub enum Profile {
     V0_9_2,
     /// The one before, with DIRTY_PAGES and a region for migration.
     V0_9_1,
-    /// An early one, in which DMA commands carry tables.
+    /// The same in the beginning, when DMA commands carried tables.
+    V8C,
+    /// An early one, with tables, too.
     V8,
 }
 
@@ -24,6 +26,7 @@ impl Profile {
         match self {
             Profile::V0_9_2 => &V0_9_2,
             Profile::V0_9_1 => &V0_9_1,
+            Profile::V8C => &V8C,
             Profile::V8 => &V8,
         }
     }
@@ -32,7 +35,8 @@ impl Profile {
     pub(crate) fn has(self, feature: Feature) -> bool {
         match feature {
             Feature::WriteMulti => self == Profile::V0_9_2,
-            Feature::TwinSocket | Feature::IoFds => self != Profile::V8,
+            Feature::TwinSocket => matches!(self, Profile::V0_9_2 | Profile::V0_9_1),
+            Feature::IoFds => self != Profile::V8,
             _ => true,
         }
     }
@@ -44,7 +48,7 @@ impl FromStr for Profile {
     /// # Errors
     /// A sentence with all names, where this is none of them.
     fn from_str(name: &str) -> Result<Profile, String> {
-        let profiles = [Profile::V0_9_2, Profile::V0_9_1, Profile::V8];
+        let profiles = [Profile::V0_9_2, Profile::V0_9_1, Profile::V8C, Profile::V8];
         let found = profiles.into_iter().find(|profile| profile.dialect().name == name);
         found.ok_or_else(|| {
             let names = profiles.map(|profile| profile.dialect().name);

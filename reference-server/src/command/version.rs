@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde_json::{Map, Value, json};
 use vfio_user_wire::message::Version;
+use vfio_user_wire::tables::Table;
 use vfio_user_wire::{
     DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_PGSIZES, Frame, HEADER_SIZE, Limits, VersionData,
 };
@@ -35,6 +36,7 @@ fn stated(profile: Profile) -> &'static [(&'static str, u64)] {
             ("pgsizes", DEFAULT_PGSIZES),
         ],
         Profile::V0_9_1 => &[("max_msg_fds", MAX_MSG_FDS), ("max_data_xfer_size", DEFAULT_MAX_DATA_XFER_SIZE)],
+        Profile::V8C => &[("max_msg_fds", MAX_MSG_FDS), ("max_msg_size", MAX_MSG_SIZE)],
         Profile::V8 => &[("max_fds", MAX_MSG_FDS), ("max_msg_size", MAX_MSG_SIZE)],
     }
 }
@@ -51,8 +53,9 @@ pub(crate) fn version(settings: Settings, command: &Frame) -> Result<(Answer, Ag
     let client = VersionData::parse(data).map_err(|_| Errno::EINVAL)?;
     well_typed(settings, &client)?;
     let (limits, max_msg_size) = match settings.profile {
-        Profile::V8 => (tables::limits::limits(&client), tables::limits::max_msg_size(&client)),
-        _ => (limits(settings, &client), u64::MAX),
+        Profile::V8 => tables::limits::limits(Table::V8, &client),
+        Profile::V8C => tables::limits::limits(Table::V8c, &client),
+        Profile::V0_9_1 | Profile::V0_9_2 => (limits(settings, &client), u64::MAX),
     };
     let pgsize = capability::pgsize(settings, &client)?;
     // No byte could be transferred.

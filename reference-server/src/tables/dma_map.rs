@@ -10,11 +10,12 @@ use crate::answer::Answer;
 use crate::command::dma_map as current;
 use crate::dma_table::DmaTable;
 use crate::memory::Memory;
-use crate::settings::Settings;
+use crate::settings::{Profile, Settings};
 
 /// The flag of an entry that has a descriptor.
 const MAPPABLE: u32 = 1;
-/// Protections of `sys/mman.h`: a device that executes what it reads is none of this server's business.
+/// Protections of `sys/mman.h`: a device that executes what it reads is none of this server's business. 0.9.1 supports the other
+/// two alone (at cda5e5f^, 561-562).
 const READ_WRITE: u32 = 3;
 const EXEC: u32 = 4;
 
@@ -56,7 +57,8 @@ fn add(
     memory: &mut dyn Memory,
 ) -> Result<(), Errno> {
     let DmaMap { address, size, offset, protections, flags } = *entry;
-    if flags & !MAPPABLE != 0 || protections & !(READ_WRITE | EXEC) != 0 {
+    let known = if settings.profile == Profile::V8 { READ_WRITE | EXEC } else { READ_WRITE };
+    if flags & !MAPPABLE != 0 || protections & !known != 0 {
         return Err(Errno::EINVAL);
     }
     // Only a descriptor gives the offset a meaning.

@@ -2,8 +2,9 @@
 
 use nix::errno::Errno;
 use vfio_user_wire::dma_unmap_flags::GET_DIRTY_BITMAP;
-use vfio_user_wire::tables::{DmaUnmapEntries, Table, Unmapping, WideBitmap};
+use vfio_user_wire::tables::{DmaUnmapEntries, Table, Unmapping};
 
+use super::bitmap::structure;
 use super::room;
 use crate::answer::Answer;
 use crate::dma_table::Map;
@@ -14,14 +15,15 @@ use crate::session::{Agreed, Session};
 /// Removes windows of client memory, all of the table's or none; the caller stops what the device was doing there. What the
 /// log has of a window goes with it.
 pub(super) fn dma_unmap(
+    table: Table,
     agreed: &Agreed,
     session: &mut Session,
     payload: &[u8],
     memory: &mut dyn Memory,
 ) -> Result<(Answer, Vec<Map>), Errno> {
-    let entries: Result<Vec<Unmapping>, _> = DmaUnmapEntries::new(payload, Table::V8).collect();
+    let entries: Result<Vec<Unmapping>, _> = DmaUnmapEntries::new(payload, table).collect();
     let entries = entries.map_err(|_| Errno::EINVAL)?;
-    admit(agreed, session, &entries)?;
+    admit(table, agreed, session, &entries)?;
     let mut answer = Answer::default();
     let mut maps = Vec::new();
     for Unmapping { region, bitmap } in &entries {
@@ -30,7 +32,7 @@ pub(super) fn dma_unmap(
             None => session.log.forget(map.address, map.last),
             Some(asked) => {
                 let bits = session.log.take_bitmap(map.address, map.last, asked.pgsize, asked.size)?;
-                answer.payload.extend(WideBitmap { pgsize: asked.pgsize, size: asked.size, data: 0 }.bytes());
+                answer.payload.extend(structure(table, *asked));
                 answer.payload.extend(bits);
             }
         }
@@ -43,7 +45,7 @@ pub(super) fn dma_unmap(
 }
 
 /// Whether all of it can be done.
-fn admit(agreed: &Agreed, session: &Session, entries: &[Unmapping]) -> Result<(), Errno> {
+fn admit(table: Table, agreed: &Agreed, session: &Session, entries: &[Unmapping]) -> Result<(), Errno> {
     let mut reply = 0;
     for Unmapping { region, bitmap } in entries {
         if region.flags & !GET_DIRTY_BITMAP != 0 {
@@ -54,7 +56,7 @@ fn admit(agreed: &Agreed, session: &Session, entries: &[Unmapping]) -> Result<()
             if !session.log.is_on() {
                 return Err(Errno::EINVAL);
             }
-            reply += WideBitmap::LAYOUT.size as u64 + checked(*asked, agreed, region.size)?;
+            reply += table.bitmap_structure() as u64 + checked(*asked, agreed, region.size)?;
         }
     }
     let mut addresses: Vec<u64> = entries.iter().map(|entry| entry.region.address).collect();

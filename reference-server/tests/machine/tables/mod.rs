@@ -1,7 +1,9 @@
-//! Version 8. Lines are those of `docs/vfio-user.rst` of libvfio-user at commit 595dff9.
+//! Version 8, and 0.9.1 while its DMA commands carried tables. Lines are those of version 8, `docs/vfio-user.rst` of libvfio-user
+//! at commit 595dff9.
 
 mod dirty_pages;
 mod dma;
+mod early;
 mod interrupts;
 mod maps;
 mod messages;
