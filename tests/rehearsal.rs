@@ -8,7 +8,7 @@ use vfio_user_conformance::case::{Source, parse};
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Library, PaperTarget, Plan, Rehearsal, Timeouts, rehearse as rehearse_one};
 use vfio_user_conformance::session::Interrupt;
-use vfio_user_conformance::target::{Launcher, Target, probe};
+use vfio_user_conformance::target::{Launcher, Target, probe, spoken};
 use vfio_user_wire::{Body, Dialect, Direction, Message, message};
 
 const SQUEAK: Message = Message {
@@ -23,7 +23,7 @@ const SQUEAK: Message = Message {
 const TOY: Dialect = Dialect { name: "toy", commands: &[(1, &message::VERSION), (30, &SQUEAK)] };
 
 fn rehearse(plan: &Plan, profile: Profile) -> Vec<String> {
-    let Some(target) = PaperTarget::bundled(profile).unwrap() else { return Vec::new() };
+    let target = PaperTarget::bundled(profile).unwrap();
     let errors = target.rehearse(plan, &Interrupt::new().unwrap());
     errors.iter().map(|(source, error)| error.render(source, false)).collect()
 }
@@ -49,7 +49,7 @@ fn every_bundled_case_is_at_one_with_the_model() {
 fn the_targets_on_paper_are_the_conformance_device() {
     let (timeouts, interrupt) = (Timeouts::default(), Interrupt::new().unwrap());
     for profile in Profile::ALL {
-        let Some(paper) = PaperTarget::bundled(profile).unwrap() else { continue };
+        let paper = PaperTarget::bundled(profile).unwrap();
         let command = [env!("CARGO_BIN_EXE_vfio-user-conformance"), "reference-server", "--profile", profile.name()];
         let more: &[&str] = if profile == Profile::V0_9_2 { &[] } else { &["--with", "pfn-query"] };
         let command = command.iter().chain(more).map(|word| (*word).to_owned()).collect();
@@ -60,6 +60,7 @@ fn the_targets_on_paper_are_the_conformance_device() {
             "fixtures/targets is not what a probe finds (`probe --profile {profile} --json` prints it): {}",
             serde_json::to_string_pretty(&found).unwrap()
         );
+        assert_eq!(spoken(&launcher, timeouts, &interrupt).unwrap().profile, profile, "as --profile auto finds it");
     }
 }
 
@@ -118,7 +119,7 @@ fn a_message_that_the_model_does_not_know_is_an_error() {
         Arc::new(Source { name: "toy.case".to_owned(), text: "case toy.squeak\n> SQUEAK\n< ok [HDR-14]\n".to_owned() });
     let cases = parse(&source).unwrap();
     let plan = Plan::new(&[(source, cases)], &[], Profile::V0_9_2, &Register::bundled().unwrap()).unwrap();
-    let (paper, interrupt) = (PaperTarget::bundled(Profile::V0_9_2).unwrap().unwrap(), Interrupt::new().unwrap());
+    let (paper, interrupt) = (PaperTarget::bundled(Profile::V0_9_2).unwrap(), Interrupt::new().unwrap());
     let rehearsal =
         Rehearsal { dialect: &TOY, discovered: &paper.discovered, device: Some(&paper.device), interrupt: &interrupt };
     let errors = rehearse_one(rehearsal, &plan.cases[0]).unwrap();

@@ -92,15 +92,13 @@ impl Check {
     }
 }
 
-/// Plays the cases against the model alone, in each version that they are for and the bundled server speaks, and complains of what is wrong; returns how
-/// many there are for the versions together.
+/// Plays the cases against the model alone, in each version that they are for, and complains of what is wrong; returns how many
+/// there are for the versions together.
 fn rehearse(cases: &[File], samples: &[File], register: &Register) -> Result<usize, Failure> {
     let interrupt = Interrupt::new().map_err(|error| Failure::ours(error.to_string()))?;
     let mut count = 0;
     for profile in Profile::ALL {
-        // Of v8c there is no server that could be put on paper.
         let target = PaperTarget::bundled(profile).map_err(|error| Failure::ours(error.to_string()))?;
-        let Some(target) = target else { continue };
         let plan = Plan::new(cases, samples, profile, register).map_err(Failure::usage)?;
         count += plan.cases.len();
         complain(&target.rehearse(&plan, &interrupt))?;

@@ -86,9 +86,6 @@ impl TargetOptions {
                 }
                 Ok((Target::Spawn { command: words, socket: socket.clone() }, command.clone()))
             }
-            (None, None) if self.profile == AskedProfile::This(Profile::V8C) => {
-                Err(Failure::usage("the bundled server does not speak v8c: name a server with --spawn or --socket"))
-            }
             (None, None) => {
                 let program = std::env::current_exe()
                     .map_err(|error| Failure::ours(format!("where this program is, is not known: {error}")))?;

@@ -10,6 +10,7 @@ use crate::target::{DeviceFile, Discovered};
 
 const CURRENT: &str = include_str!("../../fixtures/targets/conformance.json");
 const LEGACY: &str = include_str!("../../fixtures/targets/conformance-0.9.1.json");
+const EARLY: &str = include_str!("../../fixtures/targets/conformance-v8c.json");
 const VERSION_8: &str = include_str!("../../fixtures/targets/conformance-v8.json");
 const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
 
@@ -28,20 +29,20 @@ pub struct PaperTarget {
 pub struct PaperError(String);
 
 impl PaperTarget {
-    /// The one that is compiled in for this version of the protocol; `None` where there is none.
+    /// The one that is compiled in for this version of the protocol.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn bundled(profile: Profile) -> Result<Option<PaperTarget>, PaperError> {
+    pub fn bundled(profile: Profile) -> Result<PaperTarget, PaperError> {
         let text = match profile {
             Profile::V0_9_2 => CURRENT,
             Profile::V0_9_1 => LEGACY,
             Profile::V8 => VERSION_8,
-            Profile::V8C => return Ok(None),
+            Profile::V8C => EARLY,
         };
         let discovered = serde_json::from_str(text).map_err(|error| PaperError(error.to_string()))?;
         let device = DeviceFile::parse("conformance.toml", DEVICE).map_err(|error| PaperError(error.to_string()))?;
-        Ok(Some(PaperTarget { discovered, device }))
+        Ok(PaperTarget { discovered, device })
     }
 
     /// Plays every case that applies against the model alone: what the model does not permit is an error of the case or

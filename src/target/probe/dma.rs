@@ -19,9 +19,7 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
     })?;
     if maps == Some(true) {
         asker.group("DMA_UNMAP of what was never mapped", found, |question, _| {
-            let unmap =
-                request(question.dialect(), DMA_UNMAP.name, &[("argsz", 24), ("address", ADDRESS), ("size", page)])?;
-            refuses = question.ask(DMA_UNMAP.name, &unmap, &[])?.is_err();
+            refuses = !takes_unmap(question, page)?;
             Ok(())
         })?;
         asker.group("DMA_MAP of a memfd", found, |question, _| {
@@ -82,6 +80,13 @@ pub(super) fn takes_maps(question: &mut Question<'_>, size: u64) -> Asked<bool> 
     let fds: Vec<_> = memory.descriptor().into_iter().collect();
     let map = map_request(question.dialect(), ADDRESS, size, true)?;
     Ok(question.ask(DMA_MAP.name, &map, &fds)?.is_ok())
+}
+
+/// It takes the unmap of such a map.
+pub(super) fn takes_unmap(question: &mut Question<'_>, size: u64) -> Asked<bool> {
+    let fields = [("argsz", 24), ("address", ADDRESS), ("size", size)];
+    let unmap = request(question.dialect(), DMA_UNMAP.name, &fields)?;
+    Ok(question.ask(DMA_UNMAP.name, &unmap, &[])?.is_ok())
 }
 
 /// DMA_MAP of a region that the device may read and write, as this version has it: by itself, or as the one entry of a

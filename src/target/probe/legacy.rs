@@ -27,7 +27,7 @@ pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovere
     let map = map_request(question.dialect(), ADDRESS, REGION, true)?;
     let fds: Vec<_> = memory.descriptor().into_iter().collect();
     let _ = question.ask(DMA_MAP.name, &map, &fds)?;
-    match ask(question, START)? {
+    match ask_action(question, START)? {
         Some(errno) => {
             found.no("dirty-pages", &format!("START of DIRTY_PAGES was refused with {}", error_text(errno)));
             found.yes("no-dirty-pages", &[]);
@@ -41,7 +41,7 @@ pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovere
                 found.yes("dirty-pages", &names(range));
             }
             // For a server that goes on; its answer tells no more.
-            let _ = ask(question, STOP)?;
+            let _ = ask_action(question, STOP)?;
         }
     }
     Ok(())
@@ -73,8 +73,8 @@ fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayo
     Ok(None)
 }
 
-/// The errno of a refusal, if it is one.
-fn ask(question: &mut Question<'_>, flags: u32) -> Asked<Option<u32>> {
+/// START or STOP of DIRTY_PAGES in this version's form; the errno of a refusal, if it is one.
+pub(super) fn ask_action(question: &mut Question<'_>, flags: u32) -> Asked<Option<u32>> {
     let argsz = fixed(question.dialect(), DIRTY_PAGES.name)?.size as u64;
     let request = request(question.dialect(), DIRTY_PAGES.name, &[("argsz", argsz), ("flags", flags.into())])?;
     Ok(question.ask(DIRTY_PAGES.name, &request, &[])?.err())

@@ -1,12 +1,14 @@
 //! Which version of the protocol a server speaks, by what it serves: VERSION has the same number in most of them.
 
+use vfio_user_wire::dirty_pages_flags::{START, STOP};
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DeviceFeature, DeviceInfo, IrqInfo,
 };
-use vfio_user_wire::{dirty_pages_flags, feature_flags, feature_index, irq_info_flags, legacy};
+use vfio_user_wire::{feature_flags, feature_index, irq_info_flags};
 
 use super::asker::{Asked, Asker, Question, Trouble};
-use super::dma::takes_maps;
+use super::dma::{takes_maps, takes_unmap};
+use super::legacy::ask_action;
 use super::{ProbeError, no_version};
 use crate::Profile;
 use crate::run::Timeouts;
@@ -49,9 +51,9 @@ pub fn spoken(launcher: &Launcher, timeouts: Timeouts, interrupt: &Interrupt) ->
             return is(Profile::V8, "it tells of its interrupts by command 6, as version 8 alone does");
         }
     }
-    if asks(Profile::V0_9_1, logs_dirty_pages)? {
-        if !asks(Profile::V0_9_1, takes_a_map)? && asks(Profile::V8C, takes_a_map)? {
-            return is(Profile::V8C, "it serves DIRTY_PAGES, and takes a table in DMA_MAP");
+    if asks(Profile::V0_9_1, logs_dirty_pages)? || asks(Profile::V8C, logs_dirty_pages)? {
+        if !asks(Profile::V0_9_1, maps_and_unmaps)? && asks(Profile::V8C, maps_and_unmaps)? {
+            return is(Profile::V8C, "it serves DIRTY_PAGES, and takes tables in DMA_MAP and DMA_UNMAP");
         }
         return is(Profile::V0_9_1, "it serves DIRTY_PAGES");
     }
@@ -85,18 +87,16 @@ fn tells_an_interrupt(question: &mut Question<'_>) -> Asked<bool> {
 
 /// What is started is stopped again, for a server that goes on.
 fn logs_dirty_pages(question: &mut Question<'_>) -> Asked<bool> {
-    let mut ask = |flags| {
-        let request = legacy::DirtyPages { argsz: 8, flags };
-        question.ask(legacy::DIRTY_PAGES.name, request.bytes(), &[])
-    };
-    let started = ask(dirty_pages_flags::START)?.is_ok();
+    let started = ask_action(question, START)?.is_none();
     if started {
         // Its answer tells no more.
-        let _ = ask(dirty_pages_flags::STOP)?;
+        let _ = ask_action(question, STOP)?;
     }
     Ok(started)
 }
 
-fn takes_a_map(question: &mut Question<'_>) -> Asked<bool> {
-    takes_maps(question, 4096)
+/// The map alone tells nothing: read as a table, that of 0.9.1 is one region without a byte, which servers took.
+fn maps_and_unmaps(question: &mut Question<'_>) -> Asked<bool> {
+    const PAGE: u64 = 4096;
+    Ok(takes_maps(question, PAGE)? && takes_unmap(question, PAGE)?)
 }
