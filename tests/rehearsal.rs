@@ -20,7 +20,7 @@ const SQUEAK: Message = Message {
     clause: "The toy's manual, 1-2",
 };
 /// A dialect with a message that the model has never heard of.
-const TOY: Dialect = Dialect { name: "toy", commands: &[(1, &message::VERSION), (30, &SQUEAK)] };
+const TOY: Dialect = Dialect { name: "toy", table: None, commands: &[(1, &message::VERSION), (30, &SQUEAK)] };
 
 fn rehearse(plan: &Plan, profile: Profile) -> Vec<String> {
     let target = PaperTarget::bundled(profile).unwrap();

@@ -1,7 +1,7 @@
 //! Which text of the protocol is spoken, as far as answers are judged otherwise for it.
 
 use vfio_user_wire::tables::Table;
-use vfio_user_wire::{Dialect, V0_9_1, V8, V8C};
+use vfio_user_wire::{Dialect, legacy};
 
 use super::Negotiated;
 
@@ -19,11 +19,10 @@ pub(super) enum Edition {
 impl Edition {
     /// That of a dialect: the one place where the model tells dialects apart.
     pub(super) fn of(dialect: &Dialect) -> Edition {
-        match dialect.name {
-            name if name == V0_9_1.name => Edition::Legacy,
-            name if name == V8.name => Edition::Tables(Table::V8),
-            name if name == V8C.name => Edition::Tables(Table::V8c),
-            _ => Edition::Current,
+        match dialect.table {
+            Some(table) => Edition::Tables(table),
+            None if dialect.command(legacy::DIRTY_PAGES.name).is_some() => Edition::Legacy,
+            None => Edition::Current,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which command number means which message.
 
 use crate::field::Message;
+use crate::tables::Table;
 use crate::{legacy, message, tables};
 
 /// A version of the protocol: the numbers of its commands and the layouts behind them.
@@ -8,6 +9,8 @@ use crate::{legacy, message, tables};
 pub struct Dialect {
     /// The name that `--profile` takes.
     pub name: &'static str,
+    /// The tables that its DMA commands carry. Without them a command is about one region.
+    pub table: Option<Table>,
     /// Command numbers and their messages, by number.
     pub commands: &'static [(u16, &'static Message)],
 }
@@ -32,6 +35,7 @@ impl Dialect {
 /// Version 0.9.2 (specification 365-392).
 pub const V0_9_2: Dialect = Dialect {
     name: "0.9.2",
+    table: None,
     commands: &[
         (1, &message::VERSION),
         (2, &message::DMA_MAP),
@@ -57,6 +61,7 @@ pub const V0_9_2: Dialect = Dialect {
 /// It includes what but the earlier text of commit 9ed0776 (June 2021) has, the flag `mappable` of DMA_MAP.
 pub const V0_9_1: Dialect = Dialect {
     name: "0.9.1",
+    table: None,
     commands: &[
         (1, &message::VERSION.in_text("0.9.1 at 190f85b^, VERSION 458-591")),
         (2, &legacy::DMA_MAP),
@@ -79,6 +84,7 @@ pub const V0_9_1: Dialect = Dialect {
 /// commands carry tables, and numbers from 6 on are others than in every later version.
 pub const V8: Dialect = Dialect {
     name: "v8",
+    table: Some(Table::V8),
     commands: &[
         (1, &message::VERSION.in_text("version 8 at 595dff9, VFIO_USER_VERSION 392-499")),
         (2, &tables::DMA_MAP_V8),
@@ -101,6 +107,7 @@ pub const V8: Dialect = Dialect {
 /// 2021; 343-364). Numbers are those of 0.9.1.
 pub const V8C: Dialect = Dialect {
     name: "v8c",
+    table: Some(Table::V8c),
     commands: &[
         (1, &message::VERSION.in_text("0.9.1 at cda5e5f^, VERSION 434-520")),
         (2, &tables::DMA_MAP_V8C),

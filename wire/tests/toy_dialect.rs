@@ -62,6 +62,7 @@ const DMA_UNMAP: Message = Message {
 
 const TOY: Dialect = Dialect {
     name: "toy",
+    table: None,
     commands: &[(1, &SQUEAK), (2, &DMA_UNMAP), (13, &message::VERSION), (0xffff, &message::REGION_READ)],
 };
 

@@ -1,7 +1,8 @@
 //! `<` lines about the answer to a command.
 
 use vfio_user_wire::message::{DEVICE_RESET, RegionAccess};
-use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK, V8};
+use vfio_user_wire::tables::Table;
+use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Pages, Relation, errno, error_text};
 use crate::model::Command;
@@ -244,7 +245,7 @@ impl Player<'_> {
     fn written(&self, index: usize, answer: &Answer) -> Option<u64> {
         let (answered, _) = RegionAccess::parse(&answer.payload)?;
         let asked = self.talk.sent.get(index).and_then(|sent| RegionAccess::parse(&sent.command.payload));
-        let all = answered.count == 0 && self.talk.dialect.name == V8.name;
+        let all = answered.count == 0 && self.talk.dialect.table == Some(Table::V8);
         Some(u64::from(if all { asked?.0.count } else { answered.count }))
     }
 

@@ -9,7 +9,8 @@ use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DeviceInfo, MIG_DATA_READ, MIG_DATA_WRITE,
     MigrationData, REGION_READ, REGION_WRITE, SingleWrite, VERSION,
 };
-use vfio_user_wire::{Body, Dialect, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail, V8, V8C};
+use vfio_user_wire::tables::Table;
+use vfio_user_wire::{Body, Dialect, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail};
 
 use crate::case::{Argument, Range, Send, Subject, Value, Write};
 use crate::model::PassedFd;
@@ -31,7 +32,7 @@ const VERSION_8_DATA: &str =
 
 /// The version data that a client of this version sends.
 pub(super) fn usual_version_data(dialect: &Dialect) -> &'static str {
-    if [V8.name, V8C.name].contains(&dialect.name) { VERSION_8_DATA } else { QEMU_VERSION_DATA }
+    if dialect.table.is_some() { VERSION_8_DATA } else { QEMU_VERSION_DATA }
 }
 
 /// No line has more ranges than this.
@@ -228,7 +229,7 @@ impl Arguments<'_> {
             return u64::from(self.get("fd").or(self.get("fds")).is_some());
         }
         // Those of the map; later texts want 0 here.
-        if message.name == DMA_UNMAP.name && field.name == "protections" && self.talk.dialect.name == V8.name {
+        if message.name == DMA_UNMAP.name && field.name == "protections" && self.talk.dialect.table == Some(Table::V8) {
             return 3;
         }
         usual(message, field, payload, data, self.environment)

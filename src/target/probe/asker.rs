@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use vfio_user_wire::message::{VERSION, Version};
-use vfio_user_wire::{Dialect, Frame, Message, V8, V8C, VersionData};
+use vfio_user_wire::{Dialect, Frame, Message, VersionData};
 
 use super::ProbeError;
 use crate::case::error_text;
@@ -129,7 +129,7 @@ impl Question<'_> {
         capabilities.insert("pgsizes".to_owned(), json!(4096));
         capabilities.insert("migration".to_owned(), json!({ "pgsize": 4096 }));
         capabilities.insert("write_multiple".to_owned(), json!(true));
-        if [V8.name, V8C.name].contains(&self.talk.dialect.name) {
+        if self.talk.dialect.table.is_some() {
             capabilities.insert("max_fds".to_owned(), json!(16));
             capabilities.insert("max_msg_size".to_owned(), json!(MOST_IN_A_MESSAGE));
         }
