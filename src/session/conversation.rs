@@ -1,4 +1,4 @@
-//! All connections of one case: what was sent, which reply belongs to which command, and the serving of DMA.
+//! All connections of one case: what was sent, and which reply belongs to which command.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,181 +6,21 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::poll::PollFlags;
-use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess, RegionAccess, VERSION};
-use vfio_user_wire::tables::VM_INTERRUPT;
+use vfio_user_wire::message::{RegionAccess, VERSION};
 use vfio_user_wire::{Dialect, Frame, HEADER_SIZE, Header, TYPE_COMMAND};
 
-use super::dma_command;
 use super::outstanding::Outstanding;
 use super::serving::{Alteration, Serving};
 use super::twin::KnownSockets;
-use super::{ClientMemory, Connection, Deadline, Ended, Interrupt, LentRange, Place, Transcript, Waited, Way, wait};
-use crate::model::{
-    Channel, Command, Judgement, LetGo, Negotiated, Offer, PassedFd, Permits, Released, Reply, Session, Signals,
-    judge_request,
+use super::{
+    Answer, ClientMemory, Connection, Deadline, Effect, End, Ended, Interrupt, Judged, LentRange, Origin, Passed,
+    Place, Request, Sent, Transcript, Waited, Way, wait,
 };
+use crate::model::{Command, LetGo, Offer, Permits, Released, Reply, Session, Signals};
 
-/// Commands of a server before no more are read.
-const MOST_REQUESTS: usize = 10_000;
 /// Messages that answer nothing before no more are read.
 const MOST_STRAYS: usize = 1000;
-
-/// A command that was sent, and its reply once it came.
-#[derive(Debug)]
-pub struct Sent {
-    /// On which end.
-    pub end: usize,
-    /// Which line of the case sent it.
-    pub origin: Origin,
-    /// What was sent.
-    pub command: Command,
-    /// Its number in the transcript.
-    pub entry: usize,
-    /// The reply.
-    pub answer: Option<Answer>,
-    /// The requirements that the model has judged the answer by, or would have judged another one by: their ids.
-    pub judged: Vec<&'static str>,
-    /// A line has asked for it already.
-    pub claimed: bool,
-    /// What it does to the memory that is lent.
-    pub effect: Effect,
-}
-
-/// Which line of a case sent a command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The step, from 1; 0 for the harness's own commands.
-    pub step: usize,
-    /// The line of the case file, from 1; 0 for none.
-    pub line: usize,
-    /// The label that it gave.
-    pub label: Option<String>,
-}
-
-/// What goes with a command.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Passed<'a> {
-    /// The descriptors.
-    pub fds: &'a [PassedFd],
-    /// Where the message is cut, in bytes from its start.
-    pub cuts: &'a [usize],
-}
-
-/// What a command does to the memory that is lent.
-#[derive(Debug, Clone, Default)]
-pub enum Effect {
-    /// Nothing.
-    #[default]
-    None,
-    /// DMA_MAP: lent from its sending on, unless it is refused.
-    Lend(LentRange),
-    /// DMA_UNMAP: taken back once it succeeded. Address and size.
-    TakeBack(u64, u64),
-    /// DMA_UNMAP of everything (policy A-04): taken back once it succeeded.
-    TakeBackAll,
-}
-
-impl Effect {
-    /// What is lent.
-    fn lent(&self) -> Option<&LentRange> {
-        match self {
-            Effect::Lend(range) => Some(range),
-            _ => None,
-        }
-    }
-}
-
-/// A reply that came.
-#[derive(Debug)]
-pub struct Answer {
-    /// Its header.
-    pub header: Header,
-    /// Its payload.
-    pub payload: Vec<u8>,
-    /// Descriptors that came with it, but for one that became a twin socket.
-    pub fds: Vec<OwnedFd>,
-    /// How many descriptors came with it.
-    pub passed: usize,
-    /// Its number in the transcript.
-    pub entry: usize,
-}
-
-/// A command of the server.
-#[derive(Debug)]
-pub struct Request {
-    /// On which end it came.
-    pub end: usize,
-    /// Its header.
-    pub header: Header,
-    /// Its payload.
-    pub payload: Vec<u8>,
-    /// Its number in the transcript.
-    pub entry: usize,
-    /// An `await` line has seen it.
-    pub claimed: bool,
-}
-
-/// One end: a client's connection, or its twin socket.
-#[derive(Debug)]
-pub struct End {
-    /// `a`, `b`, .., and `twin` for the twin socket of the first client.
-    pub name: String,
-    /// Which server it is connected to, by the order of their starting.
-    pub server: usize,
-    /// The end whose twin socket this is.
-    pub twin_of: Option<usize>,
-    /// The connection; `None` once the client closed it.
-    pub connection: Option<Connection>,
-    /// What the model makes of it.
-    pub session: Session,
-    /// Bytes were sent that are no whole message: the server rightly waits for more.
-    pub unfinished: bool,
-    /// A message was sent in part, because the server does not read: nothing more can be sent.
-    pub torn: bool,
-    /// Its end was noted in the transcript.
-    end_noted: bool,
-    next_id: u16,
-    place: Place,
-}
-
-impl End {
-    pub(super) fn new(
-        name: &str,
-        server: usize,
-        place: Place,
-        connection: Option<Connection>,
-        session: Session,
-    ) -> End {
-        End {
-            name: name.to_owned(),
-            server,
-            twin_of: None,
-            connection,
-            session,
-            unfinished: false,
-            torn: false,
-            end_noted: false,
-            // Ids that no field of a payload is likely to hold, so that a stream out of step shows.
-            next_id: 0x5a01,
-            place,
-        }
-    }
-}
-
-/// What the model said of a message.
-#[derive(Debug)]
-pub struct Judged {
-    /// The judgement.
-    pub judgement: Judgement,
-    /// The step that it belongs to; 0 for none.
-    pub step: usize,
-    /// Its line.
-    pub line: usize,
-    /// The message's number in the transcript.
-    pub entry: usize,
-}
 
 /// All connections of one case.
 #[derive(Debug)]
@@ -209,10 +49,10 @@ pub struct Conversation<'a> {
     /// The sockets that the client has or had.
     pub(super) sockets: KnownSockets,
     /// How many of the requests were answered, or needed no answer.
-    served: usize,
+    pub(super) served: usize,
     /// How long the server may take to read a reply.
-    patience: Duration,
-    transcript: Transcript,
+    pub(super) patience: Duration,
+    pub(super) transcript: Transcript,
     interrupt: &'a Interrupt,
 }
 
@@ -274,11 +114,11 @@ impl<'a> Conversation<'a> {
     }
 
     /// The client's connection that an end is, or belongs to.
-    fn main(&self, end: usize) -> usize {
+    pub(super) fn main(&self, end: usize) -> usize {
         self.ends.get(end).and_then(|end| end.twin_of).unwrap_or(end)
     }
 
-    fn place(&self, end: usize) -> Place {
+    pub(super) fn place(&self, end: usize) -> Place {
         self.ends.get(end).map_or_else(|| Place::main(""), |end| end.place.clone())
     }
 
@@ -448,7 +288,7 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn connection(&mut self, end: usize) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self, end: usize) -> Option<&mut Connection> {
         self.ends.get_mut(end)?.connection.as_mut()
     }
 
@@ -635,95 +475,8 @@ impl<'a> Conversation<'a> {
     }
 
     /// What is lent to the server of an end.
-    fn memory_at(&mut self, end: usize) -> &mut ClientMemory {
+    pub(super) fn memory_at(&mut self, end: usize) -> &mut ClientMemory {
         let server = self.ends.get(end).map_or(0, |end| end.server);
         self.memory.entry(server).or_default()
-    }
-
-    fn requested(&mut self, end: usize, frame: Frame, entry: usize) -> io::Result<()> {
-        let main = self.main(end);
-        let channel = match self.twin(main) {
-            None => Channel::Only,
-            Some(twin) if twin == end => Channel::Twin,
-            Some(_) => Channel::Main,
-        };
-        let negotiated = self.ends.get(main).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
-        let dialect = self.dialect;
-        let memory = self.memory_at(end);
-        let mapped = |address, count| memory.access(address, count);
-        let mut judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, channel, &mapped);
-        let name = dialect.name_of(frame.header.command);
-        // What comes on a twin socket may have been sent before the reply on the main one that says that the device is stopped.
-        let in_order = channel != Channel::Twin;
-        judgements.extend(self.ends.get(main).filter(|_| in_order).and_then(|end| end.session.requested(&name)));
-        self.judged.extend(judgements.into_iter().map(|judgement| Judged { judgement, step: 0, line: 0, entry }));
-        let (header, payload) = (frame.header, frame.payload);
-        let writes = self.dialect.message(header.command).is_some_and(|message| message.name == DMA_WRITE.name);
-        if let (true, Some((access, _)), Some(end)) =
-            (writes, dma_command::parse(dialect, &payload), self.ends.get_mut(main))
-        {
-            end.session.device_sends(access.address, access.count);
-        }
-        self.requests.push(Request { end, header, payload, entry, claimed: false });
-        let count = self.requests.len();
-        if let Some(connection) = self.connection(end).filter(|_| count >= MOST_REQUESTS) {
-            connection.give_up(Ended::Flood { what: "commands of the server", count });
-        }
-        self.serve()
-    }
-
-    /// Answers what the server asked for, as far as it is to be answered now.
-    ///
-    /// # Errors
-    /// Faults of ours.
-    pub fn serve(&mut self) -> io::Result<()> {
-        while self.serving != Serving::Hold {
-            let Some(request) = self.requests.get_mut(self.served) else { return Ok(()) };
-            self.served += 1;
-            let (end, header) = (request.end, request.header);
-            let payload = std::mem::take(&mut request.payload);
-            // What an `await` line may still ask about; the data would only take memory.
-            request.payload = payload.get(..DmaAccess::LAYOUT.size.min(payload.len())).unwrap_or_default().to_vec();
-            let reply = self.reply_to(end, &header, &payload);
-            if header.no_reply() || self.ends.get(end).is_none_or(|end| end.torn) {
-                continue;
-            }
-            let bytes = reply.bytes();
-            let place = self.place(end);
-            self.transcript.message(self.dialect, &place, Way::Sent, &bytes, 0);
-            let taken = self.send(end, &bytes, &[], &[], Deadline::after(self.patience))?;
-            if let Some(end) = self.ends.get_mut(end) {
-                end.torn |= !taken;
-            }
-        }
-        Ok(())
-    }
-
-    fn reply_to(&mut self, end: usize, header: &Header, payload: &[u8]) -> Frame {
-        if let Serving::Error(errno) = self.serving {
-            return Frame::error(header, errno);
-        }
-        let name = self.dialect.message(header.command).map(|message| message.name);
-        if name == Some(VM_INTERRUPT.name) {
-            return Frame::reply(header, Vec::new());
-        }
-        let Some((access, data)) = dma_command::parse(self.dialect, payload) else {
-            return Frame::error(header, Errno::EINVAL as u32);
-        };
-        let read = name == Some(DMA_READ.name);
-        if !read && name != Some(DMA_WRITE.name) {
-            return Frame::error(header, Errno::ENOSYS as u32);
-        }
-        let memory = self.memory_at(end);
-        let served = if read { memory.read(&access).map(Some) } else { memory.write(&access, data).map(|()| None) };
-        let payload = match served {
-            Ok(data) => dma_command::reply(self.dialect, &access, data),
-            Err(errno) => return Frame::error(header, errno as u32),
-        };
-        let reply = Frame::reply(header, payload);
-        match self.alteration.take() {
-            Some(alteration) => alteration.apply(dma_command::layout(self.dialect), reply),
-            None => reply,
-        }
     }
 }

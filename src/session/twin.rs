@@ -7,8 +7,7 @@ use std::sync::Arc;
 use nix::sys::socket::{SockType, SockaddrStorage, UnixAddr, getpeername, getsockname, getsockopt, sockopt};
 use nix::sys::stat::fstat;
 
-use super::conversation::{Conversation, End, Judged, Origin};
-use super::{Connection, Place};
+use super::{Connection, Conversation, End, Judged, Origin, Place};
 use crate::model::{Session, TwinSocket, judge_reply_channel, judge_twin_socket};
 
 /// The sockets that the client has or had, by their inodes: a fresh one is none of them.
