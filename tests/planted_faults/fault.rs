@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::target::Target;
 use vfio_user_reference_server::Machine;
 
@@ -22,6 +23,8 @@ pub(crate) struct Fault {
     pub(crate) perhaps: Vec<(&'static str, &'static str)>,
     /// A note is all that can be said of it, though other ways to break the requirement are violations.
     pub(crate) noted: bool,
+    /// The version that its server speaks, where it is not the newest one that has the requirement.
+    pub(crate) profile: Option<Profile>,
     /// It needs a process of its own.
     process: bool,
     pub(crate) kind: Kind,
@@ -59,7 +62,8 @@ pub(crate) fn program_fault(requirement: &'static str, name: &'static str, main:
 
 impl Fault {
     fn new(requirement: &'static str, name: &'static str, kind: Kind) -> Fault {
-        Fault { requirement, name, also: Vec::new(), perhaps: Vec::new(), noted: false, process: false, kind }
+        let (also, perhaps) = (Vec::new(), Vec::new());
+        Fault { requirement, name, also, perhaps, noted: false, profile: None, process: false, kind }
     }
 
     /// It cannot help being reported for another requirement as well.
@@ -77,6 +81,11 @@ impl Fault {
     /// A note is all that can be said of it.
     pub(crate) fn noted(self) -> Fault {
         Fault { noted: true, ..self }
+    }
+
+    /// Its server speaks this version.
+    pub(crate) fn of(self, profile: Profile) -> Fault {
+        Fault { profile: Some(profile), ..self }
     }
 
     /// It shows only in a process of its own: by a crash, an exit, or descriptors left open.

@@ -79,7 +79,7 @@ fn try_to_catch(fault: &Arc<Fault>, timeouts: Timeouts) -> Result<(), String> {
     // The newest version that has the clause is the one whose server is faulty; what versions with tables share is version 8's.
     let newest = [Profile::V0_9_2, Profile::V0_9_1, Profile::V8, Profile::V8C];
     let newest = newest.into_iter().find(|profile| requirement.is_of(*profile));
-    let profile = newest.ok_or("no version")?;
+    let profile = fault.profile.or(newest).ok_or("no version")?;
     let report = SUITE.judge(profile, fault.target()?, &Which::For(fault.requirement), timeouts)?;
     let wanted = match requirement.failure {
         Failure::Violation if !fault.noted => Class::Violation,

@@ -46,9 +46,9 @@ pub(super) fn judge_size(
     }
     let of_unmap = command.message.is_some_and(|message| message.name == DMA_UNMAP.name);
     let requirement = match edition {
-        Edition::Tables(_) => "V8-02",
         _ if of_unmap && !reply.payload.is_empty() => "L-UNM-14",
-        _ => "L-VER-04",
+        Edition::Tables(_) => "V8-02",
+        Edition::Current | Edition::Legacy => "L-VER-04",
     };
     let (most, size) = (negotiated.client.legacy_limits().max_msg_size, u64::from(reply.header.size));
     let expected = format!("a message of at most {most} bytes, the client's max_msg_size");

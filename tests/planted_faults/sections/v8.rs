@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use vfio_user_conformance::Profile as Spoken;
 use vfio_user_reference_server::{Effect, Errno, Machine, Profile};
 use vfio_user_wire::message::{IrqSet, RegionAccess, RegionInfo};
 use vfio_user_wire::tables::{DirtyPages, DmaMap, DmaUnmap};
@@ -39,10 +40,30 @@ fn version() -> Vec<Fault> {
                 }
             })
         }),
+        fault("L-UNM-14", "whatever-the-bitmap-takes", || {
+            commands(|frame, _| {
+                let mut stated = capabilities(frame);
+                // The client of the other cases does not state it.
+                if is(frame, "VERSION") && stated.contains_key("migration") && stated.contains_key("max_msg_size") {
+                    stated.insert("max_msg_size".to_owned(), (1 << 20).into());
+                    set_capabilities(frame, stated);
+                }
+            })
+        })
+        .of(Spoken::V8),
+        fault("VER-14", "descriptors-for-a-client-that-takes-none", || {
+            commands(|frame, _| {
+                let mut stated = capabilities(frame);
+                if is(frame, "VERSION") && stated.insert("max_fds".to_owned(), 8.into()).is_some() {
+                    set_capabilities(frame, stated);
+                }
+            })
+        })
+        .of(Spoken::V8),
         // The table prints 22, and the header has 16 bytes.
         fault("V8-03", "data-where-the-table-has-it", || {
             replies(|command, reply| {
-                if is(command, "VERSION") {
+                if is(command, "VERSION") && !reply.header.is_error() {
                     reply.payload.splice(4..4, [0, 0]);
                 }
             })
@@ -209,6 +230,14 @@ fn accesses() -> Vec<Fault> {
             })
         })
         .also("V8-17", "the client takes a part of the count for data"),
+        fault("DMARW-07", "every-region-is-for-both", || {
+            commands(|frame, _| {
+                if is(frame, "DMA_MAP") {
+                    frame.payload.chunks_exact_mut(32).for_each(|entry| entry[24] = 3);
+                }
+            })
+        })
+        .of(Spoken::V8),
         fault("V8-17", "nothing-counted-is-nothing-written", || {
             around_server(server_of(Profile::V8), |mut step| {
                 let reply = step.frame.header.is_reply() && is(&step.frame, "DMA_WRITE");
@@ -232,6 +261,7 @@ fn device() -> Vec<Fault> {
                 }
             })
         })
+        .also("V8-06", "its own map is refused so, too")
         .noted(),
         fault("V8-23", "no-descriptor-and-no-answer", || {
             around_server(server_of(Profile::V8), |step| {
