@@ -60,7 +60,7 @@ impl Connection {
             if ready.stop {
                 return Ok(true);
             }
-            self.write();
+            self.write(machine);
             if ready.main && self.take(Channel::Main, machine, memory).is_err() {
                 break;
             }
@@ -122,14 +122,18 @@ impl Connection {
                 Channel::Twin => self.twin.push(&frame, fds),
             }
         }
-        self.write();
+        self.write(machine);
         Ok(())
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, machine: &mut dyn Machine) {
         self.main.write(self.stream.as_fd());
         if let Some(twin) = self.driver.twin_socket() {
             self.twin.write(twin.as_fd());
+            if self.twin.is_deaf() {
+                // A command that was lost is never answered.
+                self.driver.end(Channel::Twin, machine);
+            }
         }
     }
 }

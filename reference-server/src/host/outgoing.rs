@@ -50,6 +50,11 @@ impl Outgoing {
         self.waiting > BOUND
     }
 
+    /// Nothing more can be sent.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
     /// Sends as much as the socket takes now. Where the client is gone all is dropped: the commands that it sent before
     /// it left are executed nevertheless.
     pub(super) fn write(&mut self, socket: BorrowedFd<'_>) {

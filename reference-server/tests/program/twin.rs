@@ -1,6 +1,7 @@
 //! The twin socket, as a real one.
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
@@ -55,6 +56,14 @@ fn what_is_no_message_ends_it_alone() {
     let (mut client, mut twin) = served();
     twin.stream.write_all(&[0; 16]).unwrap();
     assert!(twin.receive().is_none());
+    ring(&mut client);
+    assert_eq!(status(&mut client), 2u32.to_ne_bytes(), "failed");
+}
+
+#[test]
+fn what_cannot_be_sent_on_it_has_failed() {
+    let (mut client, twin) = served();
+    twin.stream.shutdown(Shutdown::Read).unwrap();
     ring(&mut client);
     assert_eq!(status(&mut client), 2u32.to_ne_bytes(), "failed");
 }
