@@ -30,7 +30,7 @@ use crate::memory::Memory;
 use crate::session::{Agreed, Session, Twin};
 use crate::settings::{Profile, Settings};
 use crate::transfer::{Direction, Progress, Transfer};
-use crate::without::{Feature, Without};
+use crate::without::Feature;
 
 /// A vfio-user server with the conformance device, for one client after the other.
 #[derive(Debug, Default)]
@@ -46,12 +46,7 @@ impl Server {
         Server::default()
     }
 
-    /// The same, with a device that lacks something.
-    pub fn without(without: Without) -> Server {
-        Server::with(without)
-    }
-
-    /// The server that is wanted.
+    /// The server that is wanted: a [`Without`](crate::Without) is enough where a device shall only lack something.
     pub fn with(settings: impl Into<Settings>) -> Server {
         let settings = settings.into();
         Server { device: Device::new(settings), session: Session::default(), settings }

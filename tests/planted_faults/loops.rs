@@ -24,7 +24,7 @@ pub(crate) struct Client<'a> {
 /// Takes clients one after the other, and lets `talk` deal with each; it says whether to take another.
 pub(crate) fn serve_clients(listener: &UnixListener, stop: &OwnedFd, mut talk: impl FnMut(&mut Client<'_>) -> bool) {
     let without = Without::from_iter([Feature::TwinSocket]);
-    let (mut server, mut memory) = (Server::without(without), HostMemory::new().unwrap());
+    let (mut server, mut memory) = (Server::with(without), HostMemory::new().unwrap());
     while readable(listener, stop) {
         let Ok((stream, _)) = listener.accept() else { return };
         server.connect();

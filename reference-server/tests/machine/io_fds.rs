@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
-use vfio_user_reference_server::{Effect, Errno, Feature, Server};
+use vfio_user_reference_server::{Effect, Errno, Feature, Server, Without};
 use vfio_user_wire::message::RegionIoFds;
 use vfio_user_wire::{IoEventFd, IoRegionFd, SubRegion, SubRegions};
 
@@ -86,7 +86,7 @@ fn what_a_client_must_not_ask_is_refused() {
     for without in [1, 2, 3, 8] {
         assert_eq!(client.refused(NAME, request(4096, without).bytes()), Errno::ENOTSUP as i32);
     }
-    client.server = Server::without([Feature::IoFds].into_iter().collect());
+    client.server = Server::with(Without::from_iter([Feature::IoFds]));
     client.reconnect();
     assert_eq!(client.refused(NAME, request(4096, 0).bytes()), Errno::ENOSYS as i32);
 }

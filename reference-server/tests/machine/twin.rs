@@ -70,7 +70,7 @@ fn nobody_else_gets_one() {
 #[test]
 fn a_server_may_be_without() {
     let mut client = Client::connected();
-    client.server = Server::without(Without::from_iter([Feature::TwinSocket]));
+    client.server = Server::with(Without::from_iter([Feature::TwinSocket]));
     client.server.connect();
     assert_eq!(negotiated(&mut client, WANTS), ("{\"capabilities\":{\"max_msg_fds\":16}}\0".to_owned(), false));
 }

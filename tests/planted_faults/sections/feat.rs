@@ -292,7 +292,7 @@ fn migration() -> Vec<Fault> {
 fn without() -> Vec<Fault> {
     let lacking = |answer: fn(&Frame) -> Option<Answer>| {
         let without: Without = [Feature::Migration].into_iter().collect();
-        around_server(Server::without(without), move |step| match answer(&step.frame) {
+        around_server(Server::with(without), move |step| match answer(&step.frame) {
             Some(answer) => step.answer(answer),
             None => step.pass(),
         })

@@ -343,5 +343,5 @@ fn keeps(index: u32, offset: u64, count: u32) -> Faulty {
 
 /// A server whose device cannot be migrated.
 fn without_migration(receive: impl FnMut(Step<'_>) + 'static) -> Faulty {
-    around_server(Server::without(Without::from_iter([Feature::Migration])), receive)
+    around_server(Server::with(Without::from_iter([Feature::Migration])), receive)
 }

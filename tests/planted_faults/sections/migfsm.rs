@@ -182,14 +182,14 @@ fn refused() -> Vec<Fault> {
         }),
         fault("MIGFSM-24", "pre-copy-all-the-same", || {
             let without: Without = [Feature::PreCopy].into_iter().collect();
-            machine_of(Server::without(without), |_, wanted| match wanted {
+            machine_of(Server::with(without), |_, wanted| match wanted {
                 PRE_COPY => Does::Goes(PRE_COPY),
                 _ => Does::Right,
             })
         }),
         fault("MIGFSM-24", "running-instead-of-pre-copy", || {
             let without: Without = [Feature::PreCopy].into_iter().collect();
-            machine_of(Server::without(without), |_, wanted| match wanted {
+            machine_of(Server::with(without), |_, wanted| match wanted {
                 PRE_COPY => Does::Goes(RUNNING),
                 _ => Does::Right,
             })

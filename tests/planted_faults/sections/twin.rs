@@ -51,7 +51,7 @@ fn proposed() -> Vec<Fault> {
                 }
             })
         }),
-        fault("TWIN-09", "no-twin-socket", || Box::new(Server::without(Without::from_iter([Feature::TwinSocket])))),
+        fault("TWIN-09", "no-twin-socket", || Box::new(Server::with(Without::from_iter([Feature::TwinSocket])))),
         fault("TWIN-10", "whatever-the-client-can-take", || {
             proposals(|proposed| {
                 if let Some(most) = proposed.get_mut("max_msg_fds").filter(|most| **most == json!(0)) {
