@@ -37,6 +37,8 @@ mod tables;
 mod twin;
 mod version;
 
+use vfio_user_wire::Dialect;
+
 pub use command::{Command, FdKind, Negotiated, PassedFd, Reply};
 pub use irqs::{LetGo, Signals};
 pub use judgement::{Broken, Instead, Judgement, Judgements};
@@ -49,6 +51,14 @@ pub use ruling::is_known;
 pub use session::Session;
 pub use twin::{Channel, TwinSocket, judge_reply_channel, judge_twin_socket};
 pub use version::negotiated;
+
+/// What a requirement of 0.9.1 is called in a version of the protocol that has a row of its own for it.
+pub fn name_in<'a>(dialect: &Dialect, requirement: &'a str) -> &'a str {
+    match edition::Edition::of(dialect) {
+        edition::Edition::Tables(_) => tables::own_name(requirement),
+        edition::Edition::Current | edition::Edition::Legacy => requirement,
+    }
+}
 
 #[cfg(test)]
 mod legacy_tests;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Plan;
 use crate::Profile;
 use crate::case::{self, Case, Context, Diagnostic, Source, Spanned};
+use crate::model::name_in;
 use crate::procedure;
 use crate::requirement::Register;
 
@@ -160,7 +161,8 @@ pub fn check(cases: &[Case], samples: bool, register: &Register) -> Vec<Diagnost
     let mut diagnostics = check_as(Profile::V0_9_2, cases, samples, register);
     for case in cases {
         for (id, profile) in case.requirements().flat_map(|id| case.profiles.iter().map(move |profile| (id, profile))) {
-            if register.get(id).is_some_and(|requirement| !requirement.is_of(profile.value)) {
+            let lacks = |id: &str| register.get(id).is_some_and(|requirement| !requirement.is_of(profile.value));
+            if lacks(id) && lacks(name_in(profile.value.dialect(), id)) {
                 let message = format!("`{}` is no requirement of {}", **id, profile.value);
                 diagnostics.push(Diagnostic::new(id.span, message, "the case is for that version"));
             }

@@ -1,10 +1,12 @@
 //! Which cases run: parameters filled in, samples put in place, filters and needs applied.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::library::{File, is_for};
 use crate::Profile;
 use crate::case::{Case, Given, Source, Span, Spanned, Step, StepKind, Subject, Value, parse, print};
+use crate::model::name_in;
 use crate::requirement::Register;
 use crate::target::{Discovered, Has};
 
@@ -106,7 +108,9 @@ impl Plan {
         let mut plan = Plan::default();
         let cases = cases.iter().flat_map(|(source, cases)| cases.iter().map(move |case| (source, case)));
         for (source, case) in cases.filter(|(_, case)| is_for(profile, case, false, register)) {
-            for (case, channel) in by_channel(case) {
+            let mut case = case.clone();
+            name_requirements(profile, register, &mut case.steps);
+            for (case, channel) in by_channel(&case) {
                 if case.every_command {
                     for sample in &samples {
                         let (case, command) = with_sample(&case, sample)?;
@@ -161,6 +165,21 @@ impl Plan {
                 case: Arc::clone(&shared),
                 source: Arc::clone(source),
             });
+        }
+    }
+}
+
+/// Calls the requirements of 0.9.1 what the version calls them that has them in a row of its own.
+fn name_requirements(profile: Profile, register: &Register, steps: &mut [Step]) {
+    let is_foreign = |id: &str| register.get(id).is_some_and(|requirement| !requirement.is_of(profile));
+    for step in steps {
+        for id in step.requirements.iter_mut().filter(|id| is_foreign(&id.value)) {
+            id.value = name_in(profile.dialect(), &id.value).to_owned();
+        }
+        let mut named = BTreeSet::new();
+        step.requirements.retain(|id| named.insert(id.value.clone()));
+        if let StepKind::If(_, then) = &mut step.kind {
+            name_requirements(profile, register, then);
         }
     }
 }

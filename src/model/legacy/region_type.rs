@@ -24,7 +24,7 @@ pub(in crate::model) fn judge_region(edition: Edition, info: &RegionInfo, payloa
         let (offset, version) = (capability.offset, capability.version);
         let expected = "version 1 of the type capability";
         out.must(
-            "L-REG-01",
+            own("L-REG-01"),
             version == 1,
             expected,
             || format!("version {version}"),

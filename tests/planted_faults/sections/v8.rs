@@ -340,6 +340,40 @@ fn migration() -> Vec<Fault> {
                 odd.then(|| Answer::Ok(written(command)))
             })
         }),
+        fault("V8-24", "to-ask-what-is-pending-takes-away-from-it", || {
+            let mut asked = 0;
+            replies(move |command, reply| {
+                if read_of(command) == Some(8) && !reply.header.is_error() {
+                    asked += 1;
+                    let pending = u64::from_ne_bytes(reply.payload[16..24].try_into().unwrap_or_default());
+                    reply.payload[16..24].copy_from_slice(&pending.saturating_sub(asked).to_ne_bytes());
+                }
+            })
+        }),
+        fault("V8-24", "the-data-in-place-of-the-registers", || {
+            replies(|command, reply| {
+                if read_of(command) == Some(16) && !reply.header.is_error() {
+                    reply.payload[16..24].fill(0);
+                }
+            })
+        }),
+        fault("V8-24", "what-is-restored-is-left-out", || {
+            answers(|command| {
+                let (access, _) = RegionAccess::parse(&command.payload).filter(|_| is(command, "REGION_WRITE"))?;
+                let data = access.region == MIGRATION && access.offset >= 24;
+                data.then(|| Answer::Ok(written(command)))
+            })
+        }),
+        fault("V8-24", "another-version-of-the-type", || {
+            replies(|command, reply| {
+                if is(command, "DEVICE_GET_REGION_INFO") && reply.payload.get(8) == Some(&(MIGRATION as u8)) {
+                    let at = reply.payload[12] as usize;
+                    if let Some(version) = reply.payload.get_mut(at + 2).filter(|_| at >= 32) {
+                        *version = 7;
+                    }
+                }
+            })
+        }),
     ]
 }
 
@@ -368,6 +402,12 @@ fn state_asked_for(frame: &Frame) -> Option<u32> {
     let (access, data) = RegionAccess::parse(&frame.payload).filter(|_| is(frame, "REGION_WRITE"))?;
     let state = access.region == MIGRATION && access.offset == 0;
     state.then_some(u32::from_ne_bytes(data.get(..4)?.try_into().ok()?))
+}
+
+/// Where in the migration region a REGION_READ begins.
+fn read_of(frame: &Frame) -> Option<u64> {
+    let (access, _) = RegionAccess::parse(&frame.payload).filter(|_| is(frame, "REGION_READ"))?;
+    (access.region == MIGRATION).then_some(access.offset)
 }
 
 /// The payload of the reply to a REGION_WRITE.
