@@ -138,7 +138,7 @@ impl<'a> Conversation<'a> {
         let message = self.dialect.message(frame.header.command);
         let cut = cuts.iter().min().copied();
         let command = Command { header: frame.header, payload: frame.payload.clone(), message, fds: fds.to_vec(), cut };
-        if let Effect::Lend(range) = &effect {
+        for range in effect.lent() {
             self.memory_at(end).lend(range.clone());
         }
         if let Some(end) = self.ends.get_mut(end) {
@@ -369,7 +369,7 @@ impl<'a> Conversation<'a> {
     fn lent_after(&self, index: usize) -> Vec<LentRange> {
         let later = self.sent.iter().skip(index + 1);
         let refused = |sent: &&Sent| sent.answer.as_ref().is_some_and(|answer| answer.header.is_error());
-        later.filter(|sent| !refused(sent)).filter_map(|sent| sent.effect.lent().cloned()).collect()
+        later.filter(|sent| !refused(sent)).flat_map(|sent| sent.effect.lent().iter().cloned()).collect()
     }
 
     fn answered(&mut self, index: usize, frame: Frame, mut fds: Vec<OwnedFd>, entry: usize) {
@@ -381,8 +381,10 @@ impl<'a> Conversation<'a> {
         let Some(end) = self.ends.get_mut(at) else { return };
         let memory = self.memory.entry(end.server).or_default();
         match (&sent.effect, frame.header.is_error()) {
-            (Effect::Lend(range), true) => memory.take_back_last(range),
-            (Effect::TakeBack(address, size), false) => memory.take_back(*address, *size),
+            (Effect::Lend(ranges), true) => memory.refused(ranges),
+            (Effect::TakeBack(ranges), false) => {
+                ranges.iter().for_each(|(address, size)| memory.take_back(*address, *size));
+            }
             (Effect::TakeBackAll, false) => {
                 *memory = ClientMemory::default();
                 after.into_iter().for_each(|range| memory.lend(range));

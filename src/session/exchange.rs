@@ -55,19 +55,19 @@ pub enum Effect {
     #[default]
     None,
     /// DMA_MAP: lent from its sending on, unless it is refused.
-    Lend(LentRange),
-    /// DMA_UNMAP: taken back once it succeeded. Address and size.
-    TakeBack(u64, u64),
+    Lend(Vec<LentRange>),
+    /// DMA_UNMAP: taken back once it succeeded. Addresses and sizes.
+    TakeBack(Vec<(u64, u64)>),
     /// DMA_UNMAP of everything (policy A-04): taken back once it succeeded.
     TakeBackAll,
 }
 
 impl Effect {
     /// What is lent.
-    pub(super) fn lent(&self) -> Option<&LentRange> {
+    pub(super) fn lent(&self) -> &[LentRange] {
         match self {
-            Effect::Lend(range) => Some(range),
-            _ => None,
+            Effect::Lend(ranges) => ranges,
+            _ => &[],
         }
     }
 }

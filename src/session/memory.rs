@@ -36,6 +36,8 @@ impl LentRange {
 #[derive(Debug, Default)]
 pub struct ClientMemory {
     ranges: Vec<LentRange>,
+    /// Of a table that failed, and may have failed in part (version 8 at 595dff9, 580-583).
+    perhaps: Vec<LentRange>,
 }
 
 impl ClientMemory {
@@ -46,17 +48,24 @@ impl ClientMemory {
 
     /// The map is gone.
     pub fn take_back(&mut self, address: u64, size: u64) {
-        if let Some(at) = self.ranges.iter().position(|range| range.address == address && range.size == size) {
+        let is = |range: &LentRange| range.address == address && range.size == size;
+        if let Some(at) = self.ranges.iter().position(is) {
             self.ranges.remove(at);
         }
+        self.perhaps.retain(|range| !is(range));
     }
 
-    /// A map that was refused after all: the last one lent with this address and size, an earlier one stays.
-    pub fn take_back_last(&mut self, refused: &LentRange) {
-        if let Some(at) =
-            self.ranges.iter().rposition(|range| range.address == refused.address && range.size == refused.size)
-        {
-            self.ranges.remove(at);
+    /// Maps that were refused after all: of each the last one lent with its address and size, an earlier one stays. Of
+    /// several some may be there.
+    pub fn refused(&mut self, refused: &[LentRange]) {
+        for refused in refused {
+            let is = |range: &LentRange| range.address == refused.address && range.size == refused.size;
+            if let Some(at) = self.ranges.iter().rposition(is) {
+                self.ranges.remove(at);
+            }
+        }
+        if refused.len() > 1 {
+            self.perhaps.extend_from_slice(refused);
         }
     }
 
@@ -119,7 +128,7 @@ impl ClientMemory {
         let mut pieces = Vec::new();
         let (mut at, mut left) = (address, count);
         while left > 0 {
-            let range = self.ranges.iter().find(|range| range.contains(at))?;
+            let range = self.ranges.iter().chain(self.perhaps.iter().rev()).find(|range| range.contains(at))?;
             let here = u128::from(left).min(range.end() - u128::from(at)) as u64;
             pieces.push((range, at, here as usize));
             left -= here;

@@ -180,7 +180,8 @@ impl<'a> Checker<'a> {
             "entry" if tail == Some(Tail::Entries) => return Some(Wanted::Bytes),
             "entries" if tail == Some(Tail::Entries) => return Some(Wanted::Integer(1, 1 << 20)),
             "ranges" if tail == Some(Tail::Ranges) => return Some(Wanted::Ranges),
-            "memory" if lends => return Some(Wanted::Memory),
+            "memory" if lends && tail == Some(Tail::Entries) => return Some(Wanted::Memory(usize::MAX)),
+            "memory" if lends => return Some(Wanted::Memory(1)),
             _ => {}
         }
         let of = match (subject, message) {

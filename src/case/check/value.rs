@@ -31,8 +31,8 @@ pub(super) enum Wanted {
     Pages,
     /// How many more or fewer.
     Change,
-    /// Memory of the client.
-    Memory,
+    /// Memory of the client: so many names of memfds at the most.
+    Memory(usize),
     /// Version data.
     Json,
     /// This many descriptors at most.
@@ -58,7 +58,8 @@ impl Wanted {
             Wanted::Ranges => "ranges of IOVAs".to_owned(),
             Wanted::Pages => "pages of a bitmap".to_owned(),
             Wanted::Change => "+N or -N".to_owned(),
-            Wanted::Memory => "the name of a memfd".to_owned(),
+            Wanted::Memory(1) => "the name of a memfd".to_owned(),
+            Wanted::Memory(_) => "names of memfds".to_owned(),
             Wanted::Json => "text in quotes, or `none`".to_owned(),
             Wanted::Descriptors(1) => "the name of a descriptor".to_owned(),
             Wanted::Descriptors(_) => "names of descriptors".to_owned(),
@@ -119,9 +120,9 @@ impl<'a> Checker<'a> {
             (Value::Words(words), Wanted::Json) if words.len() == 1 && words[0].as_str() == "none" => {}
             (Value::Words(_), Wanted::Anything) => {}
             (Value::Names(names), Wanted::Descriptors(most)) => self.descriptors(key, names, most, span),
-            (Value::Names(names), Wanted::Memory) => {
+            (Value::Names(names), Wanted::Memory(most)) => {
                 names.iter().for_each(|(name, _)| self.memfd(name));
-                if names.len() > 1 || names.iter().any(|(_, count)| count.is_some()) {
+                if names.len() > most || names.iter().any(|(_, count)| count.is_some()) {
                     self.misfit(key, span, wanted);
                 }
             }

@@ -1,7 +1,7 @@
 //! `device`: making the device act, by its device file.
 
-use vfio_user_wire::message::{REGION_READ, REGION_WRITE, RegionAccess};
-use vfio_user_wire::{Field, Frame};
+use vfio_user_wire::message::{DMA_MAP, DmaMap, REGION_READ, REGION_WRITE, RegionAccess};
+use vfio_user_wire::{Field, Frame, tables};
 
 use crate::case::{Argument, DeviceAction, Name};
 use crate::model::{FdKind, PassedFd};
@@ -98,22 +98,14 @@ impl Player<'_> {
             let held = crate::session::Held::memfd(page, false)?;
             let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
             let file = std::sync::Arc::new(memory.try_clone()?);
-            let map = vfio_user_wire::message::DmaMap {
-                argsz: 32,
-                flags: 3,
-                offset: 0,
-                address: DESCRIPTOR_IOVA,
-                size: page,
+            let (address, offset) = (DESCRIPTOR_IOVA, 0);
+            let map = match self.talk.dialect.table {
+                Some(_) => tables::DmaMap { address, size: page, offset, protections: 3, flags: 1 }.bytes().to_vec(),
+                None => DmaMap { argsz: 32, flags: 3, offset, address, size: page }.bytes().to_vec(),
             };
             let lent =
                 crate::session::LentRange { address: DESCRIPTOR_IOVA, size: page, flags: 3, file: Some((file, 0)) };
-            let index = self.command(
-                line,
-                end,
-                vfio_user_wire::message::DMA_MAP.name,
-                map.bytes().to_vec(),
-                Effect::Lend(lent),
-            )?;
+            let index = self.command(line, end, DMA_MAP.name, map, Effect::Lend(vec![lent]))?;
             self.answered_with_success(index)?;
             self.environment.descriptors.insert(name.clone(), std::sync::Arc::new(held));
             if let Some(end) = self.talk.ends.get_mut(end) {
@@ -187,7 +179,9 @@ impl Player<'_> {
         let (number, _) =
             self.talk.dialect.command(name).ok_or_else(|| Fault::new(format!("no {name} in this dialect")))?;
         let fds = match &effect {
-            Effect::Lend(range) => range.file.as_ref().map(|(file, _)| std::sync::Arc::clone(file)),
+            Effect::Lend(ranges) => {
+                ranges.iter().find_map(|range| range.file.as_ref()).map(|(file, _)| std::sync::Arc::clone(file))
+            }
             _ => None,
         };
         let frame = Frame::command(self.talk.fresh_id(end), number, payload);

@@ -1,6 +1,6 @@
 //! `>` lines: from what a line says to bytes and descriptors.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DeviceInfo, MIG_DATA_READ, MIG_DATA_WRITE,
     MigrationData, REGION_READ, REGION_WRITE, SingleWrite, VERSION,
 };
-use vfio_user_wire::tables::Table;
+use vfio_user_wire::tables::{DmaUnmapEntries, Table, dma_map_entries};
 use vfio_user_wire::{Body, Dialect, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail};
 
 use crate::case::{Argument, Range, Send, Subject, Value, Write};
@@ -34,6 +34,9 @@ const VERSION_8_DATA: &str =
 pub(super) fn usual_version_data(dialect: &Dialect) -> &'static str {
     if dialect.table.is_some() { VERSION_8_DATA } else { QEMU_VERSION_DATA }
 }
+
+/// The flag of a region in a table that has a descriptor.
+const MAPPABLE: u32 = 1;
 
 /// No line has more ranges than this.
 const MOST_RANGES: u64 = 65_536;
@@ -153,8 +156,8 @@ impl Built {
         let arguments = Arguments { list: &send.arguments, environment, talk };
         let mut payload = arguments.payload(message)?;
         let fds = arguments.descriptors()?;
-        let effect = arguments.effect(message, &payload)?;
         arguments.resize(&mut payload)?;
+        let effect = arguments.effect(message, &payload)?;
         let mut frame = Frame::command(id, number, payload);
         arguments.header(&mut frame.header)?;
         let cuts = arguments.cuts(HEADER_SIZE + frame.payload.len())?;
@@ -320,8 +323,12 @@ impl Arguments<'_> {
     }
 
     fn descriptors(&self) -> Result<Vec<Arc<Held>>, Fault> {
+        self.descriptors_of(&["fd", "fds"])
+    }
+
+    fn descriptors_of(&self, keys: &[&str]) -> Result<Vec<Arc<Held>>, Fault> {
         let mut fds = Vec::new();
-        for key in ["fd", "fds"] {
+        for key in keys {
             match self.get(key) {
                 None => {}
                 Some(Value::Names(names)) => {
@@ -345,12 +352,15 @@ impl Arguments<'_> {
     /// What the message does to the memory that is lent, if the server accepts it.
     fn effect(&self, message: Option<&Message>, payload: &[u8]) -> Result<Effect, Fault> {
         let Some(message) = message else { return Ok(Effect::None) };
+        if let Some(table) = self.talk.dialect.table {
+            return self.effect_of_table(table, message, payload);
+        }
         let request = message.request_of(payload).decode(payload);
         let get = |name| request.get(name).unwrap_or_default();
         if message.name == DMA_UNMAP.name {
             // Bit 1 of the flags with nothing else is the older protocol's unmap of everything (policy A-04).
             let all = get("flags") & 2 != 0 && get("address") == 0 && get("size") == 0;
-            return Ok(if all { Effect::TakeBackAll } else { Effect::TakeBack(get("address"), get("size")) });
+            return Ok(if all { Effect::TakeBackAll } else { Effect::TakeBack(vec![(get("address"), get("size"))]) });
         }
         if message.name != DMA_MAP.name {
             return Ok(Effect::None);
@@ -364,15 +374,32 @@ impl Arguments<'_> {
             }
             _ => None,
         };
-        let file = match backing.map(|name| self.environment.descriptor(&name).cloned()).transpose()? {
-            Some(held) => match held.memory() {
-                Some(memory) => Some((Arc::new(memory.as_fd().try_clone_to_owned()?), get("offset"))),
-                None => None,
-            },
+        let file = match backing {
+            Some(name) => file(self.environment.descriptor(&name)?, get("offset"))?,
             None => None,
         };
-        let flags = request.get("protections").unwrap_or(get("flags")) as u32;
-        Ok(Effect::Lend(LentRange { address: get("address"), size: get("size"), flags, file }))
+        let flags = get("flags") as u32;
+        Ok(Effect::Lend(vec![LentRange { address: get("address"), size: get("size"), flags, file }]))
+    }
+
+    /// The same of a table: a region that is mappable has the next of the descriptors, another one the next of `memory`.
+    fn effect_of_table(&self, table: Table, message: &Message, payload: &[u8]) -> Result<Effect, Fault> {
+        if message.name == DMA_UNMAP.name {
+            let regions = DmaUnmapEntries::new(payload, table).map_while(Result::ok).map(|entry| entry.region);
+            return Ok(Effect::TakeBack(regions.map(|region| (region.address, region.size)).collect()));
+        }
+        if message.name != DMA_MAP.name {
+            return Ok(Effect::None);
+        }
+        let (fds, memory) = (self.descriptors_of(&["fd", "fds"])?, self.descriptors_of(&["memory"])?);
+        let (mut fds, mut memory) = (fds.iter(), memory.iter());
+        let mut lent = Vec::new();
+        for region in dma_map_entries(payload).0 {
+            let held = if { region.flags } & MAPPABLE == 0 { memory.next() } else { fds.next() };
+            let file = held.map_or(Ok(None), |held| file(held, region.offset))?;
+            lent.push(LentRange { address: region.address, size: region.size, flags: region.protections, file });
+        }
+        Ok(Effect::Lend(lent))
     }
 
     fn resize(&self, payload: &mut Vec<u8>) -> Result<(), Fault> {
@@ -429,6 +456,12 @@ impl Arguments<'_> {
             .map(|cut| cut as usize)
             .collect())
     }
+}
+
+/// The file that a descriptor stands for, and an offset in it; `None` where it stands for no memory.
+fn file(held: &Held, offset: u64) -> Result<Option<(Arc<OwnedFd>, u64)>, Fault> {
+    let Some(memory) = held.memory() else { return Ok(None) };
+    Ok(Some((Arc::new(memory.as_fd().try_clone_to_owned()?), offset)))
 }
 
 /// What QEMU would send in a field that a line leaves out; behind `payload`, the fixed part so far, come `data` bytes.
