@@ -124,6 +124,30 @@ pub(super) fn judge(log: &DirtyLog, bits: Bits<'_>, names: Names, out: &mut Judg
     }
 }
 
+/// The bits as they would stand in the kernel's order, if they came in another one.
+fn other_orders(bits: &[u8]) -> [Vec<u8>; 3] {
+    let backwards = |bytes: &[u8]| bytes.iter().map(|byte| byte.reverse_bits()).collect::<Vec<u8>>();
+    let words = bits.as_chunks::<8>().0.iter();
+    let swapped: Vec<u8> = words.flat_map(|word| u64::from_ne_bytes(*word).swap_bytes().to_ne_bytes()).collect();
+    [backwards(bits), backwards(&swapped), swapped]
+}
+
+/// The first page that was surely written and is not told of, whatever the order of the bits.
+pub(super) fn missing_in_any_order(log: &DirtyLog, bits: Bits<'_>) -> Option<u64> {
+    if log.logging != Logging::Surely {
+        return None;
+    }
+    let missing = |bits: Bits<'_>| {
+        let surely = log.surely(span(bits.iova, bits.length)).filter(|(_, loss)| loss.is_none());
+        let number = |address: u128| ((address - u128::from(bits.iova)) / u128::from(bits.page_size)) as u64;
+        let mut pages = surely.flat_map(|((start, end), _)| number(start)..=number(end - 1));
+        pages.find(|page| !bits.is_set(*page))
+    };
+    let page = missing(bits)?;
+    let right = |turned: &Vec<u8>| missing(Bits { bits: turned, ..bits }).is_none();
+    (!other_orders(bits.bits).iter().any(right)).then_some(page)
+}
+
 /// Judges the bits of 0.9.1, whose text does not say in which order they stand: where another order than the kernel's
 /// makes them right, that breaks `order`, as a note. Bits behind those of the range are a note of it, too.
 pub(super) fn judge_in_any_order(
@@ -140,13 +164,8 @@ pub(super) fn judge_in_any_order(
     };
     let usual = said(bits);
     let wrong = usual.iter().any(super::Judgement::is_violation) || bits.beyond().is_some();
-    let backwards = |bytes: &[u8]| bytes.iter().map(|byte| byte.reverse_bits()).collect::<Vec<u8>>();
-    let swapped = |bytes: &[u8]| -> Vec<u8> {
-        let words = bytes.as_chunks::<8>().0.iter();
-        words.flat_map(|word| u64::from_ne_bytes(*word).swap_bytes().to_ne_bytes()).collect()
-    };
     if wrong {
-        for turned in [backwards(bits.bits), swapped(bits.bits), backwards(&swapped(bits.bits))] {
+        for turned in other_orders(bits.bits) {
             let turned = Bits { bits: &turned, ..bits };
             if turned.beyond().is_none() && !said(turned).iter().any(super::Judgement::is_violation) {
                 let actual = || "the bits of the pages in another order".to_owned();

@@ -86,17 +86,26 @@ pub(super) struct Irqs {
     untracked: HashSet<u64>,
     /// Descriptors that may not take a signal, for they are no eventfds.
     deaf: HashSet<u64>,
+    /// Types of which the client may be told by message.
+    told: BTreeSet<u32>,
 }
 
 impl Irqs {
     /// A sub-index of the type may be bound.
     pub(super) fn any_bound(&self, index: u32) -> bool {
-        self.slots.range((index, 0)..=(index, u32::MAX)).any(|(_, slot)| slot.iter().any(Option::is_some))
+        let bound = |slot: &Vec<Option<u64>>| slot.iter().any(Option::is_some);
+        self.told.contains(&index) || self.slots.range((index, 0)..=(index, u32::MAX)).any(|(_, slot)| bound(slot))
     }
 
     /// A sub-index of another type may be bound.
     pub(super) fn others_bound(&self, index: u32) -> bool {
-        self.slots.iter().any(|((other, _), slot)| *other != index && slot.iter().any(Option::is_some))
+        self.told.iter().any(|other| *other != index)
+            || self.slots.iter().any(|((other, _), slot)| *other != index && slot.iter().any(Option::is_some))
+    }
+
+    /// Interrupts of the type may come by message, until it is disabled.
+    pub(super) fn tells(&mut self, index: u32) {
+        self.told.insert(index);
     }
 
     /// Every sub-index of the range is bound to an eventfd for sure.
@@ -125,6 +134,9 @@ impl Irqs {
 
     /// Every sub-index of the type is bound to nothing, for sure or perhaps.
     pub(super) fn disable(&mut self, index: u32, sure: bool) {
+        if sure {
+            self.told.remove(&index);
+        }
         let bound: Vec<Vector> = self.slots.range((index, 0)..=(index, u32::MAX)).map(|(vector, _)| *vector).collect();
         for vector in bound {
             self.put(vector, None, sure, LetGo::Disabled);

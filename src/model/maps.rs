@@ -17,6 +17,8 @@ pub(super) struct Map {
     pub(super) sure: bool,
     /// The server need not have taken it; what a refusal to unmap it breaks then, as a note.
     pub(super) odd: Option<&'static str>,
+    /// What a DMA_UNMAP of version 8 says of it again: the offset in the file, and what the device may do.
+    pub(super) told: (u64, u32),
     /// A command that was refused might have harmed it; what it breaks if it did.
     pub(super) disturbed: Option<&'static str>,
 }
@@ -73,6 +75,11 @@ impl Maps {
     /// How many there are for sure.
     pub(super) fn len(&self) -> usize {
         self.regular.len() + self.others.iter().filter(|map| map.sure).count()
+    }
+
+    /// How many there may be.
+    pub(super) fn most(&self) -> usize {
+        self.regular.len() + self.others.len()
     }
 
     /// What a new map of this range would meet.
@@ -238,7 +245,11 @@ impl Maps {
     }
 
     /// The client is gone, and with it its maps.
-    pub(super) fn disconnect(&mut self) {
+    pub(super) fn disconnect(&mut self, kept: bool) {
+        if kept {
+            self.left = self.ranges();
+            return self.doubt_all();
+        }
         let files: Vec<u64> = self.all().filter_map(|map| map.file).collect();
         self.released.extend(files.into_iter().map(|file| (file, Released::Disconnected)));
         self.left = self.ranges();
@@ -257,7 +268,7 @@ mod tests {
     use super::*;
 
     fn map(address: u64, size: u64) -> Map {
-        Map { address, size, file: Some(1), sure: true, odd: None, disturbed: None }
+        Map { address, size, file: Some(1), sure: true, odd: None, told: (0, 3), disturbed: None }
     }
 
     #[test]

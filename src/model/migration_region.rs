@@ -185,6 +185,14 @@ impl Transfer {
         *self = Transfer { logs: self.logs, is_untold: self.is_untold, ..Transfer::default() };
     }
 
+    /// Data were read: behind the last of what was made available the next iteration begins.
+    pub(super) fn was_read(&mut self, offset: u64, count: u64) {
+        let (Some((start, _)), Some(size)) = (self.offset, self.size) else { return };
+        if self.copied.is_none() && offset >= start && offset.saturating_add(count) >= start.saturating_add(size) {
+            (self.announced, self.offset, self.size) = (None, None, None);
+        }
+    }
+
     /// What `copied_pfns` would be of: first IOVA, bytes of a page, pages; `None` where something was not written.
     pub(super) fn asked(&self) -> Option<Copied> {
         let [Some(start), Some(page_size), Some(pages)] = self.inputs else { return None };

@@ -160,6 +160,11 @@ fn data_are_read_in_iterations() {
     assert_eq!(client.reads_u64(24, 0x40), NOTHING);
     assert_eq!(client.reads(0x1000, 0x40, None), [("L-MR-17", Violation)]);
     assert_eq!(client.reads(0x1000, 0x40, Some(&[0; 0x40])), NOTHING);
+    // What comes of reading on without a new iteration is nowhere said.
+    assert_eq!(client.reads(0x1000, 0x40, None), NOTHING);
+    assert_eq!(client.reads_u64(24, 0), NOTHING);
+    assert_eq!(client.reads_u64(16, 0x1800), NOTHING);
+    assert_eq!(client.reads_u64(8, 36), NOTHING);
     // In pre-copy there can be more from one moment to the next.
     let mut client = in_state(PRE_COPY);
     assert_eq!(client.reads_u64(8, 100), NOTHING);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use vfio_user_wire::device_state::{STOP, STOP_COPY};
 use vfio_user_wire::message::VERSION;
+use vfio_user_wire::tables::{Table, VM_INTERRUPT};
 use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
 use super::carried::Carried;
@@ -82,7 +83,7 @@ pub(super) struct Migrating {
     pub(super) differ: bool,
     /// The server states `max_msg_size`: it is of a text before commit 57684de.
     pub(super) early: bool,
-    /// The longest message that the client takes, of a server of such a text. Bytes.
+    /// The longest message that the client takes, of a server of such a text or of version 8. Bytes.
     pub(super) most: Option<u64>,
 }
 
@@ -133,6 +134,8 @@ pub struct Session {
     in_step: bool,
     /// What the commands that were worked out put to the test, not yet taken up.
     tested: Vec<(usize, &'static str)>,
+    /// The client has asked for interrupts that the device would not have raised itself.
+    asked: bool,
 }
 
 impl Session {
@@ -159,7 +162,7 @@ impl Session {
             alone: true,
         };
         let (negotiated, pending, tested) = (Negotiated::default(), VecDeque::new(), Vec::new());
-        Session { state, negotiated, pending, in_step: true, tested }
+        Session { state, negotiated, pending, in_step: true, tested, asked: false }
     }
 
     /// What both sides said in VERSION.
@@ -194,6 +197,7 @@ impl Session {
         }
         let in_step = self.in_step;
         self.in_step &= command.is_plain();
+        self.asked |= ruling::may_interrupt(&command);
         if !whole {
             self.lost();
         }
@@ -214,8 +218,14 @@ impl Session {
         while let Some(pending) = self.pending.pop_front() {
             ruling::apply(&mut self.state, &pending.command, Given::Unknown);
         }
-        self.state.maps.disconnect();
-        self.state.irqs.disconnect();
+        // A server of version 8 should take no action (at 595dff9, 269-270).
+        let kept = self.state.edition() == Edition::Tables(Table::V8);
+        self.state.maps.disconnect(kept);
+        if kept {
+            self.state.irqs.doubt_all();
+        } else {
+            self.state.irqs.disconnect();
+        }
         self.state.phase = Phase::Lost;
     }
 
@@ -393,6 +403,10 @@ impl Session {
 
     /// Judges by the state that the server sent a command of its own.
     pub fn requested(&self, name: &str) -> Option<Judgement> {
+        let interrupts = name == VM_INTERRUPT.name;
+        if interrupts && (self.asked || !self.state.alone) {
+            return None;
+        }
         let states = self.state.migration.states();
         let actual = match self.state.edition() {
             Edition::Current => format!("{name} in {states}"),
@@ -402,7 +416,7 @@ impl Session {
             requirement: self.state.silence(),
             broken: Some(Broken {
                 class: Class::Violation,
-                expected: "no DMA: the device is stopped".to_owned(),
+                expected: format!("no {}: the device is stopped", if interrupts { "interrupt" } else { "DMA" }),
                 actual,
                 field: header_mark("command"),
                 instead: None,

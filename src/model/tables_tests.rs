@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::message::RegionAccess;
-use vfio_user_wire::tables::{DmaMap, DmaUnmap};
+use vfio_user_wire::tables::{DmaMap, DmaUnmap, Table};
 use vfio_user_wire::{Dialect, Frame, Limits, V8, V8C};
 
 use super::legacy_tests::version;
@@ -63,7 +63,7 @@ impl Client {
     }
 
     fn unmap(&mut self, pages: &[u64], answer: Result<(), Errno>) -> Said {
-        let payload = pages.iter().flat_map(|page| unmap(*page, 0)).collect();
+        let payload = pages.iter().flat_map(|page| unmap(self.dialect, *page, 0)).collect();
         self.ask("DMA_UNMAP", payload, &[], answer.map(|()| Vec::new()))
     }
 }
@@ -72,8 +72,9 @@ fn map(page: u64, flags: u32) -> Vec<u8> {
     DmaMap { address: page << 12, size: 0x1000, offset: 0, protections: 3, flags }.bytes().to_vec()
 }
 
-fn unmap(page: u64, flags: u32) -> Vec<u8> {
-    DmaUnmap { address: page << 12, size: 0x1000, flags, ..DmaUnmap::default() }.bytes().to_vec()
+fn unmap(dialect: &Dialect, page: u64, flags: u32) -> Vec<u8> {
+    let protections = if dialect.table == Some(Table::V8) { 3 } else { 0 };
+    DmaUnmap { address: page << 12, size: 0x1000, protections, flags, ..DmaUnmap::default() }.bytes().to_vec()
 }
 
 /// A bitmap structure of version 8.
@@ -127,11 +128,11 @@ fn each_mappable_region_has_a_descriptor() {
 fn an_unmap_answers_with_the_bitmaps_and_nothing_else() {
     let mut client = Client::new(&V8);
     client.map(&[1, 2], Ok(()));
-    assert_eq!(client.ask("DMA_UNMAP", unmap(1, 0), &[], Ok(unmap(1, 0))), [("V8-10", Violation)]);
-    let request = [unmap(2, 1), bitmap(8)].concat();
+    assert_eq!(client.ask("DMA_UNMAP", unmap(&V8, 1, 0), &[], Ok(unmap(&V8, 1, 0))), [("V8-10", Violation)]);
+    let request = [unmap(&V8, 2, 1), bitmap(8)].concat();
     let whole = [bitmap(8), vec![0; 8]].concat();
     assert_eq!(client.ask("DMA_UNMAP", request.clone(), &[], Ok(whole)), NOTHING);
-    let entry = [unmap(2, 1), bitmap(8), vec![0; 8]].concat();
+    let entry = [unmap(&V8, 2, 1), bitmap(8), vec![0; 8]].concat();
     assert_eq!(client.ask("DMA_UNMAP", request, &[], Ok(entry)), [("V8-10", Violation)]);
 }
 

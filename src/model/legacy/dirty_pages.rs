@@ -1,10 +1,11 @@
 //! What holds for every successful reply to DIRTY_PAGES of 0.9.1 (at 190f85b^, 1634-1665).
 
+use vfio_user_wire::dirty_pages_flags;
 use vfio_user_wire::legacy::{DirtyPages, DirtyPagesGet, RangeLayout};
-use vfio_user_wire::{bitmap_size, dirty_pages_flags};
 
 use super::super::judgement::{bytes_mark, header_mark, payload_mark};
 use super::super::{Command, Judgements, Reply};
+use super::bitmap_sizes;
 
 /// Bytes of the head.
 const HEAD: usize = DirtyPages::LAYOUT.size;
@@ -31,15 +32,12 @@ pub(in crate::model) fn bits(request: &DirtyPagesGet, payload: &[u8]) -> Option<
     Some((layout, HEAD + layout.size()))
 }
 
-/// Bytes that the bits may have: as many as were asked for or, where that is too many, as many as it takes.
-fn sizes(request: &DirtyPagesGet) -> impl Iterator<Item = u64> {
-    let exact = bitmap_size(request.size, request.bitmap_pgsize).filter(|exact| *exact < request.bitmap_size);
-    [Some(request.bitmap_size), exact].into_iter().flatten()
-}
-
 /// The layout in which a full reply takes so many bytes.
 fn fitting(request: &DirtyPagesGet, bytes: u64) -> Option<RangeLayout> {
-    let fits = |layout: &RangeLayout| sizes(request).any(|size| needed(*layout, size) == bytes);
+    let fits = |layout: &RangeLayout| {
+        bitmap_sizes(request.bitmap_size, request.size, request.bitmap_pgsize)
+            .any(|size| needed(*layout, size) == bytes)
+    };
     [RangeLayout::Narrow, RangeLayout::Wide].into_iter().find(fits)
 }
 
@@ -130,7 +128,10 @@ fn judge_cut(command: &Command, request: &DirtyPagesGet, argsz: u64, payload: &[
 /// The reply says that all of it came.
 fn judge_whole(command: &Command, request: &DirtyPagesGet, argsz: u64, payload: &[u8], out: &mut Judgements) {
     let (room, came) = (u64::from(request.argsz), payload.len() as u64);
-    let least = needed(RangeLayout::Narrow, sizes(request).min().unwrap_or_default());
+    let least = needed(
+        RangeLayout::Narrow,
+        bitmap_sizes(request.bitmap_size, request.size, request.bitmap_pgsize).min().unwrap_or_default(),
+    );
     let (by_argsz, by_size) = (fitting(request, argsz), fitting(request, came));
     // Two ranges, in whichever layout.
     let several = command.payload.len() >= HEAD + 2 * RangeLayout::Narrow.size();

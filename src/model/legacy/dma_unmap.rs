@@ -1,10 +1,11 @@
 //! What holds for every successful reply to DMA_UNMAP of 0.9.1 (at 190f85b^, 732-746).
 
+use vfio_user_wire::dma_unmap_flags;
 use vfio_user_wire::legacy::DmaUnmapGet;
-use vfio_user_wire::{bitmap_size, dma_unmap_flags};
 
 use super::super::judgement::{bytes_mark, header_mark, payload_mark};
 use super::super::{Command, Judgements, Reply};
+use super::bitmap_sizes;
 
 /// Bytes of the entry, of which the reply consists without a bitmap.
 const ENTRY: usize = 24;
@@ -25,14 +26,9 @@ pub(in crate::model) fn needed(request: &DmaUnmapGet) -> u64 {
 
 /// The bits of a full reply.
 pub(in crate::model) fn bits<'a>(request: &DmaUnmapGet, payload: &'a [u8]) -> Option<&'a [u8]> {
-    let whole = sizes(request).any(|size| payload.len() as u64 == (BITS as u64).saturating_add(size));
+    let whole = bitmap_sizes(request.bitmap_size, request.size, request.bitmap_pgsize)
+        .any(|size| payload.len() as u64 == (BITS as u64).saturating_add(size));
     payload.get(BITS..).filter(|_| whole)
-}
-
-/// Bytes that the bits may have: as many as were asked for or, where that is too many, as many as it takes.
-fn sizes(request: &DmaUnmapGet) -> impl Iterator<Item = u64> {
-    let exact = bitmap_size(request.size, request.bitmap_pgsize).filter(|exact| *exact < request.bitmap_size);
-    [Some(request.bitmap_size), exact].into_iter().flatten()
 }
 
 /// Judges the reply; whether nothing else is to be said of it.

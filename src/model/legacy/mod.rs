@@ -4,9 +4,9 @@ pub(super) mod dirty_pages;
 pub(super) mod dma_unmap;
 mod region_type;
 
-use vfio_user_wire::VersionData;
 use vfio_user_wire::legacy::DIRTY_PAGES;
 use vfio_user_wire::message::DMA_UNMAP;
+use vfio_user_wire::{VersionData, bitmap_size};
 
 pub(super) use self::region_type::judge_region;
 use super::edition::Edition;
@@ -25,6 +25,12 @@ pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, out:
         name if name == DMA_UNMAP.name => dma_unmap::judge(command, reply, out),
         _ => false,
     }
+}
+
+/// Bytes that the bits of a bitmap may have: as many as were asked for or, where that is too many, as many as it takes.
+fn bitmap_sizes(asked: u64, range: u64, page_size: u64) -> impl Iterator<Item = u64> {
+    let exact = bitmap_size(range, page_size).filter(|exact| *exact < asked);
+    [Some(asked), exact].into_iter().flatten()
 }
 
 /// No message is larger than the client takes, where the server knows `max_msg_size`: version 8, and 0.9.1 before commit

@@ -4,9 +4,11 @@ use vfio_user_wire::irq_info_flags::{AUTOMASKED, EVENTFD, MASKABLE, NORESIZE};
 use vfio_user_wire::irq_set_flags::{
     ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, DATA_BOOL, DATA_EVENTFD, DATA_MASK, DATA_NONE,
 };
-use vfio_user_wire::message::IrqSet;
+use vfio_user_wire::message::{DEVICE_SET_IRQS, IrqSet};
+use vfio_user_wire::tables::Table;
 
 use super::super::command::FdKind;
+use super::super::edition::Edition;
 use super::super::permits::Permits;
 use super::super::session::{Given, State};
 use super::super::{Command, LetGo, Offer};
@@ -23,6 +25,8 @@ enum Ask {
     Assign,
     /// Nothing is bound any more.
     Deassign,
+    /// In version 8, whose text does not say that nothing is bound then: perhaps interrupts by message, as it has them.
+    ByMessage,
     /// Interrupts are triggered: by DATA_BOOL, or all of the range.
     Trigger { bools: bool },
     /// They are masked, or unmasked.
@@ -35,14 +39,17 @@ enum Ask {
     Unclear,
 }
 
-fn ask(command: &Command, set: &IrqSet) -> Ask {
+fn ask(state: &State, command: &Command, set: &IrqSet) -> Ask {
     let (flags, start, count) = (set.flags, set.start, set.count);
     match (flags & DATA_MASK, flags & ACTIONS) {
         (DATA_NONE, ACTION_TRIGGER) if count == 0 && start == 0 => Ask::Disable,
         (DATA_NONE | DATA_BOOL | DATA_EVENTFD, ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER) if count == 0 => {
             Ask::Nothing
         }
-        (DATA_EVENTFD, ACTION_TRIGGER) if command.fds.is_empty() => Ask::Deassign,
+        (DATA_EVENTFD, ACTION_TRIGGER) if command.fds.is_empty() => match state.edition() {
+            Edition::Tables(Table::V8) => Ask::ByMessage,
+            _ => Ask::Deassign,
+        },
         (DATA_EVENTFD, ACTION_TRIGGER) => Ask::Assign,
         (DATA_EVENTFD, ACTION_MASK | ACTION_UNMASK) => Ask::WatchMask,
         (data @ (DATA_NONE | DATA_BOOL), ACTION_TRIGGER) => Ask::Trigger { bools: data == DATA_BOOL },
@@ -93,7 +100,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if !right_size || flags & !(DATA_MASK | ACTIONS) != 0 {
         return Permits::either();
     }
-    let ask = ask(command, &set);
+    let ask = ask(state, command, &set);
     if fds > 0 && ask != Ask::Assign && ask != Ask::WatchMask {
         return Permits::either();
     }
@@ -103,6 +110,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         }
         Ask::Disable => Permits::success("SETIRQS-32", Note, "success: nothing is assigned"),
         Ask::Assign => permits_assign(state, command, &set),
+        Ask::ByMessage => Permits::either().testing("V8-23"),
         Ask::Deassign if state.irqs.all_bound(index, start, count) && irq.flags & NORESIZE == 0 => {
             Permits::success("SETIRQS-10", Violation, "success: the sub-indexes are de-assigned")
         }
@@ -156,7 +164,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     let (index, start, count) = (set.index, set.start, set.count);
     let fds: Vec<u64> = command.fds.iter().map(|fd| fd.id).collect();
     let sure = matches!(given, Given::Ok(_));
-    let ask = ask(command, &set);
+    let ask = ask(state, command, &set);
     let range = start..start.saturating_add(count);
     let inside = state
         .offer
@@ -200,6 +208,10 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             state.irqs.assign(index, start, &fds, sure);
         }
         Ask::Deassign => state.irqs.deassign(index, start, count, sure),
+        Ask::ByMessage => {
+            state.irqs.deassign(index, start, count, false);
+            state.irqs.tells(index);
+        }
         Ask::Trigger { bools } => {
             let automasked = automasked(&state.offer, index);
             let chosen = |at: usize| !bools || data.get(at).is_some_and(|byte| *byte != 0);
@@ -234,6 +246,13 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         Ask::WatchMask => state.irqs.lose(&fds),
         Ask::Nothing | Ask::Unclear => {}
     }
+}
+
+/// A command after which an interrupt need not be the device's own: all but the assignment of descriptors.
+pub(in super::super) fn may_interrupt(command: &Command) -> bool {
+    let is_set = command.message.is_some_and(|message| message.name == DEVICE_SET_IRQS.name);
+    let assigns = |set: &IrqSet| set.flags & DATA_MASK == DATA_EVENTFD;
+    is_set && IrqSet::parse(&command.payload).is_none_or(|(set, _)| !assigns(&set))
 }
 
 /// The type masks itself when it fires.

@@ -137,7 +137,8 @@ pub(super) fn apply_map(state: &mut State, command: &Command, given: Given<'_>) 
     };
     let (address, size) = (map.address, map.size);
     let file = command.fds.first().map(|fd| fd.id);
-    let map = Map { address, size, file, sure: true, odd, disturbed: None };
+    let told = (map.offset, map.flags);
+    let map = Map { address, size, file, sure: true, odd, told, disturbed: None };
     let kept: Vec<u64> = command.fds.iter().map(|fd| fd.id).collect();
     match given {
         Given::Ok(_) => {

@@ -22,7 +22,7 @@ use vfio_user_wire::message::{
 };
 use vfio_user_wire::{Dialect, Direction, Message};
 
-pub(super) use self::irqs::automasked;
+pub(super) use self::irqs::{automasked, may_interrupt};
 use super::edition::Edition;
 use super::permits::Permits;
 use super::session::{Given, Phase, State};

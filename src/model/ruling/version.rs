@@ -112,7 +112,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         let data = VersionData::parse(payload.get(Version::LAYOUT.size..).unwrap_or_default()).unwrap_or_default();
         state.write_multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
         if state.edition() != Edition::Current {
-            state.migrating = legacy::agreed(&negotiated(&command.payload, payload));
+            state.migrating = legacy::agreed(state.edition(), &negotiated(&command.payload, payload));
         }
     }
     state.phase = match (given, state.phase) {

@@ -107,6 +107,10 @@ pub(in crate::model) fn permits_read(state: &State, command: &Command) -> Permit
         Register::PfnInput(_) => Permits::either().testing("L-PFN-01"),
         Register::CopiedPfns => pfn_query::permits_read(state),
         Register::Odd => Permits::either().testing(if access.offset < 32 { "L-MR-24" } else { "L-PFN-06" }),
+        Register::Behind if access.count > state.client_limits.max_data_xfer_size => Permits::either(),
+        Register::Behind if state.migrating.too_long(FIXED as u64 + access.count) => {
+            Permits::either().testing("L-VER-04")
+        }
         Register::Behind if saving && is_portion(transfer, &access) => {
             Permits::success("L-MR-17", Violation, "success: these are the data_size bytes at data_offset")
         }
@@ -300,7 +304,10 @@ pub(in crate::model) fn apply_read(state: &mut State, command: &Command, given: 
         }
         Register::DataSize => transfer.size = Some(value),
         Register::CopiedPfns => pfn_query::copied(state, value),
-        Register::Behind => pfn_query::was_read(state, access.offset, access.count),
+        Register::Behind => {
+            transfer.was_read(access.offset, access.count);
+            pfn_query::was_read(state, access.offset, access.count);
+        }
         Register::Reserved | Register::PfnInput(_) | Register::Odd => {}
     }
 }

@@ -10,6 +10,7 @@ use vfio_user_wire::legacy::{DIRTY_PAGES, DMA_UNMAP};
 use vfio_user_wire::message::{REGION_READ, REGION_WRITE};
 
 use super::super::Negotiated;
+use super::super::edition::Edition;
 use super::super::permits::Permits;
 use super::super::session::{Migrating, State};
 use super::{Ruling, regions};
@@ -63,7 +64,7 @@ pub(super) fn permits_migration(state: &State, migration: &Value) -> Option<Perm
 }
 
 /// What VERSION has settled.
-pub(super) fn agreed(negotiated: &Negotiated) -> Migrating {
+pub(super) fn agreed(edition: Edition, negotiated: &Negotiated) -> Migrating {
     let (client, server) = (negotiated.client.legacy_limits(), negotiated.server.legacy_limits());
     let page_size = match (client.pgsize, server.pgsize) {
         (Some(client), Some(server)) => Some(client.min(server)),
@@ -77,6 +78,6 @@ pub(super) fn agreed(negotiated: &Negotiated) -> Migrating {
         page_size: page_size.filter(|size| size.is_power_of_two()),
         differ: client.pgsize.is_some() && server.pgsize.is_some() && client.pgsize != server.pgsize,
         early,
-        most: early.then_some(client.max_msg_size),
+        most: (early || matches!(edition, Edition::Tables(_))).then_some(client.max_msg_size),
     }
 }

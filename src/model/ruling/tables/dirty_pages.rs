@@ -1,14 +1,17 @@
-//! DIRTY_PAGES with a head of 12 bytes (version 8 at 595dff9, 1526-1617; 0.9.1 at cda5e5f^, 1483-1569). Its bits are not
-//! judged: the texts do not say whether structures come with them, nor what argsz counts.
+//! DIRTY_PAGES with a head of 12 bytes (version 8 at 595dff9, 1526-1617; 0.9.1 at cda5e5f^, 1483-1569). The texts do
+//! not say whether structures come with the bits, nor what argsz counts.
 
 use vfio_user_wire::dirty_pages_flags::{GET_BITMAP, START, STOP};
-use vfio_user_wire::tables::{DirtyPages, Table};
+use vfio_user_wire::legacy::{Bitmap, RangeLayout};
+use vfio_user_wire::tables::{BitmapRanges, DirtyPages, Table};
 
 use super::super::super::dirty_log::Logging;
 use super::super::super::permits::Permits;
 use super::super::super::session::{Given, State};
+use super::super::super::spans::span;
 use super::super::super::tables::one_range;
-use super::super::super::{Command, LetGo};
+use super::super::super::{Command, Judgements, LetGo};
+use super::bitmaps::{self, Asked};
 use super::table;
 use crate::verdict::Class::{Note, Violation};
 
@@ -31,7 +34,8 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if argsz as usize != command.payload.len() {
         return Permits::either().testing("V8-21");
     }
-    let plain = rest.is_empty() && command.fds.is_empty() && { head.data } == 0;
+    // What the client before has begun, a server that takes no action when it leaves (269-270) goes on with.
+    let plain = rest.is_empty() && command.fds.is_empty() && { head.data } == 0 && state.alone;
     match (state.log.logging, flags) {
         _ if !plain => Permits::either(),
         (Logging::Never | Logging::Refused | Logging::Stopped, START) if !state.migration.may_be_stopped() => {
@@ -42,9 +46,62 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     }
 }
 
+/// The ranges of a request for bitmaps; none where they are cut off, or may be of two layouts.
+fn ranges(state: &State, command: &Command) -> Vec<Asked> {
+    let Some((head, rest)) = DirtyPages::parse(&command.payload) else { return Vec::new() };
+    let layouts: &[RangeLayout] = match table(state) {
+        Table::V8 => &[RangeLayout::Wide],
+        Table::V8c => &[RangeLayout::Narrow, RangeLayout::Wide],
+    };
+    let fits = |layout: &&RangeLayout| rest.len().is_multiple_of(layout.size());
+    let fitting: Vec<RangeLayout> = layouts.iter().filter(fits).copied().collect();
+    let [layout] = fitting.as_slice() else { return Vec::new() };
+    if head.flags != GET_BITMAP {
+        return Vec::new();
+    }
+    let ranges = BitmapRanges::new(rest, *layout).map_while(Result::ok);
+    ranges
+        .map(|range| Asked {
+            iova: range.iova,
+            size: range.size,
+            bitmap: Bitmap { pgsize: range.bitmap_pgsize, size: range.bitmap_size },
+        })
+        .collect()
+}
+
+/// Judges the bits of a successful reply.
+pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
+    let asked = ranges(state, command);
+    let (table, structure) = (table(state), table(state).bitmap_structure() as u64);
+    let requirement = if table == Table::V8 { "V8-20" } else { "V8-27" };
+    let whole = asked
+        .iter()
+        .try_fold(0u64, |all, asked| all.checked_add(asked.bitmap.size)?.checked_add(structure))
+        .is_some_and(|whole| whole == payload.len() as u64);
+    match asked.as_slice() {
+        // Version 8 can be read to want the bits alone (1587-1588).
+        [one] if table == Table::V8 && one.bitmap.size == payload.len() as u64 => {
+            bitmaps::judge_bits(state, one, payload, 0, requirement, out);
+        }
+        asked if whole => bitmaps::judge(state, table, asked, payload, requirement, out),
+        _ => {}
+    }
+}
+
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     let Some((head, _)) = DirtyPages::parse(&command.payload) else { return };
+    if head.flags == GET_BITMAP && state.log.logging == Logging::Surely {
+        // What was told may be forgotten, and what a refusal does to the log is nowhere said.
+        match (given, ranges(state, command).as_slice()) {
+            (_, []) => state.log.endanger((0, u128::MAX), ("V8-20", Note)),
+            (Given::Error, _) => {}
+            (_, asked) => asked.iter().for_each(|asked| state.log.told(span(asked.iova, asked.size))),
+        }
+    }
+    if head.flags == START && state.log.logging == Logging::Surely {
+        state.log.endanger((0, u128::MAX), ("V8-26", Note));
+    }
     match (head.flags, given, state.log.logging) {
         (START, Given::Ok(_), Logging::Never | Logging::Refused | Logging::Stopped) => {
             state.log.started(state.migrating.page_size, &[]);

@@ -60,7 +60,8 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if entries.is_empty() {
         return Permits::either();
     }
-    let plain = regions(entries, &command.fds).all(|(entry, fd)| is_plain(entry, fd));
+    let all_plain = regions(entries, &command.fds).all(|(entry, fd)| is_plain(entry, fd));
+    let plain = all_plain && command.fds.len() == mappable;
     if state.offer.dma_table {
         let mut later = entries;
         let mut meets = Meets::Nothing;
@@ -100,7 +101,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
             .chain(&state.left)
             .any(|(address, size)| overlap(entry, &DmaMap { address: *address, size: *size, ..DmaMap::default() }))
     });
-    if !plain || elsewhere || state.maps.len() + entries.len() > MANY_UNSAID {
+    if !plain || elsewhere || state.maps.most() + entries.len() > MANY_UNSAID {
         return Permits::either();
     }
     let requirement = if mappable > 1 { "V8-05" } else { "V8-04" };
@@ -116,6 +117,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
             file: fd.map(|fd| fd.id),
             sure: true,
             odd: None,
+            told: (entry.offset, entry.protections),
             disturbed: None,
         })
         .collect();

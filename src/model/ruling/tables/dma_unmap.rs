@@ -2,10 +2,13 @@
 
 use vfio_user_wire::tables::{CutOff, DmaUnmapEntries, Table, Unmapping};
 
+use super::super::super::judgement::header_mark;
+use super::super::super::maps::Map;
 use super::super::super::permits::Permits;
 use super::super::super::session::{Given, State};
 use super::super::super::spans::span;
-use super::super::super::{Command, LetGo};
+use super::super::super::{Command, Judgements, LetGo};
+use super::bitmaps::{self, Asked};
 use super::table;
 use crate::verdict::Class::{Note, Violation};
 
@@ -31,7 +34,9 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     };
     let sure = |region: &Unmapping| {
         let map = state.maps.exact(region.region.address, region.region.size);
-        map.is_some_and(|map| map.sure && map.odd.is_none())
+        let told = (region.region.offset, region.region.protections);
+        let right = |map: &Map| if table(state) == Table::V8 { map.told == told } else { told == (0, 0) };
+        map.is_some_and(|map| map.sure && map.odd.is_none() && right(map))
     };
     let usual = |region: &Unmapping| { region.region.flags } == 0;
     if !state.offer.dma_table || regions.is_empty() || !command.fds.is_empty() || !regions.iter().all(usual) {
@@ -40,7 +45,23 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     if regions.iter().enumerate().any(twice) || !regions.iter().all(sure) {
         return Permits::either().testing("V8-11");
     }
-    Permits::success("V8-09", Violation, "success: regions of exactly these addresses and sizes are mapped")
+    Permits::success("V8-09", Violation, "success: these are regions as they were mapped")
+}
+
+/// Judges the bitmaps of a successful reply.
+pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
+    let Ok(regions) = regions(state, command) else { return };
+    let asked = |region: &Unmapping| {
+        let (iova, size) = (region.region.address, region.region.size);
+        region.bitmap.map(|bitmap| Asked { iova, size, bitmap })
+    };
+    let asked: Vec<Asked> = regions.iter().filter_map(asked).collect();
+    if state.offer.dma_table && !asked.is_empty() {
+        let expected = format!("{} bitmaps, each behind its structure as in the request", asked.len());
+        let none = || "no payload".to_owned();
+        out.must("V8-10", !payload.is_empty(), &expected, none, header_mark("size"));
+    }
+    bitmaps::judge(state, table(state), &asked, payload, "V8-10", out);
 }
 
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {

@@ -1,6 +1,7 @@
 //! What may be answered in the protocols with tables where they have a message otherwise: version 8, and 0.9.1 in the
 //! beginning.
 
+mod bitmaps;
 mod device_get_info;
 mod dirty_pages;
 mod dma_map;
@@ -18,8 +19,13 @@ use super::{Ruling, no_effect, nothing, queries, regions};
 /// What stands before the rulings of 0.9.2, for either text.
 pub(super) const RULINGS: &[Ruling] = &[
     Ruling { message: &DMA_MAP_V8, permits: dma_map::permits, judge: nothing, apply: dma_map::apply },
-    Ruling { message: &DMA_UNMAP_V8, permits: dma_unmap::permits, judge: nothing, apply: dma_unmap::apply },
-    Ruling { message: &DIRTY_PAGES_V8, permits: dirty_pages::permits, judge: nothing, apply: dirty_pages::apply },
+    Ruling { message: &DMA_UNMAP_V8, permits: dma_unmap::permits, judge: dma_unmap::judge, apply: dma_unmap::apply },
+    Ruling {
+        message: &DIRTY_PAGES_V8,
+        permits: dirty_pages::permits,
+        judge: dirty_pages::judge,
+        apply: dirty_pages::apply,
+    },
     Ruling {
         message: &DEVICE_GET_INFO,
         permits: device_get_info::permits,
