@@ -39,6 +39,14 @@ fn many_steps_of_0_9_1_by_calls_find_nothing() {
     find_nothing(Profile::V0_9_1, target, 300_000);
 }
 
+#[test]
+fn many_steps_of_version_8_by_calls_find_nothing() {
+    let target = DirectMachine::target("the reference server", || {
+        Box::new(Server::with(Settings { profile: served::Profile::V8, ..Settings::default() }))
+    });
+    find_nothing(Profile::V8, target, 300_000);
+}
+
 fn find_nothing(profile: Profile, target: Target, wanted: u64) {
     let started = std::time::Instant::now();
     let probed = Probed::of(profile, target, Timeouts::from_reply(Duration::from_secs(2)));

@@ -1,8 +1,10 @@
 //! The device acts, where a device file says how it is made to.
 
+use vfio_user_wire::tables::Table;
+
 use crate::case::{DeviceAction, Expect, Memory, StepKind};
 
-use super::dma::fill;
+use super::dma_map::fill;
 use super::draw::{Draft, Edge};
 use super::message::{Message, argument, hexadecimal, integer, spanned, step, word};
 use super::shadow::Mapped;
@@ -70,7 +72,13 @@ impl Draft<'_> {
         let range =
             Memory { name: word(memory), start: hexadecimal(start), end: hexadecimal(start.saturating_add(length)) };
         let mut seen = step(StepKind::Expect(Expect::Memory(range, fill(byte, length))));
-        seen.requirements.push(word(if map.by_message { "DMAP-10" } else { "DMAP-04" }));
+        seen.requirements.push(word(match (self.offer.profile.dialect().table, map.by_message) {
+            (None, false) => "DMAP-04",
+            (None, true) => "DMAP-10",
+            (Some(_), false) => "V8-05",
+            (Some(Table::V8), true) => "V8-16",
+            (Some(Table::V8c), true) => "V8-04",
+        }));
         let mut inner = vec![step(StepKind::Device(None, DeviceAction::DmaWrite, arguments)), seen];
         // What the device has done for sure is in its log for sure.
         if self.shadow.logging && self.offer.device_status {
@@ -78,7 +86,7 @@ impl Draft<'_> {
             inner.push(step(StepKind::Expect(Expect::Device(true))));
         }
         self.push(step(StepKind::If(word(label), inner)));
-        self.ask_log();
+        self.ask_log((map.address, map.size));
     }
 
     /// A transfer that may fail.

@@ -1,4 +1,4 @@
-//! DMA_MAP and DMA_UNMAP.
+//! DMA_MAP.
 
 use crate::case::{Descriptor, Value};
 
@@ -74,43 +74,6 @@ pub(super) enum Map {
     Argsz,
 }
 
-/// A DMA_UNMAP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Unmap {
-    /// A map.
-    Exact,
-    /// A map, with room for more than the reply.
-    ArgszEnough,
-    /// A map without its last page.
-    ShortByPage,
-    /// A map without its last byte.
-    ShortByByte,
-    /// A map and the page behind it.
-    LongByPage,
-    /// A map and the byte behind it.
-    LongByByte,
-    /// A map without its first page.
-    LateStart,
-    /// A map and the page before it.
-    EarlyStart,
-    /// Two maps that touch.
-    SpanTwo,
-    /// What is unmapped already.
-    Twice,
-    /// What was never mapped.
-    Unknown,
-    /// No bytes.
-    SizeZero,
-    /// Over 2^64.
-    Wrap,
-    /// No room for the reply.
-    ArgszShort,
-    /// Bits that are unused.
-    Flags,
-    /// What unmapped everything in an older protocol.
-    Everything,
-}
-
 impl Draft<'_> {
     /// A DMA_MAP.
     pub(super) fn map(&mut self) -> Message {
@@ -118,15 +81,21 @@ impl Draft<'_> {
             let Some(map) = self.dice.row(weights::MAP) else { break };
             if let Some(message) = self.map_of(map) {
                 self.edges.push(Edge::Map(map));
-                return message;
+                return self.table_of_maps(message);
             }
         }
         self.edges.push(Edge::Map(Map::Fresh));
         let (address, size) = self.fresh();
-        self.lend(address, size, 0, None)
+        let message = self.lend(address, size, 0, None);
+        self.table_of_maps(message)
     }
 
-    fn map_of(&mut self, map: Map) -> Option<Message> {
+    /// Which map is drawn.
+    pub(super) fn map_row(&mut self) -> Map {
+        self.dice.row(weights::MAP).unwrap_or(Map::Fresh)
+    }
+
+    pub(super) fn map_of(&mut self, map: Map) -> Option<Message> {
         let page = self.offer.page;
         let (address, size) = self.fresh();
         Some(match map {
@@ -244,103 +213,6 @@ impl Draft<'_> {
         })
     }
 
-    /// A DMA_UNMAP.
-    pub(super) fn unmap(&mut self) -> Message {
-        for _ in 0..8 {
-            let Some(unmap) = self.dice.row(weights::UNMAP) else { break };
-            if let Some(message) = self.unmap_of(unmap) {
-                self.edges.push(Edge::Unmap(unmap));
-                return message;
-            }
-        }
-        // Nothing is there to be unmapped.
-        self.map()
-    }
-
-    fn unmap_of(&mut self, unmap: Unmap) -> Option<Message> {
-        let page = self.offer.page;
-        let part = |draft: &mut Self, address: u64, size: u64| {
-            draft.shadow.disturb(address, size);
-            gone(address, size)
-        };
-        Some(match unmap {
-            Unmap::Exact => {
-                let (address, size) = self.take()?;
-                gone(address, size)
-            }
-            Unmap::ArgszEnough => {
-                let (address, size) = self.take()?;
-                let argsz = self.dice.one([25, 32, 4096]);
-                gone(address, size).integer("argsz", argsz)
-            }
-            Unmap::ShortByPage => {
-                let (address, size) = self.some_map().filter(|(_, size)| *size > page)?;
-                part(self, address, size - page)
-            }
-            Unmap::ShortByByte => {
-                let (address, size) = self.some_map()?;
-                part(self, address, size - 1)
-            }
-            Unmap::LongByPage => {
-                let (address, size) = self.some_map()?;
-                part(self, address, size.checked_add(page)?)
-            }
-            Unmap::LongByByte => {
-                let (address, size) = self.some_map()?;
-                part(self, address, size.checked_add(1)?)
-            }
-            Unmap::LateStart => {
-                let (address, size) = self.some_map().filter(|(_, size)| *size > page)?;
-                part(self, address + page, size - page)
-            }
-            Unmap::EarlyStart => {
-                let (address, size) = self.some_map()?;
-                part(self, address.checked_sub(page)?, size.checked_add(page)?)
-            }
-            Unmap::SpanTwo => {
-                let maps = &self.shadow.maps;
-                let touching = |low: &Mapped| maps.iter().find(|high| high.address == low.end()).map(Mapped::end);
-                let pairs = maps.iter().filter_map(|low| Some((low.address, touching(low)?.checked_sub(low.address)?)));
-                let pairs: Vec<(u64, u64)> = pairs.collect();
-                let (address, size) = self.dice.pick(&pairs)?;
-                part(self, address, size)
-            }
-            Unmap::Twice => {
-                let past = self.dice.pick(&self.shadow.gone)?;
-                if !self.shadow.is_free(past.address, past.size) {
-                    return None;
-                }
-                gone(past.address, past.size)
-            }
-            Unmap::Unknown => {
-                let (address, size) = self.fresh();
-                gone(address, size)
-            }
-            Unmap::SizeZero => {
-                let address = self.some_map().map_or(0x1_0000, |(address, _)| address);
-                gone(address, 0)
-            }
-            Unmap::Wrap => {
-                let address = 0u64.wrapping_sub(page);
-                part(self, address, 2 * page)
-            }
-            Unmap::ArgszShort => {
-                let (address, size) = self.some_map()?;
-                let argsz = self.dice.one([0, 8, 23]);
-                part(self, address, size).integer("argsz", argsz)
-            }
-            Unmap::Flags => {
-                let (address, size) = self.some_map()?;
-                let flags = self.dice.one([1, 2, 0x8000_0000]);
-                part(self, address, size).hex("flags", flags)
-            }
-            Unmap::Everything => {
-                self.shadow.unsettle();
-                gone(0, 0).integer("flags", 2)
-            }
-        })
-    }
-
     /// A range where nothing is, at a multiple of 16 pages.
     pub(super) fn fresh(&mut self) -> (u64, u64) {
         let page = self.offer.page;
@@ -357,22 +229,12 @@ impl Draft<'_> {
     }
 
     /// The range of a map that is probably there, mostly the last one.
-    fn some_map(&mut self) -> Option<(u64, u64)> {
+    pub(super) fn some_map(&mut self) -> Option<(u64, u64)> {
         let last = self.shadow.maps.last().map(|map| (map.address, map.size));
         if self.dice.chance(50) && last.is_some() {
             return last;
         }
         self.dice.pick(&self.shadow.maps).map(|map| (map.address, map.size))
-    }
-
-    /// A map that is about to be unmapped.
-    fn take(&mut self) -> Option<(u64, u64)> {
-        let (address, size) = self.some_map()?;
-        let at = self.shadow.maps.iter().position(|map| (map.address, map.size) == (address, size))?;
-        let map = self.shadow.maps.remove(at);
-        self.shadow.gone.push(map);
-        self.shadow.disturb(address, size);
-        Some((address, size))
     }
 
     fn lend_if_free(&mut self, address: u64, size: u64) -> Option<Message> {
@@ -392,10 +254,9 @@ impl Draft<'_> {
 
     fn lend_as(&mut self, address: u64, size: u64, flags: &str) -> Message {
         let message = self.lend(address, size, 0, None).words("flags", flags);
-        if flags == "readable"
-            && let Some(map) = self.shadow.maps.last_mut()
-        {
-            map.sure = false;
+        if let Some(map) = self.shadow.maps.last_mut() {
+            map.access = if flags == "readable" { 1 } else { 2 };
+            map.sure &= flags != "readable";
         }
         message
     }
@@ -428,7 +289,7 @@ impl Draft<'_> {
         let device = self.offer.dma_write.is_some_and(|(_, fills)| fills) && self.shadow.client.is_none();
         message.named = device && sure && self.dice.chance(weights::NAMED);
         self.shadow.gone.retain(|map| (map.address, map.size) != (address, size));
-        self.shadow.maps.push(Mapped { address, size, offset, memory, by_message, label: None, sure });
+        self.shadow.maps.push(Mapped { address, size, offset, memory, by_message, access: 3, label: None, sure });
         message
     }
 
@@ -478,10 +339,6 @@ impl Draft<'_> {
 
 fn request(address: u64, size: u64, flags: &str) -> Message {
     Message::command("map", "DMA_MAP").hex("address", address).hex("size", size).words("flags", flags)
-}
-
-fn gone(address: u64, size: u64) -> Message {
-    Message::command("unmap", "DMA_UNMAP").hex("address", address).hex("size", size)
 }
 
 /// `fill:BYTE:LENGTH`.

@@ -11,7 +11,8 @@ use super::Offer;
 use super::device::{Act, conforms};
 use super::dice::Dice;
 use super::dirty_pages::DirtyPages;
-use super::dma::{Map, Unmap};
+use super::dma_map::Map;
+use super::dma_unmap::Unmap;
 use super::features::Feature;
 use super::irqs::Irqs;
 use super::labels;
@@ -26,6 +27,7 @@ use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
 use super::shadow::Shadow;
+use super::tables::Entries;
 use super::weights::{self, Family, Row, Turn};
 use super::write_multi::Multi;
 
@@ -45,6 +47,8 @@ pub fn draw(offer: &Offer, seed: u64, number: u64) -> Case {
 pub(super) enum Edge {
     Map(Map),
     Unmap(Unmap),
+    Mapped(Entries),
+    Unmapped(Entries),
     Irqs(Irqs),
     Read(Read),
     Write(Write),

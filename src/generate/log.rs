@@ -59,10 +59,15 @@ impl Draft<'_> {
         self.request(log)
     }
 
-    /// What the device has written is asked for.
-    pub(super) fn ask_log(&mut self) {
-        if !self.offer.dma_logging || !self.shadow.logging || !self.dice.chance(weights::ASKED) {
+    /// What the device has written into a map is asked for.
+    pub(super) fn ask_log(&mut self, written: (u64, u64)) {
+        let logs = self.offer.dma_logging || self.offer.dirty_pages;
+        if !logs || !self.shadow.logging || !self.dice.chance(weights::ASKED) {
             return;
+        }
+        if !self.offer.dma_logging {
+            let message = self.ask_dirty_pages(written);
+            return self.send(vec![message], Answers::InOrder);
         }
         let log = self.dice.row(weights::REPORT).unwrap_or(Log::Report);
         let message = self.request(log);
@@ -71,9 +76,16 @@ impl Draft<'_> {
 
     /// The log is begun, so that it has what the device writes next.
     pub(super) fn begin_log(&mut self) {
-        if self.offer.dma_logging && !self.shadow.logging && self.dice.chance(weights::BEGUN) {
+        let logs = self.offer.dma_logging || self.offer.dirty_pages;
+        if !logs || self.shadow.logging || !self.dice.chance(weights::BEGUN) {
+            return;
+        }
+        if self.offer.dma_logging {
             let log = self.dice.one([Log::Start, Log::Start, Log::StartRanges, Log::StartPage]);
             let message = self.request(log);
+            self.send(vec![message], Answers::InOrder);
+        } else {
+            let message = self.begin_dirty_pages();
             self.send(vec![message], Answers::InOrder);
         }
     }

@@ -82,7 +82,7 @@ impl Draft<'_> {
                 let less = self.dice.one([1, 4, 8]);
                 self.unsettle(&message);
                 Some(message.clone().with("payload", Value::Minus(integer(less))))
-                    .filter(|message| message_takes(message, less))
+                    .filter(|message| self.takes(message, less))
             }
             Shape::Long if !writes => {
                 let more = self.dice.one([1, 4, 8, 16, 4096]);
@@ -91,7 +91,7 @@ impl Draft<'_> {
             }
             Shape::Empty if !writes => {
                 self.unsettle(&message);
-                Some(message.clone().integer("payload", 0)).filter(|message| message_takes(message, 1))
+                Some(message.clone().integer("payload", 0)).filter(|message| self.takes(message, 1))
             }
             Shape::Short | Shape::Long | Shape::Empty => None,
             Shape::TypeReply | Shape::TypeUnknown if writes || message.has_fds() => None,
@@ -175,19 +175,21 @@ impl Draft<'_> {
         self.make(&name, wrong);
         name
     }
-}
 
-/// The message has at least so many bytes of payload.
-fn message_takes(message: &Message, bytes: u64) -> bool {
-    let fixed = [
-        ("DMA_MAP", 32),
-        ("DMA_UNMAP", 24),
-        ("DEVICE_GET_INFO", 16),
-        ("DEVICE_GET_REGION_INFO", 32),
-        ("DEVICE_GET_IRQ_INFO", 16),
-        ("DEVICE_SET_IRQS", 20),
-        ("REGION_READ", 16),
-        ("VERSION", 4),
-    ];
-    fixed.iter().any(|(name, size)| message.is(name) && *size >= bytes)
+    /// The message has at least so many bytes of payload.
+    fn takes(&self, message: &Message, bytes: u64) -> bool {
+        const FIXED: &[&str] = &[
+            "DMA_MAP",
+            "DMA_UNMAP",
+            "DEVICE_GET_INFO",
+            "DEVICE_GET_REGION_INFO",
+            "DEVICE_GET_IRQ_INFO",
+            "DEVICE_SET_IRQS",
+            "REGION_READ",
+            "VERSION",
+        ];
+        let name = FIXED.iter().find(|name| message.is(name));
+        let known = name.and_then(|name| self.offer.profile.dialect().command(name));
+        known.is_some_and(|(_, known)| known.request.fixed_size() as u64 >= bytes)
+    }
 }

@@ -49,6 +49,26 @@ impl Message {
         self
     }
 
+    /// The words of an argument.
+    pub(super) fn words_of(&self, key: &str) -> Vec<&str> {
+        match self.value(key) {
+            Some(Value::Words(words)) => words.iter().map(|word| word.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The descriptors that go with it (`fd`), or that it is served from (`memory`), one by one.
+    pub(super) fn descriptors(&self, key: &str) -> Vec<String> {
+        let named = |argument: &&Argument| argument.key.trim_end_matches('s') == key;
+        let values = self.arguments.iter().filter(named).map(|argument| &argument.value.value);
+        let names = values.flat_map(|value| if let Value::Names(names) = value { names.as_slice() } else { &[] });
+        let times = |times: &Option<Expression>| match times {
+            Some(Expression::Number { value, .. }) => *value as usize,
+            _ => 1,
+        };
+        names.flat_map(|(name, count)| vec![name.value.clone(); times(count)]).collect()
+    }
+
     /// The value of an argument.
     pub(super) fn value(&self, key: &str) -> Option<&Value> {
         self.arguments.iter().find(|argument| argument.key.as_str() == key).map(|argument| &argument.value.value)
@@ -137,7 +157,7 @@ fn place(key: &str) -> u8 {
         "no_reply" => 4,
         "payload" | "cut" => 3,
         "fd" | "fds" | "memory" => 2,
-        "data" | "ranges" => 1,
+        "data" | "ranges" | "entry" => 1,
         header if header.starts_with("header.") => 3,
         _ => 0,
     }

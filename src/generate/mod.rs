@@ -13,7 +13,8 @@ mod device;
 mod dice;
 mod differential;
 mod dirty_pages;
-mod dma;
+mod dma_map;
+mod dma_unmap;
 mod draw;
 mod features;
 mod irqs;
@@ -35,6 +36,7 @@ mod regions;
 mod search;
 mod shadow;
 mod shrink;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -45,9 +45,21 @@ impl Draft<'_> {
     /// A question.
     pub(super) fn query(&mut self) -> Message {
         let query = self.dice.row(weights::QUERY).unwrap_or(Query::Info);
+        let query = match query {
+            // Version 8 has no such command.
+            Query::IoFds if !self.has("DEVICE_GET_REGION_IO_FDS") => Query::RegionInfo,
+            Query::IoFdsArgsz if !self.has("DEVICE_GET_REGION_IO_FDS") => Query::RegionInfoArgsz,
+            Query::IoFdsIndex | Query::IoFdsFields if !self.has("DEVICE_GET_REGION_IO_FDS") => Query::RegionInfoIndex,
+            query => query,
+        };
         self.edges.push(Edge::Query(query));
         match query {
             Query::Info => Message::command("info", "DEVICE_GET_INFO"),
+            // The request of version 8 is the header alone; its readers may know the later one.
+            Query::InfoArgsz if self.bare_info() => {
+                let payload = self.dice.one([4, 8, 16, 16, 20]);
+                Message::command("info", "DEVICE_GET_INFO").integer("payload", payload)
+            }
             Query::InfoArgsz => {
                 let argsz = self.dice.one([0, 4, 15, 17, 32, 4096, 0xffff_ffff]);
                 Message::command("info", "DEVICE_GET_INFO").integer("argsz", argsz)
@@ -133,12 +145,26 @@ impl Draft<'_> {
                 let message = Message::number(number);
                 if length == 0 { message } else { message.data(Bytes::Hex(vec![0; length])) }
             }
+            Query::Backwards if self.has("VM_INTERRUPT") && self.dice.chance(30) => {
+                Message::command("backwards", "VM_INTERRUPT").integer("sub_index", 0)
+            }
             Query::Backwards => {
                 let name = self.dice.one(["DMA_READ", "DMA_WRITE"]);
                 let message = Message::command("backwards", name).hex("address", 0x1_0000).integer("count", 4);
                 if name == "DMA_WRITE" { message.data(Bytes::Hex(vec![0; 4])) } else { message }
             }
         }
+    }
+
+    /// The version has that command.
+    fn has(&self, name: &str) -> bool {
+        self.offer.profile.dialect().command(name).is_some()
+    }
+
+    /// DEVICE_GET_INFO is a header alone.
+    fn bare_info(&self) -> bool {
+        let message = self.offer.profile.dialect().command("DEVICE_GET_INFO");
+        message.is_some_and(|(_, message)| message.request.fixed.is_none())
     }
 
     /// It may end what the device is doing.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::plain::plain;
 use super::shrink::{Trial, shrink};
 use super::{Offer, draw};
-use crate::case::{Case, Source, StepKind, print};
+use crate::case::{Case, Source, StepKind, errno, print};
 use crate::run::{Event, Planned, Play, Runner, Timeouts, play};
 use crate::verdict::{CaseRecord, CaseResult, Class, Evidence, Finding};
 
@@ -87,7 +87,7 @@ pub enum SearchError {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Cause {
     requirement: String,
-    /// What was due and what came, without their numbers.
+    /// What was due and what came, without their numbers and the names of errnos.
     words: String,
 }
 
@@ -102,7 +102,7 @@ impl Cause {
         let words: String = [finding.expected.as_str(), finding.actual.lines().next().unwrap_or_default()]
             .join("; ")
             .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty() && !word.contains(|c: char| c.is_ascii_digit()))
+            .filter(|word| !word.is_empty() && !word.contains(|c: char| c.is_ascii_digit()) && errno(word).is_none())
             .collect::<Vec<_>>()
             .join(" ");
         Cause { requirement, words }

@@ -17,6 +17,8 @@ pub(super) struct Mapped {
     pub(super) memory: Option<String>,
     /// Without a descriptor: the device's DMA comes by message.
     pub(super) by_message: bool,
+    /// What the device may do with it: read (1), write (2).
+    pub(super) access: u64,
     /// The label of its DMA_MAP, where it has one.
     pub(super) label: Option<String>,
     /// Where it was accepted, it is there: nothing drawn since could have taken it away, and all of it lies in the file.

@@ -10,6 +10,7 @@ use vfio_user_wire::V0_9_2;
 use super::dice::Mood;
 use super::draw::{Draft, Edge};
 use super::{MOST_SENDS, Offer, draw, weights};
+use crate::Profile;
 use crate::case::{self, Bytes, Case, Expression, Outcome, Send, Source, StepKind, Subject, Value};
 use crate::case::{Expect, Step};
 use crate::run::Planned;
@@ -62,9 +63,24 @@ fn discovered() -> Discovered {
     found
 }
 
-fn offers() -> [(Offer, Option<DeviceFile>); 2] {
+fn offers() -> [(Offer, Option<DeviceFile>); 3] {
     let found = discovered();
-    [(Offer::new(&found, Some(&conformance())), Some(conformance())), (Offer::new(&found, None), None)]
+    let offer = Offer::new(&found, Some(&conformance()));
+    [(offer.clone(), Some(conformance())), (Offer::new(&found, None), None), (of_version_8(offer), Some(conformance()))]
+}
+
+/// The same device, as a server of version 8 has it.
+fn of_version_8(offer: Offer) -> Offer {
+    Offer {
+        profile: Profile::V8,
+        dma_logging: false,
+        features: false,
+        write_multiple: false,
+        twin_socket: false,
+        dirty_pages: true,
+        migration_region: Some(9),
+        ..offer
+    }
 }
 
 fn sends(steps: &[Step]) -> Vec<&Send> {
@@ -82,7 +98,7 @@ fn sends(steps: &[Step]) -> Vec<&Send> {
 /// Everything wrong with the cases, but that they name no requirement.
 fn complaints(case: &Case) -> Vec<String> {
     let context = case::Context {
-        dialect: &V0_9_2,
+        dialect: case.profiles.first().map_or(&V0_9_2, |profile| profile.dialect()),
         requirement: &|_| Some(true),
         similar_requirement: &|_| None,
         procedure: &|_| false,
@@ -135,17 +151,21 @@ fn sequences_have_one_to_fifty_messages_and_mostly_five_to_twenty_five() {
 
 #[test]
 fn every_edge_is_drawn() {
-    let [(offer, _), _] = offers();
+    let [(offer, _), ..] = offers();
     let offer = Offer { migration: true, pre_copy: true, dirty_pages: true, migration_region: Some(9), ..offer };
     let mut counts: BTreeMap<Edge, usize> = BTreeMap::new();
-    for number in 0..4000 {
-        for edge in Draft::new(&offer, SEED, number).finished().1 {
-            *counts.entry(edge).or_default() += 1;
+    for offer in [&offer, &of_version_8(offer.clone())] {
+        for number in 0..4000 {
+            for edge in Draft::new(offer, SEED, number).finished().1 {
+                *counts.entry(edge).or_default() += 1;
+            }
         }
     }
     let mut wanted: Vec<Edge> = vec![Edge::ReadOnly, Edge::NoReply, Edge::Joined, Edge::Shuffled, Edge::Twin];
     wanted.extend(weights::MAP.iter().map(|row| Edge::Map(row.2)));
     wanted.extend(weights::UNMAP.iter().map(|row| Edge::Unmap(row.2)));
+    wanted.extend(weights::MAPPED.iter().map(|row| Edge::Mapped(row.2)));
+    wanted.extend(weights::UNMAPPED.iter().map(|row| Edge::Unmapped(row.2)));
     wanted.extend(weights::IRQS.iter().map(|row| Edge::Irqs(row.2)));
     wanted.extend(weights::READ.iter().map(|row| Edge::Read(row.2)));
     wanted.extend(weights::WRITE.iter().map(|row| Edge::Write(row.2)));
@@ -170,13 +190,13 @@ fn every_edge_is_drawn() {
 
 #[test]
 fn calm_sequences_only_do_what_a_client_may() {
-    let [(offer, _), _] = offers();
+    let [(offer, _), ..] = offers();
     for number in 0..500 {
         let mut draft = Draft::new(&offer, SEED, number);
         draft.dice.mood = Mood::Calm;
         let (_, edges) = draft.finished();
         let odd = |edge: &&Edge| {
-            let is = |rows: &[(u32, weights::Kind, super::dma::Map)], map| {
+            let is = |rows: &[(u32, weights::Kind, super::dma_map::Map)], map| {
                 rows.iter().any(|row| row.1 == weights::Kind::Odd && row.2 == map)
             };
             matches!(edge, Edge::Lie(_) | Edge::ReadOnly) || matches!(edge, Edge::Map(map) if is(weights::MAP, *map))

@@ -2,7 +2,8 @@
 
 use super::device::Act;
 use super::dirty_pages::DirtyPages;
-use super::dma::{Map, Unmap};
+use super::dma_map::Map;
+use super::dma_unmap::Unmap;
 use super::features::Feature;
 use super::irqs::Irqs;
 use super::leave::Leave;
@@ -13,6 +14,7 @@ use super::migration_region::Register;
 use super::opening::Opening;
 use super::queries::Query;
 use super::regions::{Read, Write};
+use super::tables::Entries;
 use super::write_multi::Multi;
 
 /// Whether a client may do it.
@@ -231,6 +233,29 @@ pub(super) const UNMAP: &[Row<Unmap>] = &[
     (1, Odd, Unmap::Everything),
 ];
 
+/// What a table of DMA_MAP has besides its first region.
+pub(super) const MAPPED: &[Row<Entries>] = &[
+    (20, Plain, Entries::One),
+    (20, Plain, Entries::Few),
+    (1, Plain, Entries::Many),
+    (2, Odd, Entries::None),
+    (3, Odd, Entries::FdMissing),
+    (2, Odd, Entries::FdLeft),
+    (2, Odd, Entries::Flags),
+];
+
+/// What a table of DMA_UNMAP has besides its first region.
+pub(super) const UNMAPPED: &[Row<Entries>] = &[
+    (20, Plain, Entries::One),
+    (16, Plain, Entries::Few),
+    (8, Plain, Entries::Bitmaps),
+    (2, Odd, Entries::None),
+    (2, Odd, Entries::Flags),
+    (3, Odd, Entries::Mixed),
+    (3, Odd, Entries::BitmapPage),
+    (3, Odd, Entries::BitmapSize),
+];
+
 pub(super) const IRQS: &[Row<Irqs>] = &[
     (20, Plain, Irqs::Assign),
     (5, Plain, Irqs::AssignLast),
@@ -358,8 +383,10 @@ pub(super) const DIRTY_PAGES: &[Row<DirtyPages>] = &[
     (4, Plain, DirtyPages::Stop),
     (8, Plain, DirtyPages::Get),
     (3, Plain, DirtyPages::GetOne),
+    (3, Plain, DirtyPages::GetSeveral),
     (3, Odd, DirtyPages::GetGone),
-    (3, Odd, DirtyPages::GetPage),
+    (2, Odd, DirtyPages::GetPage),
+    (2, Odd, DirtyPages::GetNoPage),
     (4, Plain, DirtyPages::GetRoom),
     (3, Plain, DirtyPages::GetMoreRoom),
     (3, Odd, DirtyPages::GetSize),
