@@ -26,6 +26,16 @@ impl Edition {
         }
     }
 
+    /// The name of a requirement of 0.9.1 in this text: version 8 has rows of its own for what it shares with it.
+    pub(super) fn own_name(self, requirement: &str) -> &str {
+        match requirement {
+            _ if self != Edition::Tables(Table::V8) => requirement,
+            id if id.starts_with("L-MR-") || id.starts_with("L-REG-") => "V8-24",
+            id if id.starts_with("L-VER-") => "V8-02",
+            id => id,
+        }
+    }
+
     /// Descriptors that the client takes in one message: version 8 has another name for that.
     pub(super) fn client_fds(self, negotiated: &Negotiated) -> u64 {
         match self {

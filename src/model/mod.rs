@@ -54,10 +54,7 @@ pub use version::negotiated;
 
 /// What a requirement of 0.9.1 is called in a version of the protocol that has a row of its own for it.
 pub fn name_in<'a>(dialect: &Dialect, requirement: &'a str) -> &'a str {
-    match edition::Edition::of(dialect) {
-        edition::Edition::Tables(_) => tables::own_name(requirement),
-        edition::Edition::Current | edition::Edition::Legacy => requirement,
-    }
+    edition::Edition::of(dialect).own_name(requirement)
 }
 
 #[cfg(test)]

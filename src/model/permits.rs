@@ -104,12 +104,12 @@ impl Permits {
     }
 
     /// The same with other names for its requirements.
-    pub(super) fn renamed(mut self, name: fn(&'static str) -> &'static str) -> Permits {
+    pub(super) fn renamed(mut self, name: impl Fn(&'static str) -> &'static str) -> Permits {
         let errno = self.errno.iter_mut().map(|(_, rule)| rule);
         let rules =
             self.ok.iter_mut().chain(&mut self.error).chain(errno).chain(&mut self.closed).chain(&mut self.silent);
         rules.for_each(|rule| rule.requirement = name(rule.requirement));
-        self.tests = self.tests.map(name);
+        self.tests = self.tests.map(&name);
         self
     }
 

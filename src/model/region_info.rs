@@ -130,8 +130,7 @@ pub(super) fn judge(
             let expected = "a type capability for a region with an index of 9 or above";
             let requirement = match edition {
                 Edition::Current => "REGINFO-13",
-                Edition::Legacy => "L-REG-01",
-                Edition::Tables(_) => "V8-24",
+                Edition::Legacy | Edition::Tables(_) => edition.own_name("L-REG-01"),
             };
             out.must(requirement, typed, expected, || format!("none for region {index}"), mark("index"));
         }

@@ -481,8 +481,7 @@ impl State {
     fn silence(&self) -> &'static str {
         match self.edition() {
             Edition::Current => "MIGFSM-29",
-            Edition::Legacy => "L-MR-30",
-            Edition::Tables(_) => "V8-24",
+            edition @ (Edition::Legacy | Edition::Tables(_)) => edition.own_name("L-MR-30"),
         }
     }
 

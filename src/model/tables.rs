@@ -97,12 +97,3 @@ pub(super) fn one_range(table: Table, payload: &[u8]) -> Option<Bitmap> {
     let (request, _) = DirtyPagesGetV8c::parse(payload).filter(|_| one)?;
     Some(Bitmap { pgsize: request.bitmap_pgsize, size: request.bitmap_size })
 }
-
-/// The name of a requirement of 0.9.1 in these texts, which have rows of their own for what they share with it.
-pub(super) fn own_name(requirement: &str) -> &str {
-    match requirement {
-        id if id.starts_with("L-MR-") || id.starts_with("L-REG-") => "V8-24",
-        id if id.starts_with("L-VER-") => "V8-02",
-        id => id,
-    }
-}

@@ -68,7 +68,7 @@ pub(super) fn judge_capabilities(
     mark: Option<FieldMark>,
     out: &mut Judgements,
 ) {
-    let own = |requirement| if edition == Edition::Legacy { requirement } else { tables::own_name(requirement) };
+    let own = |requirement| edition.own_name(requirement);
     let Some(migration) = answer.capability("migration") else { return };
     let object = migration.is_object();
     out.must(

@@ -8,14 +8,13 @@ use vfio_user_wire::{CapabilityBody, capabilities, region_subtype, region_type};
 use super::super::Judgements;
 use super::super::edition::Edition;
 use super::super::judgement::{bytes_mark, payload_mark};
-use super::super::tables::own_name;
 
 /// Bytes of the registers.
 const REGISTERS: u64 = MigrationInfo::LAYOUT.size as u64;
 
 /// Judges a full reply that has capabilities.
 pub(in crate::model) fn judge_region(edition: Edition, info: &RegionInfo, payload: &[u8], out: &mut Judgements) {
-    let own = |requirement| if edition == Edition::Legacy { requirement } else { own_name(requirement) };
+    let own = |requirement| edition.own_name(requirement);
     // What is wrong with the chain itself is told already.
     let Ok(chain) = capabilities(payload, info.cap_offset) else { return };
     let mut migration = false;

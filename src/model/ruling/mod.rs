@@ -26,7 +26,6 @@ pub(super) use self::irqs::{automasked, may_interrupt};
 use super::edition::Edition;
 use super::permits::Permits;
 use super::session::{Given, Phase, State};
-use super::tables::own_name;
 use super::{Command, Judgements};
 
 /// What is known of one command.
@@ -122,10 +121,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         Edition::Current => migration::stopped(state, command, &mut permits),
         Edition::Legacy | Edition::Tables(_) => legacy::migration_region::stopped(state, command, &mut permits),
     }
-    if let Edition::Tables(_) = state.edition() {
-        permits = permits.renamed(own_name);
-    }
-    permits
+    permits.renamed(|requirement| state.edition().own_name(requirement))
 }
 
 /// Judges a successful reply by the state.
@@ -137,11 +133,8 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
     {
         let mut said = Judgements::default();
         (ruling.judge)(state, command, payload, &mut said);
-        let renamed = matches!(state.edition(), Edition::Tables(_));
         for mut judgement in said.into_vec() {
-            if renamed {
-                judgement.requirement = own_name(judgement.requirement);
-            }
+            judgement.requirement = state.edition().own_name(judgement.requirement);
             out.push(judgement);
         }
     }
