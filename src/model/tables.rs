@@ -52,7 +52,10 @@ fn judge_unmap(table: Table, command: &Command, reply: &Reply<'_>, out: &mut Jud
     let right = whole && are(table, &asked, reply.payload);
     let expected = match asked.len() {
         0 => "no payload: no region asked for a bitmap".to_owned(),
-        count => format!("{needed} bytes: {count} bitmaps, each behind its structure as in the request"),
+        count => {
+            let whole = needed.saturating_add(HEADER_SIZE as u64);
+            format!("{whole} bytes: {count} bitmaps, each behind its structure as in the request")
+        }
     };
     let actual = || if whole { "other structures".to_owned() } else { size(reply) };
     out.must("V8-10", right, &expected, actual, header_mark("size"));

@@ -103,14 +103,18 @@ pub(super) fn map_request(dialect: &Dialect, address: u64, size: u64, with_fd: b
 
 /// The fixed part of a request with these fields, as far as this version has them.
 pub(super) fn request(dialect: &Dialect, name: &str, fields: &[(&str, u64)]) -> Asked<Vec<u8>> {
-    let layout = fixed(dialect, name)?;
+    Ok(filled(fixed(dialect, name)?, fields))
+}
+
+/// A structure with these fields, as far as it has them.
+pub(super) fn filled(layout: &Layout, fields: &[(&str, u64)]) -> Vec<u8> {
     let mut payload = vec![0; layout.size];
     for (name, value) in fields {
         if let Some(field) = layout.field(name) {
             field.write(&mut payload, *value);
         }
     }
-    Ok(payload)
+    payload
 }
 
 pub(super) fn fixed(dialect: &Dialect, name: &str) -> Asked<&'static Layout> {

@@ -1,12 +1,12 @@
 //! What only the versions before 0.9.2 have: DIRTY_PAGES, and the region for migration.
 
 use vfio_user_wire::dirty_pages_flags::{GET_BITMAP, START, STOP};
-use vfio_user_wire::legacy::{DIRTY_PAGES, DirtyPagesGet, RangeLayout};
+use vfio_user_wire::legacy::{DIRTY_PAGES, RangeLayout};
 use vfio_user_wire::message::DMA_MAP;
-use vfio_user_wire::{Message, Tail, bitmap_size, region_subtype, region_type};
+use vfio_user_wire::{Tail, bitmap_size, region_subtype, region_type};
 
 use super::asker::{Asked, Question};
-use super::dma::{fixed, map_request, request};
+use super::dma::{filled, fixed, map_request, request};
 use crate::Profile;
 use crate::case::error_text;
 use crate::session::Held;
@@ -47,27 +47,32 @@ pub(super) fn ask_dirty_pages(question: &mut Question<'_>, found: &mut Discovere
     Ok(())
 }
 
-/// The layout of the range that a server which logs takes for a region of client memory; `None` where it takes neither.
+/// The layout of the range that a server which logs takes for a region of client memory; `None` where it takes neither, and
+/// in a version whose text knows one alone.
 fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayout>> {
-    let of_range =
-        |(_, message): (u16, &Message)| message.variants.iter().any(|variant| variant.reply.tail == Tail::RangeBitmap);
-    if !question.dialect().command(DIRTY_PAGES.name).is_some_and(of_range) {
+    let Some((_, message)) = question.dialect().command(DIRTY_PAGES.name) else { return Ok(None) };
+    let get = message.variants.iter().find(|variant| variant.flags == u64::from(GET_BITMAP));
+    let Some((layout, reply)) = get.and_then(|get| Some((get.request.fixed?, get.reply))) else { return Ok(None) };
+    let head = message.request.fixed_size();
+    if layout.size != head + RangeLayout::Narrow.size() {
         return Ok(None);
     }
-    for layout in [RangeLayout::Narrow, RangeLayout::Wide] {
-        let bitmap_size = bitmap_size(REGION, pgsize).unwrap_or_default();
-        let get = DirtyPagesGet {
-            argsz: (8 + layout.size() as u64 + bitmap_size) as u32,
-            flags: GET_BITMAP,
-            iova: ADDRESS,
-            size: REGION,
-            bitmap_pgsize: pgsize,
-            bitmap_size,
-        };
-        let mut request = get.bytes().to_vec();
-        request.resize(8 + layout.size(), 0);
+    let bitmap_size = bitmap_size(REGION, pgsize).unwrap_or_default();
+    // A reply that has a head has an argsz, which counts the bits.
+    let told = if reply.tail == Tail::RangeBitmap { bitmap_size } else { 0 };
+    for range in [RangeLayout::Narrow, RangeLayout::Wide] {
+        let fields = [
+            ("argsz", (head + range.size()) as u64 + told),
+            ("flags", GET_BITMAP.into()),
+            ("iova", ADDRESS),
+            ("size", REGION),
+            ("bitmap_pgsize", pgsize),
+            ("bitmap_size", bitmap_size),
+        ];
+        let mut request = filled(layout, &fields);
+        request.resize(head + range.size(), 0);
         if question.ask(DIRTY_PAGES.name, &request, &[])?.is_ok() {
-            return Ok(Some(layout));
+            return Ok(Some(range));
         }
     }
     Ok(None)

@@ -7,6 +7,7 @@ mod dlog;
 mod dmap;
 mod dmarw;
 mod dunmap;
+pub(crate) mod early;
 mod feat;
 mod hdr;
 mod info;
@@ -47,6 +48,7 @@ const SECTIONS: &[Section] = &[
     (dmap::faults, dmap::NO_FAULT),
     (dmarw::faults, dmarw::NO_FAULT),
     (dunmap::faults, dunmap::NO_FAULT),
+    (early::faults, early::NO_FAULT),
     (feat::faults, feat::NO_FAULT),
     (hdr::faults, hdr::NO_FAULT),
     (info::faults, info::NO_FAULT),

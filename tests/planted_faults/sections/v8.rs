@@ -14,7 +14,8 @@ use crate::wrapper::{Answer, Faulty, around_server, capabilities, send, server_o
 const PERMITS: &str = "it permits something, and no remark is ever made of a permission";
 
 /// No server can show these.
-pub(crate) const NO_FAULT: &[(&str, &str)] = &[("V8-07", PERMITS), ("V8-11", PERMITS), ("V8-18", PERMITS)];
+pub(crate) const NO_FAULT: &[(&str, &str)] =
+    &[("DISC-13", PERMITS), ("V8-07", PERMITS), ("V8-11", PERMITS), ("V8-18", PERMITS)];
 
 /// The index of the migration region.
 const MIGRATION: u32 = 9;
@@ -40,7 +41,7 @@ fn version() -> Vec<Fault> {
                 }
             })
         }),
-        fault("L-UNM-14", "whatever-the-bitmap-takes", || {
+        fault("L-UNM-14", "whatever-the-bitmap-takes-in-version-8", || {
             commands(|frame, _| {
                 let mut stated = capabilities(frame);
                 // The client of the other cases does not state it.
@@ -388,12 +389,12 @@ fn mappable(frame: &Frame) -> usize {
 }
 
 /// A DMA_UNMAP that asks for no bitmap.
-fn plain_unmap(frame: &Frame) -> bool {
+pub(super) fn plain_unmap(frame: &Frame) -> bool {
     is(frame, "DMA_UNMAP") && DmaUnmap::parse(&frame.payload).is_some_and(|(entry, _)| { entry.flags } == 0)
 }
 
 /// What a DIRTY_PAGES asks for.
-fn action(frame: &Frame) -> Option<u32> {
+pub(super) fn action(frame: &Frame) -> Option<u32> {
     DirtyPages::parse(&frame.payload).filter(|_| is(frame, "DIRTY_PAGES")).map(|(request, _)| request.flags)
 }
 
@@ -415,14 +416,26 @@ fn written(command: &Frame) -> Vec<u8> {
     [command.payload.get(..12).unwrap_or_default(), &[0; 4]].concat()
 }
 
-fn shorten(frame: &mut Frame, payload: usize) {
+pub(super) fn shorten(frame: &mut Frame, payload: usize) {
     frame.payload.truncate(payload);
     frame.header.size = (HEADER_SIZE + frame.payload.len()) as u32;
 }
 
+fn commands(change: impl FnMut(&mut Frame, &mut Vec<OwnedFd>) + 'static) -> Faulty {
+    commands_of(Profile::V8, change)
+}
+
+fn replies(change: impl FnMut(&Frame, &mut Frame) + 'static) -> Faulty {
+    replies_of(Profile::V8, change)
+}
+
+fn answers(answer: impl FnMut(&Frame) -> Option<Answer> + 'static) -> Faulty {
+    answers_of(Profile::V8, answer)
+}
+
 /// Changes commands and their descriptors before the server sees them.
-fn commands(mut change: impl FnMut(&mut Frame, &mut Vec<OwnedFd>) + 'static) -> Faulty {
-    around_server(server_of(Profile::V8), move |mut step| {
+pub(super) fn commands_of(profile: Profile, mut change: impl FnMut(&mut Frame, &mut Vec<OwnedFd>) + 'static) -> Faulty {
+    around_server(server_of(profile), move |mut step| {
         if step.frame.header.message_type() == 0 {
             change(&mut step.frame, &mut step.fds);
         }
@@ -431,8 +444,8 @@ fn commands(mut change: impl FnMut(&mut Frame, &mut Vec<OwnedFd>) + 'static) -> 
 }
 
 /// Changes replies, given the command that they answer; their size stays true.
-fn replies(mut change: impl FnMut(&Frame, &mut Frame) + 'static) -> Faulty {
-    around_server(server_of(Profile::V8), move |step| {
+pub(super) fn replies_of(profile: Profile, mut change: impl FnMut(&Frame, &mut Frame) + 'static) -> Faulty {
+    around_server(server_of(profile), move |step| {
         let command = step.frame.clone();
         step.pass_and(|effects| {
             for effect in effects {
@@ -463,8 +476,8 @@ fn own_commands(mut change: impl FnMut(&mut Frame) + 'static) -> Faulty {
 }
 
 /// Answers some commands in the server's place.
-fn answers(mut answer: impl FnMut(&Frame) -> Option<Answer> + 'static) -> Faulty {
-    around_server(server_of(Profile::V8), move |step| match answer(&step.frame) {
+pub(super) fn answers_of(profile: Profile, mut answer: impl FnMut(&Frame) -> Option<Answer> + 'static) -> Faulty {
+    around_server(server_of(profile), move |step| match answer(&step.frame) {
         Some(answer) if step.frame.header.message_type() == 0 => step.answer(answer),
         _ => step.pass(),
     })
