@@ -1,15 +1,17 @@
 //! What holds for every command that the server sends.
 
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess};
+use vfio_user_wire::tables::{Interrupt, VM_INTERRUPT};
 use vfio_user_wire::{Dialect, Direction, HEADER_SIZE, Header};
 
 use super::judgement::{header_mark, payload_mark};
-use super::{Channel, Judgement, Judgements, Negotiated, twin};
+use super::{Channel, Judgement, Judgements, Negotiated, Offer, twin};
 
-/// Judges a command of the server; `mapped` says what the device may do with every byte of a range, readable (1) and
+/// Judges a command of a server that offers this; `mapped` says what the device may do with every byte of a range, readable (1) and
 /// writeable (2), and `None` where a byte lies in no map that the client made and has not taken back.
 pub fn judge_request(
     dialect: &Dialect,
+    offer: &Offer,
     header: &Header,
     payload: &[u8],
     negotiated: &Negotiated,
@@ -23,6 +25,9 @@ pub fn judge_request(
     out.must("HDR-15", known.is_some(), only, || dialect.name_of(number), header_mark("command"));
     let Some(message) = known else { return out.into_vec() };
     twin::judge_request(channel, negotiated, &mut out);
+    if message.name == VM_INTERRUPT.name {
+        judge_interrupt(offer, payload, &mut out);
+    }
     let write = message.name == DMA_WRITE.name;
     let Some(layout) = message.request.fixed.filter(|_| write || message.name == DMA_READ.name) else {
         return out.into_vec();
@@ -61,4 +66,19 @@ pub fn judge_request(
     let expected = "a DMA_READ that wants its reply";
     out.should("DMARW-10", !read_without_reply, expected, || "No_reply set".to_owned(), header_mark("flags"));
     out.into_vec()
+}
+
+/// Judges a VM_INTERRUPT of version 8 (at 595dff9, 1467-1502): of which type it is, it does not say.
+fn judge_interrupt(offer: &Offer, payload: &[u8], out: &mut Judgements) {
+    let size = Interrupt::LAYOUT.size;
+    let expected = format!("a payload of {size} bytes, {} in all", HEADER_SIZE + size);
+    let actual = || format!("a payload of {} bytes", payload.len());
+    out.must("V8-18", payload.len() == size, &expected, actual, header_mark("size"));
+    let most = offer.irqs.iter().map(|irq| irq.count).max();
+    if let Some(((interrupt, _), most)) = Interrupt::parse(payload).zip(most) {
+        let sub_index = interrupt.sub_index;
+        let expected = format!("a sub-index below {most}, the most that a type of interrupts has");
+        let mark = Interrupt::LAYOUT.field("sub_index").and_then(payload_mark);
+        out.must("V8-18", sub_index < most, &expected, || format!("sub-index {sub_index}"), mark);
+    }
 }

@@ -9,8 +9,8 @@ use vfio_user_wire::{Dialect, Frame, Limits, V8, V8C};
 
 use super::legacy_tests::version;
 use super::{
-    Channel, Command, FdKind, Negotiated, Offer, OfferedMigrationRegion, OfferedRegion, PassedFd, Reply, Session,
-    judge_request,
+    Channel, Command, FdKind, Negotiated, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, Reply,
+    Session, judge_request,
 };
 use crate::verdict::Class::{self, Note, Violation};
 
@@ -175,13 +175,19 @@ fn a_server_of_version_8_counts_in_four_bytes_and_may_interrupt_by_message() {
     let judged = |number: u16, payload: Vec<u8>| -> Said {
         let frame = Frame::command(1, number, payload);
         let mapped = |_: u64, _: u64| Some(3);
-        let said = judge_request(&V8, &frame.header, &frame.payload, &Negotiated::default(), Channel::Only, &mapped);
+        let irqs = vec![OfferedIrq { index: 2, flags: 1, count: 4 }];
+        let offer = Offer { irqs, ..Offer::default() };
+        let said =
+            judge_request(&V8, &offer, &frame.header, &frame.payload, &Negotiated::default(), Channel::Only, &mapped);
         said.into_iter().filter_map(|said| Some((said.requirement, said.broken?.class))).collect()
     };
     let read = [0x1000u64.to_ne_bytes().as_slice(), &4u32.to_ne_bytes()].concat();
     assert_eq!(judged(10, read.clone()), NOTHING);
     assert_eq!(judged(10, [read, vec![0; 4]].concat()), [("V8-16", Violation)]);
     assert_eq!(judged(12, vec![0; 4]), NOTHING);
+    assert_eq!(judged(12, vec![0; 8]), [("V8-18", Violation)]);
+    assert_eq!(judged(12, 3u32.to_ne_bytes().to_vec()), NOTHING);
+    assert_eq!(judged(12, 4u32.to_ne_bytes().to_vec()), [("V8-18", Violation)]);
 }
 
 #[test]

@@ -287,7 +287,10 @@ fn a_servers_own_command_stays_in_mapped_memory_and_within_the_clients_limit() {
         let frame = Frame::command(1, number, [access.bytes(), data].concat());
         let negotiated = negotiated(json!({ "max_data_xfer_size": 8 }));
         let (header, payload) = (&frame.header, &frame.payload);
-        let judgements = judge_request(&V0_9_2, header, payload, &negotiated, Channel::Only, &|_, _| flags);
+        let judgements =
+            judge_request(&V0_9_2, &super::Offer::default(), header, payload, &negotiated, Channel::Only, &|_, _| {
+                flags
+            });
         judgements
             .into_iter()
             .filter(|judgement| judgement.broken.is_some())
@@ -361,10 +364,18 @@ fn a_servers_own_command_comes_on_the_twin_socket_where_there_is_one() {
     let judge = |client: serde_json::Value, server: serde_json::Value, channel| -> Vec<_> {
         let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone());
         let negotiated = Negotiated { client: data(client), server: data(server) };
-        judge_request(&V0_9_2, &frame.header, &frame.payload, &negotiated, channel, &|_, _| Some(3))
-            .into_iter()
-            .filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class)))
-            .collect()
+        judge_request(
+            &V0_9_2,
+            &super::Offer::default(),
+            &frame.header,
+            &frame.payload,
+            &negotiated,
+            channel,
+            &|_, _| Some(3),
+        )
+        .into_iter()
+        .filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class)))
+        .collect()
     };
     let twin = || json!({ "twin_socket": { "supported": true, "fd_index": 0 } });
     assert_eq!(judge(twin(), twin(), Channel::Twin), []);

@@ -1,6 +1,7 @@
 //! The commands of the server: they are judged, and answered from the memory that is lent.
 
 use std::io;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess};
@@ -38,10 +39,11 @@ impl Conversation<'_> {
             Some(_) => Channel::Main,
         };
         let negotiated = self.ends.get(main).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
-        let dialect = self.dialect;
+        let (dialect, offer) = (self.dialect, Arc::clone(&self.offer));
         let memory = self.memory_at(end);
         let mapped = |address, count| memory.access(address, count);
-        let mut judgements = judge_request(dialect, &frame.header, &frame.payload, &negotiated, channel, &mapped);
+        let mut judgements =
+            judge_request(dialect, &offer, &frame.header, &frame.payload, &negotiated, channel, &mapped);
         let name = dialect.name_of(frame.header.command);
         // What comes on a twin socket may have been sent before the reply on the main one that says that the device is stopped.
         let in_order = channel != Channel::Twin;

@@ -12,7 +12,7 @@ use crate::case::{
 };
 
 /// What stands behind the fixed part where `pages` are told.
-const BITMAPS: [Tail; 2] = [Tail::Bitmap, Tail::RangeBitmap];
+const BITMAPS: [Tail; 3] = [Tail::Bitmap, Tail::RangeBitmap, Tail::Bitmaps];
 
 /// Conditions on every message.
 const COMMON: [&str; 10] = [

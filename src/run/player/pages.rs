@@ -1,8 +1,9 @@
-//! Conditions on bitmaps: those of DMA_LOGGING_REPORT, and those of DIRTY_PAGES and DMA_UNMAP of 0.9.1.
+//! Conditions on bitmaps: those of DMA_LOGGING_REPORT, and those of DIRTY_PAGES and DMA_UNMAP of 0.9.1 and version 8.
 
 use vfio_user_wire::feature::{DmaLoggingReport, dirty_pages};
 use vfio_user_wire::legacy::{DirtyPagesGet, DmaUnmapGet};
 use vfio_user_wire::message::{DMA_UNMAP, DeviceFeature};
+use vfio_user_wire::tables::{DirtyPagesGetV8c, DmaUnmapGetV8c};
 use vfio_user_wire::{HEADER_SIZE, Message, Tail, bitmap_size};
 
 use crate::case::{Expression, Pages, Relation};
@@ -115,6 +116,17 @@ impl Asked {
                 page_size: get.bitmap_pgsize,
                 room: Some(get.bitmap_size),
             }),
+            // The first region, whose structure begins alike in either text.
+            Tail::Bitmaps if message.name == DMA_UNMAP.name => DmaUnmapGetV8c::parse(payload).map(|(get, _)| Asked {
+                length: get.size,
+                page_size: get.bitmap_pgsize,
+                room: Some(get.bitmap_size),
+            }),
+            Tail::Bitmaps => DirtyPagesGetV8c::parse(payload).map(|(get, _)| Asked {
+                length: get.size,
+                page_size: get.bitmap_pgsize,
+                room: Some(get.bitmap_size),
+            }),
             Tail::Bitmap => {
                 let (_, data) = DeviceFeature::parse(payload)?;
                 let (report, _) = DmaLoggingReport::parse(data)?;
@@ -143,8 +155,12 @@ impl Asked {
 pub(super) fn bits_in<'p>(command: &Command, payload: &'p [u8]) -> &'p [u8] {
     let body = command.reply_body();
     let told = match body.tail {
-        Tail::RangeBitmap => DirtyPagesGet::parse(payload).and_then(|(get, tail)| get.bits(tail).ok()),
+        Tail::RangeBitmap => {
+            DirtyPagesGet::parse(payload).and_then(|(get, tail)| get.bits(tail).ok()).map(|(_, bits)| bits)
+        }
+        // Version 8 can be read to want the bits alone (1587-1588).
+        Tail::Bitmaps if payload.len() < body.fixed_size() => Some(payload),
         _ => None,
     };
-    told.map_or_else(|| payload.get(body.fixed_size()..).unwrap_or_default(), |(_, bits)| bits)
+    told.unwrap_or_else(|| payload.get(body.fixed_size()..).unwrap_or_default())
 }

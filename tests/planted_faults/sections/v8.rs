@@ -14,8 +14,7 @@ use crate::wrapper::{Answer, Faulty, around_server, capabilities, send, server_o
 const PERMITS: &str = "it permits something, and no remark is ever made of a permission";
 
 /// No server can show these.
-pub(crate) const NO_FAULT: &[(&str, &str)] =
-    &[("DISC-13", PERMITS), ("V8-07", PERMITS), ("V8-11", PERMITS), ("V8-18", PERMITS)];
+pub(crate) const NO_FAULT: &[(&str, &str)] = &[("DISC-13", PERMITS), ("V8-07", PERMITS)];
 
 /// The index of the migration region.
 const MIGRATION: u32 = 9;
@@ -160,6 +159,38 @@ fn unmaps() -> Vec<Fault> {
             })
         })
         .noted(),
+        fault("V8-09", "refused-and-gone-all-the-same", || {
+            around_server(server_of(Profile::V8), |step| {
+                let part = is(&step.frame, "DMA_UNMAP").then(|| step.frame.payload.clone());
+                let part = part.filter(|payload| payload.len() == 32 && payload[8..16] == 0x1000u64.to_ne_bytes());
+                if let Some(mut whole) = part {
+                    whole[8..16].copy_from_slice(&0x2000u64.to_ne_bytes());
+                    let command = Frame::command(1, step.frame.header.command, whole);
+                    step.server.receive(command, Vec::new(), &mut *step.memory, &mut Vec::new());
+                    return step.answer(Answer::Error(Errno::EINVAL));
+                }
+                step.pass();
+            })
+        }),
+        fault("V8-11", "all-of-a-region-for-a-part-of-it", || {
+            let mut whole = Vec::new();
+            commands(move |frame, _| {
+                if is(frame, "DMA_MAP") {
+                    whole = frame.payload.get(..16).unwrap_or_default().to_vec();
+                }
+                if plain_unmap(frame) && whole.len() == 16 && frame.payload[..8] == whole[..8] {
+                    frame.payload[..16].copy_from_slice(&whole);
+                }
+            })
+        }),
+        fault("V8-10", "the-next-page", || {
+            replies(|command, reply| {
+                if is(command, "DMA_UNMAP") && reply.payload.len() == 32 {
+                    let bits = u64::from_ne_bytes(reply.payload[24..].try_into().unwrap_or_default());
+                    reply.payload[24..].copy_from_slice(&(bits << 1).to_ne_bytes());
+                }
+            })
+        }),
         // As in later versions.
         fault("V8-10", "the-entries-come-back", || {
             replies(|command, reply| {
@@ -239,6 +270,15 @@ fn accesses() -> Vec<Fault> {
             })
         })
         .of(Spoken::V8),
+        fault("V8-16", "data-behind-a-count-of-8-bytes", || {
+            around_server(server_of(Profile::V8), |mut step| {
+                let frame = &mut step.frame;
+                if frame.header.is_reply() && is(frame, "DMA_READ") && !frame.header.is_error() {
+                    frame.payload[12..].rotate_left(4);
+                }
+                step.pass();
+            })
+        }),
         fault("V8-17", "nothing-counted-is-nothing-written", || {
             around_server(server_of(Profile::V8), |mut step| {
                 let reply = step.frame.header.is_reply() && is(&step.frame, "DMA_WRITE");
@@ -264,6 +304,16 @@ fn device() -> Vec<Fault> {
         })
         .also("V8-06", "its own map is refused so, too")
         .noted(),
+        fault("V8-18", "an-interrupt-with-its-type", || {
+            around_server(server_of(Profile::V8), |step| {
+                let bare = is(&step.frame, "DEVICE_SET_IRQS") && step.fds.is_empty();
+                step.pass_and(|effects| {
+                    if let Some((number, _)) = V8.command("VM_INTERRUPT").filter(|_| bare) {
+                        effects.push(send(Frame::command(0x7a, number, vec![0; 8])));
+                    }
+                });
+            })
+        }),
         fault("V8-23", "no-descriptor-and-no-answer", || {
             around_server(server_of(Profile::V8), |step| {
                 let request = IrqSet::parse(&step.frame.payload).filter(|_| is(&step.frame, "DEVICE_SET_IRQS"));
@@ -281,6 +331,21 @@ fn dirty_pages() -> Vec<Fault> {
             replies(|command, reply| {
                 if action(command) == Some(dirty_pages_flags::GET_BITMAP) && !reply.header.is_error() {
                     reply.payload.splice(..0, command.payload[..12].iter().copied());
+                }
+            })
+        }),
+        fault("V8-20", "the-bits-alone-and-none-set", || {
+            replies(|command, reply| {
+                if action(command) == Some(dirty_pages_flags::GET_BITMAP) && !reply.header.is_error() {
+                    reply.payload = vec![0; reply.payload.len() - 24];
+                }
+            })
+        }),
+        fault("V8-20", "the-next-page", || {
+            replies(|command, reply| {
+                if action(command) == Some(dirty_pages_flags::GET_BITMAP) && reply.payload.len() == 32 {
+                    let bits = u64::from_ne_bytes(reply.payload[24..].try_into().unwrap_or_default());
+                    reply.payload[24..].copy_from_slice(&(bits << 1).to_ne_bytes());
                 }
             })
         }),
@@ -331,6 +396,21 @@ fn migration() -> Vec<Fault> {
                 step.effects.append(&mut done);
             })
         })
+        .noted(),
+        fault("V8-22", "refused-and-running-all-the-same", || {
+            around_server(server_of(Profile::V8), |mut step| {
+                let (command, memory) = (step.frame.clone(), &mut *step.memory);
+                let mut done = Vec::new();
+                step.server.receive(step.frame, std::mem::take(&mut step.fds), memory, &mut done);
+                let refused = |effect: &Effect| matches!(effect, Effect::Send { frame, .. } if frame.header.is_error());
+                if state_asked_for(&command) == Some(1) && done.iter().any(refused) {
+                    let number = V8.command("DEVICE_RESET").map_or(0, |(number, _)| number);
+                    step.server.receive(Frame::command(1, number, Vec::new()), Vec::new(), memory, &mut Vec::new());
+                }
+                step.effects.append(&mut done);
+            })
+        })
+        .also("V8-24", "the state is another one after a refusal")
         .noted(),
         fault("V8-24", "no-pre-copy", || {
             answers(|command| (state_asked_for(command) == Some(3)).then_some(Answer::Error(Errno::EINVAL)))
