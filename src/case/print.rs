@@ -358,10 +358,14 @@ impl fmt::Display for Expect {
                     }
                     FdExpectation::Quiet => f.write_str("quiet"),
                     FdExpectation::Closed => f.write_str("closed"),
+                    FdExpectation::StaysQuiet => f.write_str("stays quiet"),
                     FdExpectation::Conforms => f.write_str("conforms"),
                 }
             }
-            Expect::Memory(memory, bytes) => write!(f, "{}[{}..{}] == {bytes}", memory.name, memory.start, memory.end),
+            Expect::Memory(memory, bytes) => {
+                let relation = if memory.stays { "stays" } else { "==" };
+                write!(f, "{}[{}..{}] {relation} {bytes}", memory.name, memory.start, memory.end)
+            }
             Expect::Seal(name, SealExpectation::Ok) => write!(f, "seal {name} ok"),
             Expect::Seal(name, SealExpectation::Busy) => write!(f, "seal {name} busy"),
             Expect::Seal(name, SealExpectation::Conforms) => write!(f, "seal {name} conforms"),

@@ -215,7 +215,8 @@ pub enum Expect {
     },
     /// `< fd a signalled 2`, `< fd a quiet`, `< fd a closed`, `< fd a conforms`.
     Fd(Name, FdExpectation),
-    /// `< ram[0x10..0x18] == hex:..`: the bytes come to be this before the deadline.
+    /// `< ram[0x10..0x18] == hex:..`: the bytes come to be this before the deadline. With `stays` in place of `==` they are
+    /// this, and are so a while later.
     Memory(Memory, Bytes),
     /// `< seal ram ok`, `< seal ram busy`, `< seal ram conforms`: whether F_SEAL_WRITE can be added to the memfd.
     Seal(Name, SealExpectation),
@@ -339,6 +340,8 @@ pub enum FdExpectation {
     Signalled(Option<Expression>),
     /// `quiet`: no signal is there.
     Quiet,
+    /// `stays quiet`: nor does one come for a while.
+    StaysQuiet,
     /// `closed`: the server holds it no longer (socketpair and pipe).
     Closed,
     /// `conforms`: whatever the model permits in the state that the session is in.
@@ -365,6 +368,8 @@ pub struct Memory {
     pub start: Expression,
     /// One past the last byte.
     pub end: Expression,
+    /// It is looked at once more a while later.
+    pub stays: bool,
 }
 
 /// What the device can be made to do, by the device file.

@@ -69,8 +69,8 @@ impl Draft<'_> {
             argument("pattern", integer(byte)),
         ];
         let start = map.offset + at;
-        let range =
-            Memory { name: word(memory), start: hexadecimal(start), end: hexadecimal(start.saturating_add(length)) };
+        let (name, end) = (word(memory), hexadecimal(start.saturating_add(length)));
+        let range = Memory { name, start: hexadecimal(start), end, stays: false };
         let mut seen = step(StepKind::Expect(Expect::Memory(range, fill(byte, length))));
         seen.requirements.push(word(match (self.offer.profile.dialect().table, map.by_message) {
             (None, false) => "DMAP-04",

@@ -91,22 +91,26 @@ fn seal(line: &mut Line<'_>) -> Result<SealExpectation> {
 
 fn fd(line: &mut Line<'_>) -> Result<Expect> {
     let name = value::name(line.expect("the name of a descriptor")?, "a descriptor's name")?;
-    let words = ["signalled", "quiet", "closed", "conforms"];
-    let token = line.expect("`signalled`, `quiet`, `closed` or `conforms`")?;
+    let words = ["signalled", "quiet", "stays", "closed", "conforms"];
+    let token = line.expect("`signalled`, `quiet`, `stays quiet`, `closed` or `conforms`")?;
     let expectation = match token.text {
         "signalled" => FdExpectation::Signalled(line.next().map(value::expression).transpose()?),
         "quiet" => FdExpectation::Quiet,
+        "stays" => {
+            line.expect_word("quiet")?;
+            FdExpectation::StaysQuiet
+        }
         "closed" => FdExpectation::Closed,
         "conforms" => FdExpectation::Conforms,
         other => {
-            let expected = "expected `signalled`, `quiet`, `closed` or `conforms`";
+            let expected = "expected `signalled`, `quiet`, `stays quiet`, `closed` or `conforms`";
             return Err(token.error(format!("{expected}, found `{other}`"), expected).suggest(similar(other, words)));
         }
     };
     Ok(Expect::Fd(name, expectation))
 }
 
-/// `ram[START..END] == BYTES`.
+/// `ram[START..END] == BYTES`, `ram[START..END] stays BYTES`.
 fn memory(token: Token<'_>, line: &mut Line<'_>) -> Result<Expect> {
     let bracket = token.text.find('[').unwrap_or(token.text.len());
     let name = value::name(token.part(0, bracket), "a memfd's name")?;
@@ -121,9 +125,12 @@ fn memory(token: Token<'_>, line: &mut Line<'_>) -> Result<Expect> {
         return Err(cursor.error("`]`"));
     }
     cursor.finish()?;
-    line.expect_word("==")?;
+    let stays = line.eat("stays");
+    if !stays {
+        line.expect_word("==")?;
+    }
     let bytes = value::bytes(line.expect("bytes")?)?;
-    Ok(Expect::Memory(Memory { name, start, end }, bytes))
+    Ok(Expect::Memory(Memory { name, start, end, stays }, bytes))
 }
 
 /// `mapped LABEL offset=.. length=.. == BYTES`.

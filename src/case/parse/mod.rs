@@ -133,9 +133,9 @@ impl File {
         let Some(first) = line.next() else {
             return Ok(());
         };
-        let checks = matches!(first.text, "<" | "save" | "restore" | "do" | "await");
+        let checks = matches!(first.text, "<" | "save" | "restore" | "do" | "await" | "ring");
         if let Some(brackets) = line.brackets.filter(|_| !checks) {
-            let message = "only `<`, `save`, `restore`, `do` and `await` lines check a requirement";
+            let message = "only `<`, `save`, `restore`, `do`, `await` and `ring` lines check a requirement";
             return Err(Diagnostic::new(brackets, message, "nothing is checked here"));
         }
         if word == "case" {

@@ -15,7 +15,7 @@ use crate::verdict::{Class, Evidence, Exit};
 use super::ending::Ending;
 use super::environment::words_value;
 use super::judge::{Found, Line};
-use super::{Fault, Player, Stop};
+use super::{Fault, Player, Stop, Timeouts};
 
 impl Player<'_> {
     /// Carries out one line.
@@ -65,7 +65,7 @@ impl Player<'_> {
             StepKind::Signal(name) => self.signal(name),
             StepKind::Serve(serve) => self.serve(serve),
             StepKind::Await(name, conditions) => self.wait_for_request(here, name, conditions),
-            StepKind::Ring(label, conditions) => self.ring(label, conditions),
+            StepKind::Ring(label, conditions) => self.ring(here, label, conditions),
             StepKind::Do(name, arguments) => self.procedure(here, name, arguments),
             StepKind::If(..) => Ok(()),
         }
@@ -127,8 +127,14 @@ impl Player<'_> {
                     format!("{wanted} {} on `{}`", if wanted == 1 { "signal" } else { "signals" }, name.value);
                 self.conclude(line, count == wanted, &expected, || format!("{count} came"), evidence)
             }
-            FdExpectation::Quiet => {
-                let count = held.signals(now(), interrupt)?.count;
+            FdExpectation::Quiet | FdExpectation::StaysQuiet => {
+                let settle = if *what == FdExpectation::Quiet { Duration::ZERO } else { self.context.timeouts.settle };
+                let deadline = self.patience(settle)?;
+                let mut count = held.signals(now(), interrupt)?.count;
+                while count == 0 && !deadline.passed() {
+                    self.pass_time(deadline)?;
+                    count = held.signals(now(), interrupt)?.count;
+                }
                 let expected = format!("no signal on `{}`", name.value);
                 self.conclude(line, count == 0, &expected, || format!("{count} came"), Evidence::Received)
             }
@@ -186,13 +192,14 @@ impl Player<'_> {
         let length =
             length.ok_or_else(|| Fault::new(format!("{} bytes for a range of {start:#x}..{end:#x}", wanted.len())))?;
         let held = Arc::clone(self.environment.descriptor(&memory.name.value)?);
-        let deadline = self.patience(self.context.timeouts.reply)?;
+        let Timeouts { reply, settle, .. } = self.context.timeouts;
+        let deadline = self.patience(if memory.stays { settle } else { reply })?;
         let mut got = vec![0; length];
         loop {
             let file = held.memory().ok_or_else(|| Fault::new(format!("`{}` is no memory", memory.name.value)))?;
             read_at(file, &mut got, start)?;
             // The device may write it by DMA_WRITE, which is served while waiting.
-            if got == wanted || deadline.passed() {
+            if (got == wanted) != memory.stays || deadline.passed() {
                 break;
             }
             self.pass_time(deadline)?;
@@ -201,7 +208,8 @@ impl Player<'_> {
         let piece = |bytes: &[u8]| hex(bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default());
         let expected = format!("{} at {:#x} of `{}`", piece(wanted), start + at as u64, memory.name.value);
         let held = got == wanted;
-        self.conclude(line, held, &expected, || format!("{} is there", piece(&got)), Evidence::Deadline)
+        let evidence = if memory.stays { Evidence::Received } else { Evidence::Deadline };
+        self.conclude(line, held, &expected, || format!("{} is there", piece(&got)), evidence)
     }
 
     fn expect_seal(&mut self, line: Line<'_>, name: &Name, free: bool) -> Result<(), Stop> {

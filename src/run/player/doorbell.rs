@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::poll::PollFlags;
 use nix::unistd::write;
 use vfio_user_wire::message::{REGION_READ, RegionAccess, RegionIoFds};
-use vfio_user_wire::{Body, Field, IoEventFd, SubRegion};
+use vfio_user_wire::{Body, Field, IoEventFd, SubRegion, io_fd_type};
 
 use crate::case::{Condition, Expression, Name};
 use crate::session::{Deadline, Waited, wait};
@@ -17,22 +17,22 @@ use super::{Fault, Player, Stop};
 
 impl Player<'_> {
     /// Writes 1 to the descriptor of a sub-region.
-    pub(super) fn ring(&mut self, label: &Name, conditions: &[Condition]) -> Result<(), Stop> {
+    pub(super) fn ring(&mut self, line: Line<'_>, label: &Name, conditions: &[Condition]) -> Result<(), Stop> {
         let Some(entry) = self.sub_region(label, conditions)? else {
             return Err(Stop::Skip(format!("the reply has no such sub-region: {}", texts(conditions))));
         };
         let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
-        let fd = IoEventFd::parse(&entry).and_then(|(event, _)| {
-            let fds = &answer_of(&self.talk, &label.value)?.fds;
-            fds.get(event.fd_index as usize).map(AsFd::as_fd)
-        });
-        let Some(fd) = fd else {
-            return Err(Stop::Skip("the sub-region has no descriptor".to_owned()));
+        let event = IoEventFd::parse(&entry).map(|(event, _)| event);
+        let Some(event) = event.filter(|event| event.kind == io_fd_type::IOEVENTFD) else {
+            return Err(Stop::Skip("the sub-region is none that an eventfd is signalled for".to_owned()));
         };
-        if !signal(fd, deadline, interrupt)? {
-            return Err(Stop::Skip("the descriptor of the sub-region takes no signal".to_owned()));
-        }
-        Ok(())
+        let fds = answer_of(&self.talk, &label.value).map(|answer| answer.fds.as_slice()).unwrap_or_default();
+        let signalled = match fds.get(event.fd_index as usize) {
+            Some(fd) => signal(fd.as_fd(), deadline, interrupt)?,
+            None => false,
+        };
+        let actual = || "it has none".to_owned();
+        self.conclude(line, signalled, "a descriptor of the sub-region that takes a signal", actual, Evidence::Received)
     }
 
     /// `< sub-region LABEL FIELD=VALUE ..`.
@@ -48,22 +48,26 @@ impl Player<'_> {
     }
 
     /// `< counted N`: reads the counter, which reading clears, until the sum is there or the deadline has passed: a server
-    /// may take a descriptor and the socket in any order.
+    /// may take a descriptor and the socket in any order. For a while it stays so.
     pub(super) fn expect_counted(&mut self, line: Line<'_>, wanted: &Expression) -> Result<(), Stop> {
         let wanted = self.environment.u64(wanted, &self.talk)?;
         let counter = self.context.device.and_then(|device| device.counter);
         let register = counter.ok_or_else(|| Stop::Skip("the device file names no counter".to_owned()))?.register;
         let field = Field { name: "counter", offset: 0, width: register.width as usize, meaning: "", bits: &[] };
-        let deadline = self.patience(self.context.timeouts.reply)?;
-        let mut count = 0u64;
+        let mut deadline = self.patience(self.context.timeouts.reply)?;
+        let (mut count, mut reached) = (0u64, false);
         loop {
             let access = RegionAccess { offset: register.offset, region: register.region, count: register.width };
             let index = self.access(line.number, 0, REGION_READ.name, access.bytes().to_vec())?;
             let answer = self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref());
             let value = answer.and_then(|answer| field.read(answer.payload.get(RegionAccess::LAYOUT.size..)?));
             count = count.saturating_add(value.unwrap_or_default());
-            if count >= wanted || deadline.passed() || self.context.interrupt.raised() {
+            if count > wanted || deadline.passed() || self.context.interrupt.raised() {
                 break;
+            }
+            if count == wanted && !reached {
+                // What is counted too often need not be so at once.
+                (reached, deadline) = (true, self.patience(self.context.timeouts.settle)?);
             }
             self.pass_time(deadline)?;
         }

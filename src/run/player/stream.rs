@@ -54,7 +54,10 @@ impl Player<'_> {
         let most = options.get("most");
         if self.by_region() {
             let Portions { bytes, lengths } = self.save_portions(line, end, most)?;
-            self.hold(line);
+            // Where nothing came, nothing was seen of how it comes.
+            if !bytes.is_empty() {
+                self.hold(line);
+            }
             self.environment.streams.insert(name.value.clone(), bytes);
             self.environment.portions.insert(name.value.clone(), lengths);
             return Ok(());
@@ -125,10 +128,13 @@ impl Player<'_> {
             stream.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         }
         let refusable = options.get("changed").or(options.get("upto")).is_some();
+        let nothing = stream.is_empty();
         if self.by_region() {
             let lengths = self.environment.portions.get(&name.value).cloned().unwrap_or_default();
             self.restore_portions(line, end, &Portions { bytes: stream, lengths }, refusable)?;
-            self.hold(line);
+            if !nothing {
+                self.hold(line);
+            }
             return Ok(());
         }
         let (mut rest, mut pieces) = (stream.as_slice(), 0);
@@ -148,7 +154,9 @@ impl Player<'_> {
                 sent.command.payload.truncate(MigrationData::LAYOUT.size);
             }
         }
-        self.hold(line);
+        if !nothing {
+            self.hold(line);
+        }
         Ok(())
     }
 

@@ -213,6 +213,10 @@ fn doorbells() -> Vec<Fault> {
         fault("IOFDS-18", "nobody-listens", || rung(|_| 0)),
         fault("IOFDS-18", "counted-twice", || rung(|count| 2 * count)),
         fault("IOFDS-18", "never-taken-back", || memory(Kept(0))),
+        fault("IOFDS-18", "once-more-a-little-later", || memory(Again(0))),
+        fault("IOFDS-18", "a-descriptor-that-is-only-for-reading", || {
+            sent(|fds| fds.iter_mut().for_each(|fd| *fd = Arc::new(std::fs::File::open("/dev/null").unwrap().into())))
+        }),
         fault("IOFDS-18", "a-copy-with-a-counter-of-its-own", || {
             sent(|fds| fds.iter_mut().for_each(|fd| *fd = Arc::new(EventFd::new().unwrap().into())))
         }),
@@ -314,6 +318,16 @@ fn rung(count: fn(u64) -> u64) -> Faulty {
         }
     }
     memory(Rung(count))
+}
+
+/// A counter that is added at the next look once more.
+struct Again(u64);
+
+impl Twist for Again {
+    fn rung(&mut self, memory: &mut dyn Memory, doorbell: &Arc<OwnedFd>) -> u64 {
+        let now = memory.rung(doorbell);
+        now + std::mem::replace(&mut self.0, now)
+    }
 }
 
 /// A counter that is added again and again.

@@ -274,7 +274,8 @@ fn stopped() -> Vec<Fault> {
         fault("MIGFSM-29", "a-word-and-no-more", || takes(|_, wanted| (wanted == STOP).then_some(STOP))),
         fault("MIGFSM-29", "saved-while-it-works", || {
             takes(|_, wanted| matches!(wanted, STOP_COPY).then_some(STOP_COPY))
-        }),
+        })
+        .also("MIGDATA-19", "nothing is there to be read of a device that works"),
         // Like a library that lets only migration through.
         fault("MIGFSM-30", "nothing-but-migration", || {
             while_stopped(|step| {

@@ -1,5 +1,9 @@
 //! The migration region of older protocols: its type, its registers and its states.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
 use vfio_user_reference_server::{Errno, Profile};
 use vfio_user_wire::Frame;
 use vfio_user_wire::legacy::migration_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP_AND_COPY, STOPPED};
@@ -169,6 +173,25 @@ fn states() -> Vec<Fault> {
         }),
         fault("L-MR-30", "copied-while-it-works", || {
             machine(|_, wanted| if wanted == STOP_AND_COPY { Does::Goes(STOP_AND_COPY) } else { Does::Right })
+        }),
+        fault("L-MR-30", "what-was-begun-is-done-later", || {
+            let mut memory = None;
+            around_server(server_of(Profile::V0_9_1), move |step| {
+                if is(&step.frame, "DMA_MAP") {
+                    memory = step.fds.first().and_then(|fd| fd.try_clone().ok()).map(File::from);
+                }
+                let told = is(&step.frame, "REGION_WRITE") && get(&step.frame, "region") != u64::from(REGION);
+                let state = state_of(step.server, step.memory);
+                let stopped = told && (state == Some(STOPPED) || state == Some(STOP_AND_COPY));
+                if let Some(memory) = memory.as_ref().filter(|_| stopped).and_then(|memory| memory.try_clone().ok()) {
+                    // A thread of its own does the work.
+                    std::thread::spawn(move || {
+                        std::thread::sleep(Duration::from_millis(10));
+                        memory.write_at(&[3; 16], 0)
+                    });
+                }
+                step.pass();
+            })
         }),
         // Like a library that lets only migration through.
         fault("L-MR-28", "nothing-but-migration", || {

@@ -124,6 +124,22 @@ fn answers() -> Vec<Fault> {
                 }
             })
         }),
+        fault("L-PFN-05", "nothing-of-the-rest", || {
+            let (mut start, mut rest) = (0, None);
+            accesses(move |_, access, step| {
+                if access.writes(INPUTS[0]) {
+                    start = value(access);
+                }
+                if !access.reads(COPIED) || !access.is_whole() {
+                    return step.pass();
+                }
+                let told = read(step.server, step.memory, COPIED, 8).and_then(|told| told.try_into().ok());
+                let told = told.map_or(dirty_pfns::NONE, u64::from_ne_bytes);
+                let told = if rest == Some(start) { dirty_pfns::NONE } else { told };
+                rest = is_count(told).then(|| start + told);
+                step.answer(access.ok(&told.to_ne_bytes()));
+            })
+        }),
         fault("L-PFN-05", "the-pages-of-a-whole-word", || {
             numbers(
                 |_, access, value| {
