@@ -24,7 +24,7 @@ impl Player<'_> {
                     return Err(Stop::Violated);
                 }
                 let judged = self.talk.sent.get(index).map(|sent| sent.judged.clone()).unwrap_or_default();
-                self.hold_judged(line, |requirement| judged.iter().any(|known| *known == requirement));
+                self.hold_judged(line, |requirement| judged.contains(&requirement));
                 return Ok(());
             }
             Actual::Ended(Ending::Crashed(..)) => return self.not_survived(index, line, actual),
