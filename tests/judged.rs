@@ -2,7 +2,6 @@
 //! of just that answer, and no more.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-#[allow(dead_code, reason = "of its helpers each test uses some")]
 mod support;
 
 use std::collections::BTreeSet;
