@@ -52,7 +52,7 @@ fn each_line_left_to_the_model_is_about_what_it_names() {
     let mut vacuous = left_to_the_model(&library);
     assert!(vacuous.len() > 30);
     let ids: BTreeSet<String> = vacuous.iter().map(|(_, _, id)| id.clone()).collect();
-    for profile in [Profile::V0_9_2, Profile::V0_9_1, Profile::V8] {
+    for profile in [Profile::V0_9_2, Profile::V0_9_1, Profile::V8C, Profile::V8] {
         let known = |id: &&String| register.get(id).is_some_and(|requirement| requirement.is_of(profile));
         let bench = Bench::new(&[]);
         let report = bench.word("report.json");
