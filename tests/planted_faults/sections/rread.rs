@@ -148,6 +148,7 @@ fn bounds() -> Vec<Fault> {
                 None
             })
         })
+        .perhaps("SEC-01", "cases about the reply to a refusal crash it as well")
         .by_process(),
         // offset > size, in place of >=.
         fault("RREAD-05", "one-byte-behind-the-end", || {
