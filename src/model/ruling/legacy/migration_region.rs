@@ -4,8 +4,10 @@ use vfio_user_wire::device_state::{ERROR, RESUMING, STOP_COPY};
 use vfio_user_wire::legacy::migration_state::MASK;
 use vfio_user_wire::message::{REGION_WRITE, RegionAccess};
 use vfio_user_wire::region_info_flags::{READ, WRITE};
+use vfio_user_wire::tables::Table;
 use vfio_user_wire::{CapabilityBody, capabilities, message};
 
+use super::super::super::edition::Edition;
 use super::super::super::judgement::bytes_mark;
 use super::super::super::migration::{States, Way};
 use super::super::super::migration_region::{Register, Transfer, names, state_of, way};
@@ -150,24 +152,33 @@ fn permits_state(state: &State, register: u32) -> Permits {
         return Permits::refusal("L-MR-11", Note, "a refusal: no more than bits 0 to 2 of the state mean something");
     }
     let Some(to) = state_of(register).filter(|to| *to != ERROR) else {
-        let expected = format!("a refusal: {register} is no state that can be asked for (1726-1731)");
+        let expected =
+            format!("a refusal: {register} is no state that can be asked for ({})", clauses(state.edition()).0);
         return Permits::refusal("L-MR-10", Violation, expected);
     };
     let (states, in_iteration) = (state.migration.states(), state.transfer.offset.is_some());
     let ways: Vec<Option<Way>> = states.iter().map(|from| way(state.edition(), from, to, in_iteration)).collect();
-    let wanted = names(States::one(to));
+    let (wanted, clause) = (names(States::one(to)), clauses(state.edition()).1);
     match ways.first() {
         Some(Some(Way::Open(requirement))) if ways.iter().all(|way| matches!(way, Some(Way::Open(_)))) => {
-            let expected = format!("success: from {} there is a way to {wanted} (1735-1747)", names(states));
+            let expected = format!("success: from {} there is a way to {wanted} ({clause})", names(states));
             Permits::success(requirement, Violation, expected)
         }
         Some(Some(Way::Closed(requirement, class))) if ways.iter().all(|way| matches!(way, Some(Way::Closed(..)))) => {
-            let expected =
-                format!("a refusal: from {} there is no way to {wanted} (0.9.1 at 190f85b^, 1735-1747)", names(states));
+            let expected = format!("a refusal: from {} there is no way to {wanted} ({clause})", names(states));
             Permits::refusal(requirement, *class, expected)
         }
         Some(Some(Way::Loaded(requirement))) if states.only().is_some() => Permits::either().testing(requirement),
         _ => Permits::either(),
+    }
+}
+
+/// Where the text that is spoken has the states, and the ways between them.
+fn clauses(edition: Edition) -> (&'static str, &'static str) {
+    match edition {
+        Edition::Tables(Table::V8) => ("version 8 at 595dff9, 1016-1021", "version 8 at 595dff9, 1025-1037"),
+        Edition::Tables(Table::V8c) => ("0.9.1 at cda5e5f^, 1630-1635", "0.9.1 at cda5e5f^, 1639-1651"),
+        Edition::Current | Edition::Legacy => ("0.9.1 at 190f85b^, 1726-1731", "0.9.1 at 190f85b^, 1735-1747"),
     }
 }
 
