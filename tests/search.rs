@@ -32,19 +32,25 @@ fn a_million_steps_by_calls_find_nothing() {
 
 #[test]
 fn many_steps_of_0_9_1_by_calls_find_nothing() {
-    let target = DirectMachine::target("the reference server", || {
-        let (profile, with) = (served::Profile::V0_9_1, Some(Extra::PfnQuery));
-        Box::new(Server::with(Settings { profile, with, ..Settings::default() }))
-    });
-    find_nothing(Profile::V0_9_1, target, 300_000);
+    find_nothing(Profile::V0_9_1, reference_server(served::Profile::V0_9_1), 300_000);
 }
 
 #[test]
 fn many_steps_of_version_8_by_calls_find_nothing() {
-    let target = DirectMachine::target("the reference server", || {
-        Box::new(Server::with(Settings { profile: served::Profile::V8, ..Settings::default() }))
-    });
-    find_nothing(Profile::V8, target, 300_000);
+    find_nothing(Profile::V8, reference_server(served::Profile::V8), 300_000);
+}
+
+/// It shares the tables of version 8, and the rest of 0.9.1.
+#[test]
+fn some_steps_of_0_9_1_with_tables_by_calls_find_nothing() {
+    find_nothing(Profile::V8C, reference_server(served::Profile::V8C), 50_000);
+}
+
+fn reference_server(profile: served::Profile) -> Target {
+    let with = (profile == served::Profile::V0_9_1).then_some(Extra::PfnQuery);
+    DirectMachine::target("the reference server", move || {
+        Box::new(Server::with(Settings { profile, with, ..Settings::default() }))
+    })
 }
 
 fn find_nothing(profile: Profile, target: Target, wanted: u64) {

@@ -72,7 +72,8 @@ impl Draft<'_> {
         let (name, end) = (word(memory), hexadecimal(start.saturating_add(length)));
         let range = Memory { name, start: hexadecimal(start), end, stays: false };
         let mut seen = step(StepKind::Expect(Expect::Memory(range, fill(byte, length))));
-        seen.requirements.push(word(match (self.offer.profile.dialect().table, map.by_message) {
+        let table = self.offer.profile.dialect().table;
+        seen.requirements.push(word(match (table, map.by_message) {
             (None, false) => "DMAP-04",
             (None, true) => "DMAP-10",
             (Some(_), false) => "V8-05",
@@ -80,10 +81,14 @@ impl Draft<'_> {
             (Some(Table::V8c), true) => "V8-04",
         }));
         let mut inner = vec![step(StepKind::Device(None, DeviceAction::DmaWrite, arguments)), seen];
-        // What the device has done for sure is in its log for sure.
-        if self.shadow.logging && self.offer.device_status {
+        // What the device has done for sure is in its log for sure. In version 8 a reply counts nothing, and is none the less a
+        // success.
+        let counted = map.by_message && table == Some(Table::V8);
+        if (self.shadow.logging || counted) && self.offer.device_status {
             self.needs.insert("device-status");
-            inner.push(step(StepKind::Expect(Expect::Device(true))));
+            let mut done = step(StepKind::Expect(Expect::Device(true)));
+            done.requirements.extend(counted.then(|| word("V8-17")));
+            inner.push(done);
         }
         self.push(step(StepKind::If(word(label), inner)));
         self.ask_log((map.address, map.size));

@@ -124,6 +124,11 @@ impl Draft<'_> {
                 let memory = self.shadow.memories.iter().find(|memory| memory.name == name && !memory.sealed)?.clone();
                 self.lend(address, size.min(memory.size), 0, Some(memory))
             }
+            Map::Readable if self.dice.chance(40) => {
+                let message = self.lend_by_message(address, size).words("flags", "readable");
+                self.only_readable();
+                message
+            }
             Map::Readable => self.lend_as(address, size, "readable"),
             Map::Writeable => self.lend_as(address, size, "writeable"),
             Map::Top => {
@@ -254,11 +259,19 @@ impl Draft<'_> {
 
     fn lend_as(&mut self, address: u64, size: u64, flags: &str) -> Message {
         let message = self.lend(address, size, 0, None).words("flags", flags);
-        if let Some(map) = self.shadow.maps.last_mut() {
-            map.access = if flags == "readable" { 1 } else { 2 };
-            map.sure &= flags != "readable";
+        if flags == "readable" {
+            self.only_readable();
+        } else if let Some(map) = self.shadow.maps.last_mut() {
+            map.access = 2;
         }
         message
+    }
+
+    /// The device may not write what was lent last.
+    fn only_readable(&mut self) {
+        if let Some(map) = self.shadow.maps.last_mut() {
+            (map.access, map.sure) = (1, false);
+        }
     }
 
     /// DMA comes by message: mostly with memory to serve it from.

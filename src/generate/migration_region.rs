@@ -35,6 +35,12 @@ impl Draft<'_> {
     /// An access to the registers of the migration region.
     pub(super) fn migration_register(&mut self, region: u32) -> Message {
         let access = self.dice.row(weights::REGISTER).unwrap_or(Register::Ask);
+        // A device that gives its data is asked for them.
+        let access = if self.shadow.saving && self.dice.chance(50) {
+            self.dice.one([Register::Pending, Register::Pending, Register::Offset, Register::Size])
+        } else {
+            access
+        };
         self.edges.push(Edge::Register(access));
         let read = |field: &str| {
             let field = MigrationInfo::LAYOUT.field(field);
@@ -45,6 +51,7 @@ impl Draft<'_> {
             Register::State => {
                 let state = self.dice.one([0, 1, 1, 1, 2, 3, 3, 4]);
                 self.shadow.halted |= state & 1 == 0;
+                self.shadow.saving = state & 2 != 0;
                 writing(region, 0, Bytes::Integer(4, integer(state)))
             }
             Register::NoState => {

@@ -81,6 +81,8 @@ pub(super) struct Shadow {
     pub(super) state: DeviceState,
     /// The device may be stopped, and then does nothing.
     pub(super) halted: bool,
+    /// Its migration region may give data.
+    pub(super) saving: bool,
     /// memfds.
     pub(super) memories: Vec<Memory>,
     /// Descriptors for interrupts.

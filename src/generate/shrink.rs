@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::labels;
 use super::message::hexadecimal;
 use super::pairs::{memory, message, pairs, whole};
+use super::tables;
 use vfio_user_wire::message::{REGION_WRITE, REGION_WRITE_MULTI};
 
 use crate::case::{Case, Expect, Expression, Name, Send, Step, StepKind, Subject, Value};
@@ -129,6 +130,7 @@ impl Shrinking<'_> {
     fn plainer_messages(&mut self) {
         for at in 0..self.best.steps.len() {
             self.change(at, |send| send.joined = false);
+            self.fewer_regions(at);
             for argument in self.changeable(at).into_iter().rev() {
                 self.change(at, |send| {
                     if argument < send.arguments.len() {
@@ -148,6 +150,14 @@ impl Shrinking<'_> {
                     }
                 }
             });
+        }
+    }
+
+    /// Leaves out regions of a table, each with its descriptor.
+    fn fewer_regions(&mut self, at: usize) {
+        let Some(send) = self.send(at).filter(|send| !self.is_relied_on(send)) else { return };
+        for entry in (0..tables::entries(send)).rev() {
+            self.change(at, |send| tables::leave_out(send, entry));
         }
     }
 

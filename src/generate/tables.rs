@@ -2,7 +2,7 @@
 
 use vfio_user_wire::tables::Table;
 
-use crate::case::{Bytes, Value};
+use crate::case::{Argument, Bytes, Expression, Name, Send, Value};
 
 use super::draw::{Draft, Edge};
 use super::message::{Message, hexadecimal, integer, word};
@@ -245,4 +245,55 @@ pub(super) fn range(iova: u64, size: u64) -> Value {
     let words = [iova, size, PAGE, bitmap_bytes(size), 0];
     let words = words.map(|value| Bytes::Integer(8, if value < 10_000 { integer(value) } else { hexadecimal(value) }));
     Value::Bytes(Bytes::Joined(words.into()))
+}
+
+/// How many regions a line has besides its first.
+pub(super) fn entries(send: &Send) -> usize {
+    send.arguments.iter().filter(|argument| *argument.key == "entry").count()
+}
+
+/// Leaves out one of those, and in DMA_MAP the descriptor that is its own.
+pub(super) fn leave_out(send: &mut Send, entry: usize) {
+    let is_entry = |argument: &&Argument| *argument.key == "entry";
+    let mappable: Vec<bool> = send.arguments.iter().filter(is_entry).map(|argument| has_fd(&argument.value)).collect();
+    let named = |argument: &&Argument| matches!(argument.key.as_str(), "fd" | "fds");
+    let flags = send.arguments.iter().find(|argument| *argument.key == "flags").map(|argument| &argument.value.value);
+    let first = match flags {
+        Some(Value::Integer(Expression::Number { value, .. })) => value & 1 != 0,
+        Some(Value::Words(_)) => true,
+        _ => send.arguments.iter().any(|argument| named(&argument)),
+    };
+    let own = usize::from(first) + mappable.iter().take(entry).filter(|mappable| **mappable).count();
+    if mappable.get(entry) == Some(&true)
+        && let Some(argument) = send.arguments.iter_mut().find(|argument| named(&&**argument))
+        && let Value::Names(names) = &mut argument.value.value
+    {
+        let times = |times: &Option<Expression>| match times {
+            Some(Expression::Number { value, .. }) => *value as usize,
+            _ => 1,
+        };
+        let mut each: Vec<Name> = names.iter().flat_map(|(name, count)| vec![name.clone(); times(count)]).collect();
+        if own < each.len() {
+            each.remove(own);
+        }
+        *names = each.into_iter().map(|name| (name, None)).collect();
+    }
+    let mut at = 0;
+    send.arguments.retain(|argument| {
+        let here = *argument.key == "entry";
+        at += usize::from(here);
+        !(here && at == entry + 1)
+    });
+    send.arguments.retain(|argument| !matches!(&argument.value.value, Value::Names(names) if names.is_empty()));
+}
+
+/// The region of an entry has a descriptor.
+fn has_fd(entry: &Value) -> bool {
+    match entry {
+        Value::Bytes(Bytes::Joined(parts)) => matches!(
+            parts.get(4),
+            Some(Bytes::Integer(4, Expression::Number { value, .. })) if value & 1 != 0
+        ),
+        _ => false,
+    }
 }

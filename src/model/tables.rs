@@ -1,9 +1,9 @@
 //! What holds for every successful reply of the protocols with tables: version 8, and 0.9.1 in the beginning.
 
-use vfio_user_wire::legacy::Bitmap;
+use vfio_user_wire::legacy::{Bitmap, RangeLayout};
 use vfio_user_wire::message::{DMA_UNMAP, REGION_WRITE, RegionAccess, VERSION, Version};
 use vfio_user_wire::tables::{
-    Bitmaps, DIRTY_PAGES_V8, DirtyPages, DirtyPagesGetV8, DirtyPagesGetV8c, DmaUnmapEntries, Table,
+    BitmapRanges, Bitmaps, DIRTY_PAGES_V8, DirtyPages, DirtyPagesGetV8, DirtyPagesGetV8c, DmaUnmapEntries, Table,
 };
 use vfio_user_wire::{HEADER_SIZE, dirty_pages_flags};
 
@@ -79,18 +79,61 @@ fn judge_dirty_pages(table: Table, command: &Command, reply: &Reply<'_>, out: &m
             out.must("V8-26", reply.payload.is_empty(), "no payload", actual, header_mark("size"));
         }
         dirty_pages_flags::GET_BITMAP => {
-            let Some(bitmap) = one_range(table, &command.payload) else { return };
-            let (came, bits) = (reply.payload.len() as u64, bitmap.size);
-            let behind_structure =
-                bits.checked_add(table.bitmap_structure() as u64) == Some(came) && are(table, &[bitmap], reply.payload);
+            let (asked, came) = (ranges(table, &command.payload), reply.payload.len() as u64);
+            if asked.is_empty() {
+                return;
+            }
+            let bitmaps: Vec<Bitmap> = asked.iter().map(|asked| asked.bitmap).collect();
+            let bits = bitmaps.iter().fold(0u64, |all, bitmap| all.saturating_add(bitmap.size));
+            let behind_structures = payload_size(table, &asked) == came && are(table, &bitmaps, reply.payload);
             // Version 8 can be read to want the bits alone (1587-1588).
-            let right = behind_structure || table == Table::V8 && came == bits;
+            let right = behind_structures || table == Table::V8 && came == bits;
             let requirement = if table == Table::V8 { "V8-20" } else { "V8-27" };
-            let expected = format!("the bitmap structure of the request and its {bits} bytes");
+            let expected = match bitmaps.len() {
+                1 => format!("the bitmap structure of the request and its {bits} bytes"),
+                count => format!("the {count} bitmap structures of the request, each with its bytes"),
+            };
             out.must(requirement, right, &expected, actual, header_mark("size"));
         }
         _ => {}
     }
+}
+
+/// A region or a range, and the bitmap that it asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) iova: u64,
+    pub(super) size: u64,
+    pub(super) bitmap: Bitmap,
+}
+
+/// Bytes of payload of bitmaps, each behind its structure.
+pub(super) fn payload_size(table: Table, asked: &[Asked]) -> u64 {
+    let structure = table.bitmap_structure() as u64;
+    asked.iter().fold(0, |all: u64, asked| all.saturating_add(structure).saturating_add(asked.bitmap.size))
+}
+
+/// The ranges of a DIRTY_PAGES that asks for bitmaps; none where they are cut off, or may be of two layouts.
+pub(super) fn ranges(table: Table, payload: &[u8]) -> Vec<Asked> {
+    let Some((head, rest)) = DirtyPages::parse(payload) else { return Vec::new() };
+    let layouts: &[RangeLayout] = match table {
+        Table::V8 => &[RangeLayout::Wide],
+        Table::V8c => &[RangeLayout::Narrow, RangeLayout::Wide],
+    };
+    let fits = |layout: &&RangeLayout| rest.len().is_multiple_of(layout.size());
+    let fitting: Vec<RangeLayout> = layouts.iter().filter(fits).copied().collect();
+    let [layout] = fitting.as_slice() else { return Vec::new() };
+    if head.flags != dirty_pages_flags::GET_BITMAP {
+        return Vec::new();
+    }
+    let ranges = BitmapRanges::new(rest, *layout).map_while(Result::ok);
+    ranges
+        .map(|range| Asked {
+            iova: range.iova,
+            size: range.size,
+            bitmap: Bitmap { pgsize: range.bitmap_pgsize, size: range.bitmap_size },
+        })
+        .collect()
 }
 
 /// The bitmap that a request for just one range asks for.

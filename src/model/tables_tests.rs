@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use vfio_user_wire::message::RegionAccess;
+use vfio_user_wire::message::{IrqSet, RegionAccess};
 use vfio_user_wire::tables::{DmaMap, DmaUnmap, Table};
 use vfio_user_wire::{Dialect, Frame, Limits, V8, V8C};
 
 use super::legacy_tests::version;
 use super::{
-    Channel, Command, FdKind, Negotiated, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, Reply,
-    Session, judge_request,
+    Channel, Command, FdKind, Negotiated, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, Released,
+    Reply, Session, judge_request,
 };
 use crate::verdict::Class::{self, Note, Violation};
 
@@ -26,6 +26,11 @@ struct Client {
 
 impl Client {
     fn new(dialect: &'static Dialect) -> Client {
+        Client::of(dialect, |offer| offer)
+    }
+
+    /// Of a server that offers something else.
+    fn of(dialect: &'static Dialect, change: impl FnOnce(Offer) -> Offer) -> Client {
         let offer = Offer {
             limits: Limits { max_msg_fds: 8, ..Limits::default() },
             regions: vec![OfferedRegion { index: 9, size: 0x3000, flags: 3, argsz: 48 }],
@@ -36,6 +41,7 @@ impl Client {
             dma_table: true,
             ..Offer::default()
         };
+        let offer = change(offer);
         let mut client = Client { dialect, session: Session::new(dialect, Arc::new(offer)), sent: 0 };
         let migration = version(r#"{"capabilities":{"migration":{"pgsize":4096}}}"#);
         assert_eq!(client.ask("VERSION", migration.clone(), &[], Ok(migration)), NOTHING);
@@ -136,9 +142,97 @@ fn an_unmap_answers_with_the_bitmaps_and_nothing_else() {
     assert_eq!(client.ask("DMA_UNMAP", request, &[], Ok(entry)), [("V8-10", Violation)]);
 }
 
+fn head(flags: u32) -> Vec<u8> {
+    [12, flags, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect()
+}
+
+/// A range of DIRTY_PAGES of version 8.
+fn range(page: u64) -> Vec<u8> {
+    [page << 12, 0x1000, 0x1000, 8, 0].iter().flat_map(|word: &u64| word.to_ne_bytes()).collect()
+}
+
+/// Logging is on, and the device has written page 1 of two that are mapped.
+fn written() -> Client {
+    let mut client = Client::new(&V8);
+    let fd = |id| PassedFd { id, kind: FdKind::Memory { size: 0x1000, writable: true } };
+    let table = [map(1, 1), map(2, 1)].concat();
+    assert_eq!(client.ask("DMA_MAP", table, &[fd(1), fd(2)], Ok(vec![])), NOTHING);
+    assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Ok(vec![])), NOTHING);
+    client.session.device_writes(0x1000, 16);
+    client.session.device_finished(true);
+    client
+}
+
+#[test]
+fn what_the_device_wrote_is_told() {
+    let unmapped = |bits: [u8; 8]| {
+        let request = [unmap(&V8, 1, 1), bitmap(8)].concat();
+        written().ask("DMA_UNMAP", request, &[], Ok([bitmap(8), bits.to_vec()].concat()))
+    };
+    assert_eq!(unmapped([0; 8]), [("V8-10", Violation)]);
+    assert_eq!(unmapped([1, 0, 0, 0, 0, 0, 0, 0]), NOTHING);
+    // In which order the bits stand is not said.
+    assert_eq!(unmapped([0, 0, 0, 0, 0, 0, 0, 0x80]), NOTHING);
+    let request =
+        |pages: &[u64]| -> Vec<u8> { head(4).into_iter().chain(pages.iter().flat_map(|page| range(*page))).collect() };
+    let asked = |pages: &[u64], reply: Vec<u8>| written().ask("DIRTY_PAGES", request(pages), &[], Ok(reply));
+    let one = [bitmap(8), vec![1, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let none = [bitmap(8), vec![0; 8]].concat();
+    assert_eq!(asked(&[1], none.clone()), [("V8-20", Violation)]);
+    assert_eq!(asked(&[1], vec![0; 8]), [("V8-20", Violation)]);
+    assert_eq!(asked(&[1], one.clone()), NOTHING);
+    assert_eq!(asked(&[2, 1], [none.clone(), one.clone()].concat()), NOTHING);
+    assert_eq!(asked(&[2, 1], [none.clone(), none.clone()].concat()), [("V8-20", Violation)]);
+    assert_eq!(asked(&[2, 1], none), [("V8-20", Violation)]);
+    // What was told may be forgotten, in one reply too.
+    let mut client = written();
+    assert_eq!(client.ask("DIRTY_PAGES", request(&[1]), &[], Ok(one.clone())), NOTHING);
+    assert_eq!(client.ask("DIRTY_PAGES", request(&[1]), &[], Ok([bitmap(8), vec![0; 8]].concat())), NOTHING);
+    assert_eq!(asked(&[1, 1], [one, bitmap(8), vec![0; 8]].concat()), NOTHING);
+}
+
+#[test]
+fn a_server_that_does_no_dma_need_not_give_bitmaps() {
+    let request = [unmap(&V8, 1, 1), bitmap(8)].concat();
+    let mut client = Client::new(&V8);
+    assert_eq!(client.ask("DMA_UNMAP", request.clone(), &[], Ok(vec![])), [("V8-10", Violation)]);
+    let mut without = Client::of(&V8, |offer| Offer { dma_table: false, ..offer });
+    assert_eq!(without.ask("DMA_UNMAP", request, &[], Ok(vec![])), NOTHING);
+}
+
+#[test]
+fn interrupts_may_come_by_message() {
+    let set = |flags: u32, start: u32, count: u32| IrqSet { argsz: 20, flags, index: 1, start, count }.bytes().to_vec();
+    let (eventfd, trigger) = (0x4 | 0x20, 0x1 | 0x20);
+    let fds = [PassedFd { id: 1, kind: FdKind::Eventfd }, PassedFd { id: 2, kind: FdKind::Eventfd }];
+    let offer = |offer| Offer { irqs: vec![OfferedIrq { index: 1, flags: 1 | 8, count: 4 }], ..offer };
+    let mut client = Client::of(&V8, offer);
+    let access = |data: &[u8]| [RegionAccess { offset: 0, region: 9, count: 4 }.bytes(), data].concat();
+    client.ask("REGION_READ", access(&[]), &[], Ok(access(&[0; 4])));
+    assert!(client.session.requested("VM_INTERRUPT").is_some());
+    // Vector 0 may be enabled by that, and a type that is does not grow.
+    assert_eq!(client.ask("DEVICE_SET_IRQS", set(eventfd, 0, 1), &[], Ok(vec![])), NOTHING);
+    assert_eq!(client.ask("DEVICE_SET_IRQS", set(eventfd, 0, 2), &fds, Err(Errno::EINVAL)), NOTHING);
+    client.ask("DEVICE_SET_IRQS", set(trigger, 0, 1), &[], Ok(vec![]));
+    assert!(client.session.requested("VM_INTERRUPT").is_none());
+    assert!(client.session.requested("DMA_WRITE").is_some());
+}
+
+#[test]
+fn a_client_that_is_gone_may_have_left_everything() {
+    let fd = PassedFd { id: 1, kind: FdKind::Memory { size: 0x1000, writable: true } };
+    let gone = |dialect| {
+        let mut client = Client::new(dialect);
+        assert_eq!(client.ask("DMA_MAP", map(1, 1), &[fd], Ok(vec![])), NOTHING);
+        client.session.disconnected();
+        client.session.released(1)
+    };
+    assert_eq!(gone(&V8), None);
+    assert_eq!(gone(&V8C), Some(Released::Disconnected));
+}
+
 #[test]
 fn dirty_pages_has_a_head_of_12_bytes() {
-    let head = |flags: u32| [12, flags, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect::<Vec<u8>>();
     let mut client = Client::new(&V8);
     assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Err(Errno::EINVAL)), [("V8-26", Violation)]);
     assert_eq!(client.ask("DIRTY_PAGES", head(1)[..8].to_vec(), &[], Err(Errno::EINVAL)), NOTHING);

@@ -24,6 +24,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use vfio_user_conformance::Profile;
 use vfio_user_conformance::generate::{Found, Offer, Search};
 use vfio_user_conformance::run::{Runner, Timeouts};
 use vfio_user_conformance::verdict::{CaseResult, Class};
@@ -177,17 +178,38 @@ const FAULTS: &[&str] = &[
     "WMULTI-06/the-payload-counts",
     "WMULTI-08/nobody-waits-for-it",
 ];
+/// The same of servers of version 8.
+const FAULTS_OF_VERSION_8: &[&str] = &[
+    "DMARW-07/every-region-is-for-both",
+    "V8-04/the-first-region-alone",
+    "V8-05/the-last-descriptor-first",
+    "V8-06/rolled-back-too-far",
+    "V8-09/the-first-region-alone",
+    "V8-10/unmapped-and-then-looked-at",
+    "V8-16/a-count-of-8-bytes",
+    "V8-17/nothing-counted-is-nothing-written",
+    "V8-20/the-first-range-alone",
+    "V8-20/the-head-before-the-bitmaps",
+    "V8-20/the-structure-without-its-bits",
+    "V8-24/no-pre-copy",
+    "V8-24/the-data-in-place-of-the-registers",
+    "V8-24/to-ask-what-is-pending-takes-away-from-it",
+    "V8-24/what-is-restored-is-left-out",
+];
 /// So many sequences are drawn for each.
 const SEQUENCES: u64 = 1000;
 const SEED: u64 = 4;
 /// Negotiation not counted.
 const MOST_EXCHANGES: usize = 6;
 /// How many must be found.
-const WANTED: usize = 100;
+const WANTED: usize = 110;
+/// Of these the whole case is shown.
+const SHOWN: &[&str] = &["DMAP-05/overlap-by-the-start-only", "V8-09/the-first-region-alone"];
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/found-by-generation.md");
 
 /// What became of one fault.
 struct Row {
+    profile: Profile,
     title: &'static str,
     found_as: String,
     sequences: u64,
@@ -200,15 +222,17 @@ struct Row {
 fn most_faults_of_several_steps_are_found() {
     let faults: Vec<Arc<Fault>> = sections::faults().map(Arc::new).collect();
     let faults = faults.as_slice();
-    let queue = Mutex::new(FAULTS.iter().enumerate());
+    let current = FAULTS.iter().map(|title| (Profile::V0_9_2, *title));
+    let all = current.chain(FAULTS_OF_VERSION_8.iter().map(|title| (Profile::V8, *title)));
+    let queue = Mutex::new(all.enumerate());
     let rows = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
-                    let Some((at, title)) = queue.lock().unwrap().next() else { return };
-                    let fault = faults.iter().find(|fault| fault.title() == *title);
-                    let row = fault.ok_or(format!("no fault {title}")).and_then(|fault| row(title, fault));
+                    let Some((at, (profile, title))) = queue.lock().unwrap().next() else { return };
+                    let fault = faults.iter().find(|fault| fault.title() == title);
+                    let row = fault.ok_or(format!("no fault {title}")).and_then(|fault| row(profile, title, fault));
                     rows.lock().unwrap().push((at, row));
                 }
             });
@@ -230,11 +254,12 @@ fn most_faults_of_several_steps_are_found() {
     assert!(known == table, "docs/found-by-generation.md differs; UPDATE_DOCS=1 writes it anew:\n{table}");
 }
 
-fn row(title: &'static str, fault: &Arc<Fault>) -> Result<Row, String> {
+fn row(profile: Profile, title: &'static str, fault: &Arc<Fault>) -> Result<Row, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let found = search(fault, folder.path())?;
+    let found = search(profile, fault, folder.path())?;
     let Some(record) = found.records.first() else {
         return Ok(Row {
+            profile,
             title,
             found_as: "not found".to_owned(),
             sequences: found.sequences,
@@ -249,17 +274,17 @@ fn row(title: &'static str, fault: &Arc<Fault>) -> Result<Row, String> {
     let finding = record.findings.iter().find(|finding| finding.class == Class::Violation);
     let exchanges = text.lines().filter(|line| line.starts_with('>')).count();
     let found_as = finding.map(|finding| finding.requirement.clone()).unwrap_or_default();
-    Ok(Row { title, found_as, sequences: found.sequences, exchanges, text })
+    Ok(Row { profile, title, found_as, sequences: found.sequences, exchanges, text })
 }
 
 /// The first sequence that fails, shrunk.
-fn search(fault: &Arc<Fault>, folder: &Path) -> Result<Found, String> {
+fn search(profile: Profile, fault: &Arc<Fault>, folder: &Path) -> Result<Found, String> {
     let fault = Arc::clone(fault);
     let target = DirectMachine::target(fault.name, move || match &fault.kind {
         Kind::Machine(machine) => machine(),
         Kind::Loop(_) | Kind::Program(_) => panic!("only a state machine can be called"),
     });
-    let probed = Probed::new(target, Timeouts::default());
+    let probed = Probed::of(profile, target, Timeouts::default());
     let runner = Runner { context: probed.context(), jobs: 1, fail_fast: true, replay: "{case}".to_owned() };
     let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let (runner, offer, replay) = (&runner, &offer, "{file}");
@@ -273,17 +298,25 @@ fn table(rows: &[Row]) -> String {
         "# Faults found by generation alone\n\n\
          Planted faults that no single command shows, and what `--generate {SEQUENCES} --seed {SEED}` made of each: after how\n\
          many sequences it was found, by which requirement, and how many exchanges the case has that it was shrunk to,\n\
-         negotiation not counted. {found} of {} are found.\n\n\
-         | Fault | Found as | Sequences | Exchanges |\n|---|---|---:|---:|\n",
+         negotiation not counted. {found} of {} are found.\n\n",
         rows.len()
     );
-    for row in rows {
+    rows_of(Profile::V0_9_2, rows, &mut table);
+    table.push_str("\nOf servers of version 8, with `--profile v8`:\n\n");
+    rows_of(Profile::V8, rows, &mut table);
+    table.push_str("\nAs the search writes it, for one of each:\n\n");
+    for title in SHOWN {
+        if let Some(shown) = rows.iter().find(|row| row.title == *title) {
+            writeln!(table, "```text\n{}```\n", shown.text).unwrap();
+        }
+    }
+    table.trim_end().to_owned() + "\n"
+}
+
+fn rows_of(profile: Profile, rows: &[Row], table: &mut String) {
+    table.push_str("| Fault | Found as | Sequences | Exchanges |\n|---|---|---:|---:|\n");
+    for row in rows.iter().filter(|row| row.profile == profile) {
         let exchanges = if row.exchanges == 0 { "-".to_owned() } else { row.exchanges.to_string() };
         writeln!(table, "| `{}` | {} | {} | {exchanges} |", row.title, row.found_as, row.sequences).unwrap();
     }
-    table.push_str("\nAs the search writes it, for one of them:\n\n");
-    if let Some(shown) = rows.iter().find(|row| row.title == "DMAP-05/overlap-by-the-start-only") {
-        writeln!(table, "```text\n{}```", shown.text).unwrap();
-    }
-    table
 }

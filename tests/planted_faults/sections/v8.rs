@@ -132,6 +132,23 @@ fn maps() -> Vec<Fault> {
                 table.then_some(Answer::Ok(Vec::new()))
             })
         }),
+        // What a table that fails has added is taken away again, and with it what was there before.
+        fault("V8-06", "rolled-back-too-far", || {
+            around_server(server_of(Profile::V8), |mut step| {
+                let (command, mut done) = (step.frame.clone(), Vec::new());
+                step.server.receive(step.frame, std::mem::take(&mut step.fds), &mut *step.memory, &mut done);
+                let refused = |effect: &Effect| matches!(effect, Effect::Send { frame, .. } if { frame.header.error } == Errno::EEXIST as u32);
+                if is(&command, "DMA_MAP") && done.iter().any(refused) {
+                    let number = V8.command("DMA_UNMAP").map_or(0, |(number, _)| number);
+                    for entry in command.payload.chunks_exact(32) {
+                        let unmap = [&entry[..28], &[0; 4]].concat();
+                        let unmap = Frame::command(1, number, unmap);
+                        step.server.receive(unmap, Vec::new(), &mut *step.memory, &mut Vec::new());
+                    }
+                }
+                step.effects.append(&mut done);
+            })
+        }),
         fault("V8-08", "ignored-without-a-word", || {
             around_server(server_of(Profile::V8), |step| {
                 let ignored = is(&step.frame, "DMA_MAP") && step.fds.is_empty();

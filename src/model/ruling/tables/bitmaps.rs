@@ -10,14 +10,7 @@ use super::super::super::Judgements;
 use super::super::super::dirty_bits::{Bits, missing_in_any_order};
 use super::super::super::session::State;
 use super::super::super::spans::{common, span};
-
-/// A region, and the bitmap that it asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    pub(super) iova: u64,
-    pub(super) size: u64,
-    pub(super) bitmap: Bitmap,
-}
+use super::super::super::tables::Asked;
 
 /// Judges the bits of a payload that has just these bitmaps, each behind its structure.
 pub(super) fn judge(

@@ -2,16 +2,15 @@
 //! not say whether structures come with the bits, nor what argsz counts.
 
 use vfio_user_wire::dirty_pages_flags::{GET_BITMAP, START, STOP};
-use vfio_user_wire::legacy::{Bitmap, RangeLayout};
-use vfio_user_wire::tables::{BitmapRanges, DirtyPages, Table};
+use vfio_user_wire::tables::{DirtyPages, Table};
 
 use super::super::super::dirty_log::Logging;
 use super::super::super::permits::Permits;
 use super::super::super::session::{Given, State};
 use super::super::super::spans::span;
-use super::super::super::tables::one_range;
+use super::super::super::tables::{one_range, payload_size, ranges};
 use super::super::super::{Command, Judgements, LetGo};
-use super::bitmaps::{self, Asked};
+use super::bitmaps;
 use super::table;
 use crate::verdict::Class::{Note, Violation};
 
@@ -46,38 +45,12 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     }
 }
 
-/// The ranges of a request for bitmaps; none where they are cut off, or may be of two layouts.
-fn ranges(state: &State, command: &Command) -> Vec<Asked> {
-    let Some((head, rest)) = DirtyPages::parse(&command.payload) else { return Vec::new() };
-    let layouts: &[RangeLayout] = match table(state) {
-        Table::V8 => &[RangeLayout::Wide],
-        Table::V8c => &[RangeLayout::Narrow, RangeLayout::Wide],
-    };
-    let fits = |layout: &&RangeLayout| rest.len().is_multiple_of(layout.size());
-    let fitting: Vec<RangeLayout> = layouts.iter().filter(fits).copied().collect();
-    let [layout] = fitting.as_slice() else { return Vec::new() };
-    if head.flags != GET_BITMAP {
-        return Vec::new();
-    }
-    let ranges = BitmapRanges::new(rest, *layout).map_while(Result::ok);
-    ranges
-        .map(|range| Asked {
-            iova: range.iova,
-            size: range.size,
-            bitmap: Bitmap { pgsize: range.bitmap_pgsize, size: range.bitmap_size },
-        })
-        .collect()
-}
-
 /// Judges the bits of a successful reply.
 pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut Judgements) {
-    let asked = ranges(state, command);
-    let (table, structure) = (table(state), table(state).bitmap_structure() as u64);
+    let asked = ranges(table(state), &command.payload);
+    let table = table(state);
     let requirement = if table == Table::V8 { "V8-20" } else { "V8-27" };
-    let whole = asked
-        .iter()
-        .try_fold(0u64, |all, asked| all.checked_add(asked.bitmap.size)?.checked_add(structure))
-        .is_some_and(|whole| whole == payload.len() as u64);
+    let whole = payload_size(table, &asked) == payload.len() as u64;
     match asked.as_slice() {
         // Version 8 can be read to want the bits alone (1587-1588).
         [one] if table == Table::V8 && one.bitmap.size == payload.len() as u64 => {
@@ -93,7 +66,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     let Some((head, _)) = DirtyPages::parse(&command.payload) else { return };
     if head.flags == GET_BITMAP && state.log.logging == Logging::Surely {
         // What was told may be forgotten, and what a refusal does to the log is nowhere said.
-        match (given, ranges(state, command).as_slice()) {
+        match (given, ranges(table(state), &command.payload).as_slice()) {
             (_, []) => state.log.endanger((0, u128::MAX), ("V8-20", Note)),
             (Given::Error, _) => {}
             (_, asked) => asked.iter().for_each(|asked| state.log.told(span(asked.iova, asked.size))),

@@ -7,8 +7,9 @@ use super::super::super::maps::Map;
 use super::super::super::permits::Permits;
 use super::super::super::session::{Given, State};
 use super::super::super::spans::span;
+use super::super::super::tables::Asked;
 use super::super::super::{Command, Judgements, LetGo};
-use super::bitmaps::{self, Asked};
+use super::bitmaps;
 use super::table;
 use crate::verdict::Class::{Note, Violation};
 
