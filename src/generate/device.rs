@@ -84,7 +84,10 @@ impl Draft<'_> {
         // What the device has done for sure is in its log for sure. In version 8 a reply counts nothing, and is none the less a
         // success.
         let counted = map.by_message && table == Some(Table::V8);
-        if (self.shadow.logging || counted) && self.offer.device_status {
+        // Of a reply on a twin socket a server may learn behind the next command.
+        let late = map.by_message && self.offer.twin_socket;
+        self.shadow.busy |= late && !self.offer.device_status;
+        if (self.shadow.logging || counted || late) && self.offer.device_status {
             self.needs.insert("device-status");
             let mut done = step(StepKind::Expect(Expect::Device(true)));
             done.requirements.extend(counted.then(|| word("V8-17")));

@@ -181,7 +181,6 @@ const FAULTS: &[&str] = &[
 /// The same of servers of version 8.
 const FAULTS_OF_VERSION_8: &[&str] = &[
     "DMARW-07/every-region-is-for-both",
-    "V8-04/the-first-region-alone",
     "V8-05/the-last-descriptor-first",
     "V8-06/rolled-back-too-far",
     "V8-09/the-first-region-alone",
