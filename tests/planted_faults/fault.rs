@@ -26,7 +26,7 @@ pub(crate) struct Fault {
     /// The version that its server speaks, where it is not the newest one that has the requirement.
     pub(crate) profile: Option<Profile>,
     /// It needs a process of its own.
-    process: bool,
+    pub(crate) process: bool,
     pub(crate) kind: Kind,
 }
 

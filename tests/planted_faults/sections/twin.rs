@@ -151,7 +151,6 @@ fn bad_input() -> Vec<Fault> {
                 step.pass_and(|effects| asked |= has_command(effects));
             })
         })
-        .perhaps("SEC-01", "the crash may show behind the last line alone")
         .by_process(),
         fault("TWIN-08", "only-replies-can-come", || {
             around(|step| {
