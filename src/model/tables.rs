@@ -88,7 +88,7 @@ fn judge_dirty_pages(table: Table, command: &Command, reply: &Reply<'_>, out: &m
             let behind_structures = payload_size(table, &asked) == came && are(table, &bitmaps, reply.payload);
             // Version 8 can be read to want the bits alone (1587-1588).
             let right = behind_structures || table == Table::V8 && came == bits;
-            let requirement = if table == Table::V8 { "V8-20" } else { "V8-27" };
+            let requirement = if table == Table::V8 || bitmaps.len() > 1 { "V8-20" } else { "V8-27" };
             let expected = match bitmaps.len() {
                 1 => format!("the bitmap structure of the request and its {bits} bytes"),
                 count => format!("the {count} bitmap structures of the request, each with its bytes"),
