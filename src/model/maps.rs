@@ -108,6 +108,12 @@ impl Maps {
         regular.or_else(|| self.others.iter().find(|map| map.address == address && map.size == size))
     }
 
+    /// All that may be there are some whole pages.
+    pub(super) fn are_of_pages(&self, page: u64) -> bool {
+        self.all()
+            .all(|map| map.size > 0 && [map.address, map.size].iter().all(|number| number.is_multiple_of(page.max(1))))
+    }
+
     /// Nothing is in doubt.
     pub(super) fn are_sure(&self) -> bool {
         self.others.iter().all(|map| map.sure && map.odd.is_none())

@@ -236,6 +236,9 @@ fn dirty_pages_has_a_head_of_12_bytes() {
     let mut client = Client::new(&V8);
     assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Err(Errno::EINVAL)), [("V8-26", Violation)]);
     assert_eq!(client.ask("DIRTY_PAGES", head(1)[..8].to_vec(), &[], Err(Errno::EINVAL)), NOTHING);
+    let mut odd = Client::new(&V8);
+    odd.ask("DMA_MAP", DmaMap { protections: 3, ..DmaMap::default() }.bytes().to_vec(), &[], Ok(vec![]));
+    assert_eq!(odd.ask("DIRTY_PAGES", head(1), &[], Err(Errno::EINVAL)), NOTHING);
     assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Ok(head(1))), [("V8-26", Violation)]);
     assert_eq!(client.ask("DIRTY_PAGES", head(3), &[], Ok(vec![])), [("V8-20", Note)]);
 }

@@ -79,6 +79,8 @@ fn permits_start(state: &State, head: &DirtyPages, plain: bool) -> Permits {
     match logging(state) {
         Logging::Surely => Permits::either().testing("L-DP-25"),
         Logging::Perhaps => Permits::either(),
+        // Of a map that is not made of pages nobody can say which of them are dirty.
+        _ if !state.maps.are_of_pages(state.migrating.page_size.unwrap_or(1)) => Permits::either(),
         _ if !state.offer.dirty_pages || !state.offer.dma => Permits::either().testing("L-DP-01"),
         Logging::Never | Logging::Refused | Logging::Stopped => {
             Permits::success("L-DP-05", Violation, "success: the server logs dirty pages")
