@@ -4,6 +4,7 @@
 //! on, every value fits its register, and every byte put into the descriptor lies inside it.
 
 mod parse;
+mod raw;
 #[cfg(test)]
 mod tests;
 
