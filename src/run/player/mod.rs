@@ -2,6 +2,7 @@
 
 mod action;
 mod conforms;
+mod connect;
 mod device;
 mod doorbell;
 mod ending;
@@ -37,8 +38,8 @@ use crate::Profile;
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::Kind;
 use crate::requirement::Register;
-use crate::session::{Connection, Conversation, Deadline, Effect, Interrupt, Origin, Passed, Transcript, Waited, wait};
-use crate::target::{DeviceFile, Discovered, Instance, Launcher, StartError};
+use crate::session::{Conversation, Deadline, Effect, Interrupt, Origin, Passed, Transcript, Waited, wait};
+use crate::target::{DeviceFile, Discovered, Instance, Launcher};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
 /// What a play needs besides its case.
@@ -241,95 +242,6 @@ impl Player<'_> {
             self.take_judged();
         }
         Ok(())
-    }
-
-    /// Connects the first client. Without it nothing can be judged.
-    fn connect(&mut self) -> Result<usize, Stop> {
-        match self.instance.connect(self.context.interrupt) {
-            Ok(connection) => Ok(self.add(0, "a", Some(connection))),
-            Err(StartError::Interrupted) => Err(Stop::Interrupted),
-            Err(StartError::Ours(error)) => Err(Stop::Fault(error.into())),
-            Err(other) => Err(Stop::Lost(other.to_string())),
-        }
-    }
-
-    /// Connects a further client. Where the server does not take it, the lines that ask for its answers say so.
-    pub(super) fn connect_further(&mut self, name: &str, negotiate: bool) -> Result<(), Stop> {
-        let refused = match self.instance.connect_within(self.context.timeouts.reply, self.context.interrupt) {
-            Ok(connection) => {
-                let end = self.add(0, name, Some(connection));
-                if !negotiate {
-                    return Ok(());
-                }
-                let index = self.send_version(end, usual_version_data(self.talk.dialect))?;
-                match self.actual(index) {
-                    Actual::Ok => return Ok(()),
-                    Actual::Ended(ending) => ending,
-                    Actual::Error(_) => Ending::Unserved(Evidence::Received),
-                    Actual::Silent => Ending::Unserved(Evidence::Deadline),
-                }
-            }
-            Err(StartError::Interrupted) => return Err(Stop::Interrupted),
-            Err(StartError::Ours(error)) => return Err(Stop::Fault(error.into())),
-            Err(error) => {
-                self.add(0, name, None);
-                match self.closed_or_crashed(0) {
-                    Ending::Closed(None) => Ending::Refused(error.to_string()),
-                    ended => ended,
-                }
-            }
-        };
-        let at = self.talk.ends.iter().position(|end| end.name == name);
-        if let Some(slot) = at.and_then(|at| self.endings.get_mut(at)) {
-            *slot = Some(refused);
-        }
-        if let Some(end) = at.and_then(|at| self.talk.ends.get_mut(at)) {
-            end.connection = None;
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, server: usize, name: &str, mut connection: Option<Connection>) -> usize {
-        let most = usize::try_from(self.context.discovered.limits().max_data_xfer_size).unwrap_or(usize::MAX);
-        if let Some(connection) = &mut connection {
-            connection.set_limit(most.clamp(4 << 20, 64 << 20) + (64 << 10));
-        }
-        let end = self.talk.add_to(server, name, connection);
-        self.endings.resize(self.talk.ends.len(), None);
-        end
-    }
-
-    /// VERSION with that data, and its answer: a case that is about something else goes no further without it.
-    fn negotiate(&mut self, end: usize, data: &str) -> Result<(), Stop> {
-        let index = self.send_version(end, data)?;
-        match self.actual(index) {
-            Actual::Ok => Ok(()),
-            Actual::Error(number) => Err(Stop::Skip(format!(
-                "set-up refused: VERSION was answered with {}",
-                crate::case::error_text(number)
-            ))),
-            Actual::Silent | Actual::Ended(_) => self.set_up_failed(index, 0, self.case.line),
-        }
-    }
-
-    fn send_version(&mut self, end: usize, data: &str) -> Result<usize, Stop> {
-        let command = self.talk.dialect.command(VERSION.name);
-        let (number, _) = command.ok_or_else(|| Fault::new("no VERSION in this dialect"))?;
-        let mut payload = vec![0; 4];
-        payload.extend_from_slice(data.as_bytes());
-        payload.push(0);
-        let frame = Frame::command(self.talk.fresh_id(end), number, payload);
-        let origin = Origin { line: self.case.line, ..Origin::default() };
-        let index = self.talk.expect(end, origin, &frame, Passed::default(), Effect::None);
-        self.transmit(end, &frame)?;
-        // The first answer may have to wait for a server that listens before it is ready.
-        let timeouts = self.context.timeouts;
-        self.wait_for(index, if self.is_first(end) { timeouts.start } else { timeouts.reply })?;
-        self.take_judged();
-        if let Some(sent) = self.talk.sent.get_mut(index) {
-            sent.claimed = true;
-        }
-        Ok(index)
     }
 
     fn transmit(&mut self, end: usize, frame: &Frame) -> Result<(), Stop> {
