@@ -235,6 +235,15 @@ fn unmaps() -> Vec<Fault> {
 
 fn queries() -> Vec<Fault> {
     vec![
+        // As libvfio-user had it. It says nothing about message IDs.
+        fault("RREAD-01", "neither-offset-nor-region-in-version-8", || {
+            replies(|command, reply| {
+                if is(command, "REGION_READ") && !reply.header.is_error() {
+                    reply.payload[..12].fill(0);
+                }
+            })
+        })
+        .of(Spoken::V8),
         fault("V8-12", "a-request-as-in-later-versions", || {
             answers(|command| {
                 let bare = is(command, "DEVICE_GET_INFO") && command.payload.is_empty();
