@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 
 use vfio_user_conformance::Profile as Spoken;
-use vfio_user_reference_server::{Errno, Profile};
+use vfio_user_reference_server::{Effect, Errno, Profile};
 use vfio_user_wire::legacy::{Bitmap, RangeLayout};
 use vfio_user_wire::message::RegionInfo;
 use vfio_user_wire::tables::{DirtyPages, DmaUnmap, DmaUnmapEntries, Table};
-use vfio_user_wire::{Frame, V8C, dirty_pages_flags};
+use vfio_user_wire::{Frame, HEADER_SIZE, V8C, dirty_pages_flags};
 
 use super::v8::{action, answers_of, commands_of, plain_unmap, replies_of, shorten};
 use crate::fault::{Fault, fault};
@@ -146,6 +146,8 @@ fn dirty_pages() -> Vec<Fault> {
                 reply.payload.splice(STRUCTURE..STRUCTURE, [0; 8]);
             })
         }),
+        // The text names it for the reply, and it stands in a range of 40 bytes.
+        fault("V8-27", "the-kernels-structure-as-in-the-range", || wide_with(&[0; 8])).noted(),
         fault("V8-27", "never-dirty", || gets(|_, reply| reply.payload[STRUCTURE..].fill(0))),
         fault("V8-20", "the-first-range-alone-of-two", || {
             commands(|frame, _| {
@@ -153,7 +155,8 @@ fn dirty_pages() -> Vec<Fault> {
                     shorten(frame, HEAD + RangeLayout::Narrow.size());
                 }
             })
-        }),
+        })
+        .noted(),
         fault("V8-26", "a-head-of-8", || {
             answers(|command| {
                 let twelve = is(command, "DIRTY_PAGES") && command.payload.len() == HEAD;
@@ -166,7 +169,12 @@ fn dirty_pages() -> Vec<Fault> {
 
 /// No fault: a server whose ranges have 40 bytes, and which takes no others.
 pub(crate) fn wide() -> Faulty {
-    around_server(server_of(Profile::V8C), |mut step| {
+    wide_with(&[])
+}
+
+/// Such a server, with so much behind its bitmap structures.
+fn wide_with(behind: &'static [u8]) -> Faulty {
+    around_server(server_of(Profile::V8C), move |mut step| {
         if action(&step.frame) != Some(dirty_pages_flags::GET_BITMAP) {
             return step.pass();
         }
@@ -178,7 +186,18 @@ pub(crate) fn wide() -> Faulty {
             step.frame.payload.extend_from_slice(&range[..RangeLayout::Narrow.size()]);
         }
         shorten(&mut step.frame, usize::MAX);
-        step.pass();
+        let one = ranges.len() == RangeLayout::Wide.size();
+        step.pass_and(|effects| {
+            for effect in effects {
+                if let Effect::Send { frame, .. } = effect
+                    && one
+                    && !frame.header.is_error()
+                {
+                    frame.payload.splice(STRUCTURE..STRUCTURE, behind.iter().copied());
+                    frame.header.size = (HEADER_SIZE + frame.payload.len()) as u32;
+                }
+            }
+        });
     })
 }
 

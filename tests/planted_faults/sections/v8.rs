@@ -89,7 +89,8 @@ fn maps() -> Vec<Fault> {
                     shorten(frame, whole);
                 }
             })
-        }),
+        })
+        .noted(),
         fault("V8-04", "what-is-cut-off-is-zero", || {
             commands(|frame, _| {
                 if is(frame, "DMA_MAP") {
@@ -118,7 +119,8 @@ fn maps() -> Vec<Fault> {
                     }
                 }
             })
-        }),
+        })
+        .noted(),
         fault("V8-06", "invalid-where-there-is-a-region", || {
             replies(|command, reply| {
                 if is(command, "DMA_MAP") && reply.header.error == Errno::EEXIST as u32 {
@@ -381,7 +383,8 @@ fn dirty_pages() -> Vec<Fault> {
                     shorten(frame, 52);
                 }
             })
-        }),
+        })
+        .noted(),
         fault("V8-20", "the-structure-without-its-bits", || {
             replies(|command, reply| {
                 if action(command) == Some(dirty_pages_flags::GET_BITMAP) && !reply.header.is_error() {

@@ -5,7 +5,7 @@ use vfio_user_wire::tables::{DmaMap, dma_map_entries};
 
 use super::super::super::command::{FdKind, PassedFd};
 use super::super::super::maps::{Map, Meets};
-use super::super::super::permits::Permits;
+use super::super::super::permits::{Permits, Rule};
 use super::super::super::session::{Given, State};
 use super::super::super::{Command, LetGo};
 use super::super::maps::MANY_UNSAID;
@@ -52,9 +52,9 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         return Permits::either().testing("V8-08");
     }
     let mappable = entries.iter().filter(|entry| { entry.flags } & MAPPABLE != 0).count();
-    // A server that does nothing with maps may not look at them.
-    let class = if state.offer.dma_table { Violation } else { Note };
     if !rest.is_empty() {
+        // A server that does nothing with maps may not look at them, and what is behind whole entries may be left out.
+        let class = if state.offer.dma_table && entries.is_empty() { Violation } else { Note };
         return Permits::refusal("V8-04", class, "a refusal: the payload is no table of whole entries");
     }
     if entries.is_empty() {
@@ -64,31 +64,33 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let plain = all_plain && command.fds.len() == mappable;
     if state.offer.dma_table {
         let mut later = entries;
-        let mut meets = Meets::Nothing;
+        let (mut meets, mut itself) = (Meets::Nothing, false);
         while let Some((entry, rest)) = later.split_first() {
             match state.maps.meets(entry.address, entry.size) {
                 Meets::Surely => meets = Meets::Surely,
                 Meets::Perhaps if meets == Meets::Nothing => meets = Meets::Perhaps,
                 Meets::Perhaps | Meets::Nothing => {}
             }
-            if rest.iter().any(|other| overlap(entry, other)) {
-                meets = Meets::Surely;
-            }
+            itself |= rest.iter().any(|other| overlap(entry, other));
             later = rest;
         }
         match meets {
-            Meets::Surely => {
+            _ if itself || meets == Meets::Surely => {
                 let expected = "an error reply with EEXIST: a region overlaps another";
                 let permits = Permits::refusal("V8-06", Violation, expected);
-                return if plain { permits.errno(Errno::EEXIST as u32, "V8-06", expected) } else { permits };
+                // EEXIST is for what was there before the command.
+                let class = if meets == Meets::Surely && !itself { Violation } else { Note };
+                let errno = Rule { requirement: "V8-06", class, expected: expected.to_owned() };
+                return Permits { errno: plain.then_some((Errno::EEXIST as u32, errno)), ..permits };
             }
             Meets::Perhaps => return Permits::either(),
-            Meets::Nothing => {}
+            Meets::Surely | Meets::Nothing => {}
         }
     }
     if command.fds.len() < mappable {
+        // That it has is the client's duty (571-577): what is without can be reached by messages.
         let expected = "a refusal: each mappable region has a file descriptor";
-        return Permits::refusal("V8-05", class, expected);
+        return Permits::refusal("V8-05", Note, expected);
     }
     if command.fds.len() > mappable {
         return Permits::either().testing("V8-05");

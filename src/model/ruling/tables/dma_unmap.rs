@@ -67,12 +67,14 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
 
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
+    let whole = regions(state, command).is_ok();
     let regions = DmaUnmapEntries::new(&command.payload, table(state)).map_while(Result::ok);
     let regions: Vec<(u64, u64)> = regions.map(|entry| (entry.region.address, entry.region.size)).collect();
     for (address, size) in &regions {
         match given {
             Given::Ok(_) if state.maps.exact(*address, *size).is_some() => state.maps.remove(*address, *size),
-            Given::Error if regions.len() == 1 => {}
+            // The texts do not say that a table which is cut off is refused before its first region is gone.
+            Given::Error if regions.len() == 1 && whole => {}
             Given::Ok(_) | Given::Error | Given::Unknown => state.maps.doubt(*address, *size),
         }
         state.log.lose(span(*address, *size));
