@@ -208,6 +208,19 @@ fn a_server_that_runs_already_and_serves() {
     assert!(standing.runs());
 }
 
+/// As version 8 asks of it; a case would meet the maps of another one.
+#[test]
+fn a_server_that_runs_already_and_keeps_what_clients_leave() {
+    let bench = bench();
+    let path = bench.word("standing.sock");
+    let words = [env!("CARGO_BIN_EXE_vfio-user-conformance"), "reference-server", "--profile", "v8"];
+    let standing = Standing::start_words(words.into_iter(), &path);
+    standing.wait_for(&path);
+    let run = || bench.run(&[&["--profile", "v8", "--socket", &path], &PATIENT[..]].concat());
+    run().has_code(4).says("keeps the maps of a client");
+    run().has_code(4).says("keeps the maps of a client");
+}
+
 #[test]
 fn a_server_that_runs_already_and_is_lost_is_told_once() {
     let bench = Bench::new(&[("a.case", RESETS), ("b.case", PASSES), ("c.case", READS)]);

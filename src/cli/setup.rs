@@ -86,6 +86,6 @@ pub(super) fn probe_failure(error: &ProbeError) -> Failure {
     match error {
         ProbeError::Interrupted => Failure { code: ExitCode::Interrupted, sentence: error.to_string() },
         ProbeError::Ours(_) | ProbeError::Start(crate::target::StartError::Ours(_)) => Failure::ours(error.to_string()),
-        ProbeError::Start(_) | ProbeError::NoVersion(_) => Failure::unreachable(error.to_string()),
+        ProbeError::Start(_) | ProbeError::NoVersion(_) | ProbeError::Keeps => Failure::unreachable(error.to_string()),
     }
 }

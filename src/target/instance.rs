@@ -166,6 +166,11 @@ impl Launcher {
         matches!(self.target, Target::Spawn { .. })
     }
 
+    /// The server runs already, and goes on from case to case.
+    pub fn runs_already(&self) -> bool {
+        matches!(self.target, Target::Socket(_))
+    }
+
     /// Why there is never a second server beside one that runs; `None` where there can be.
     pub fn one_alone(&self) -> Option<&'static str> {
         match &self.target {

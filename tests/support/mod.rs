@@ -267,7 +267,11 @@ impl Standing {
     /// In a mode, listening on `path`.
     pub(crate) fn start(mode: &str, path: &str) -> Standing {
         let command = server(mode);
-        let mut words = command.split(' ');
+        Standing::start_words(command.split(' '), path)
+    }
+
+    /// With this command, listening on `path`.
+    pub(crate) fn start_words<'a>(mut words: impl Iterator<Item = &'a str>, path: &str) -> Standing {
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg("--socket-path").arg(path);
         Standing(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())

@@ -1,5 +1,6 @@
 //! Whether the server takes DMA maps, keeps a table of them, and maps client memory.
 
+use nix::errno::Errno;
 use vfio_user_wire::message::{DMA_MAP, DMA_UNMAP};
 use vfio_user_wire::{Dialect, Layout};
 
@@ -68,6 +69,20 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
         found.no("pid", "the server's process is not known");
     }
     Ok(())
+}
+
+/// A client meets the map of one before it: a server of version 8 should take no action when a client leaves (at 595dff9,
+/// 269-270).
+pub(super) fn keeps(asker: &Asker<'_>, found: &mut Discovered) -> Result<bool, ProbeError> {
+    let (page, mut keeps) = (found.page_size(), false);
+    for _ in 0..2 {
+        asker.group("DMA_MAP of what an earlier client may have left", found, |question, _| {
+            let map = map_request(question.dialect(), ADDRESS, page, false)?;
+            keeps |= question.ask(DMA_MAP.name, &map, &[])?.err() == Some(Errno::EEXIST as u32);
+            Ok(())
+        })?;
+    }
+    Ok(keeps)
 }
 
 /// It takes a map of that size, in this version's form; it may take only what it can map itself.

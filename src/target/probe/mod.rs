@@ -36,6 +36,12 @@ pub enum ProbeError {
     /// It does not negotiate.
     #[error("the server never negotiates: {0}")]
     NoVersion(String),
+    /// What one case leaves the next one would meet.
+    #[error(
+        "the server keeps the maps of a client that left, as version 8 asks of it: a case would meet what another one left; \
+         let it be started for each case, with --spawn"
+    )]
+    Keeps,
     /// A fault of ours.
     #[error("could not ask the server: {0}")]
     Ours(#[from] io::Error),
@@ -63,6 +69,9 @@ pub fn probe(
     asker.group("DEVICE_GET_REGION_IO_FDS", &mut found, io_fds::ask)?;
     asker.group("DEVICE_GET_IRQ_INFO", &mut found, irqs::ask)?;
     irqs::ask_triggers(&asker, &mut found)?;
+    if launcher.runs_already() && profile == Profile::V8 && dma::keeps(&asker, &mut found)? {
+        return Err(ProbeError::Keeps);
+    }
     dma::ask(&asker, &mut found)?;
     // What this version does not have is not asked for: no server is started for it.
     if asker.has(&DEVICE_FEATURE) {
