@@ -187,7 +187,6 @@ const FAULTS_OF_VERSION_8: &[&str] = &[
     "V8-10/unmapped-and-then-looked-at",
     "V8-16/a-count-of-8-bytes",
     "V8-17/nothing-counted-is-nothing-written",
-    "V8-20/the-first-range-alone",
     "V8-20/the-head-before-the-bitmaps",
     "V8-20/the-structure-without-its-bits",
     "V8-24/no-pre-copy",
