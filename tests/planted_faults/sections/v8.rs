@@ -245,6 +245,7 @@ fn queries() -> Vec<Fault> {
                 }
             })
         })
+        .noted()
         .of(Spoken::V8),
         fault("V8-12", "a-request-as-in-later-versions", || {
             answers(|command| {
