@@ -40,10 +40,9 @@ fn many_steps_of_version_8_by_calls_find_nothing() {
     find_nothing(Profile::V8, reference_server(served::Profile::V8), 300_000);
 }
 
-/// It shares the tables of version 8, and the rest of 0.9.1.
 #[test]
-fn some_steps_of_0_9_1_with_tables_by_calls_find_nothing() {
-    find_nothing(Profile::V8C, reference_server(served::Profile::V8C), 50_000);
+fn many_steps_of_0_9_1_with_tables_by_calls_find_nothing() {
+    find_nothing(Profile::V8C, reference_server(served::Profile::V8C), 300_000);
 }
 
 fn reference_server(profile: served::Profile) -> Target {

@@ -115,6 +115,23 @@ impl Negotiated {
         self.client.limits()
     }
 
+    /// The same proposal, with the larger limits of two: it is open which one the server has taken.
+    pub(super) fn or_those_of(mut self, before: &Negotiated) -> Negotiated {
+        let (limits, limits_before) = (self.client_limits(), before.client_limits());
+        let (legacy, legacy_before) = (self.client.legacy_limits(), before.client.legacy_limits());
+        let mut capabilities = self.client.capabilities().cloned().unwrap_or_default();
+        for (name, most, most_before) in [
+            ("max_msg_fds", limits.max_msg_fds, limits_before.max_msg_fds),
+            ("max_data_xfer_size", limits.max_data_xfer_size, limits_before.max_data_xfer_size),
+            ("max_fds", legacy.max_fds, legacy_before.max_fds),
+            ("max_msg_size", legacy.max_msg_size, legacy_before.max_msg_size),
+        ] {
+            capabilities.insert(name.to_owned(), most.max(most_before).into());
+        }
+        self.client = VersionData::with_capabilities(capabilities);
+        self
+    }
+
     /// Which of the descriptors of the VERSION reply is the client's end of a twin socket; `None` where none was agreed on.
     pub fn twin_index(&self) -> Option<usize> {
         super::twin::index(self)

@@ -193,7 +193,10 @@ impl Session {
         if is_version(&command) && self.state.phase != Phase::Negotiated {
             // The client's limits hold from its proposal on: the reply itself must keep to them. What is proposed once more
             // may be refused, and what was agreed on stays.
-            self.negotiated = negotiated(&command.payload, &[]);
+            let proposed = negotiated(&command.payload, &[]);
+            let taken_perhaps =
+                self.state.phase == Phase::Perhaps || self.pending.iter().any(|pending| is_version(&pending.command));
+            self.negotiated = if taken_perhaps { proposed.or_those_of(&self.negotiated) } else { proposed };
         }
         let in_step = self.in_step;
         self.in_step &= command.is_plain();

@@ -175,6 +175,27 @@ fn only_an_exact_unmap_succeeds() {
 }
 
 #[test]
+fn the_limits_of_a_posted_version_may_hold_behind_another_that_is_refused() {
+    let version = |json: &str| [&[0; 4], json.as_bytes(), b"\0"].concat();
+    let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer())), sent: Vec::new() };
+    let mut posted = Frame::command(9, 1, version("{\"capabilities\":{\"max_msg_fds\":4}}"));
+    posted.header.flags |= NO_REPLY;
+    let message = V0_9_2.message(1);
+    client.send_command(Command { header: posted.header, payload: posted.payload, message, fds: vec![], cut: None });
+    let limits = |client: &Client| client.session.negotiated().client_limits();
+    assert_eq!(limits(&client).max_msg_fds, 4);
+    let again = "{\"capabilities\":{\"max_msg_fds\":2,\"max_data_xfer_size\":64}}";
+    let refused = client.send("VERSION", version(again), &[]);
+    assert_eq!(client.answer(refused, Error(Errno::EINVAL)), []);
+    assert_eq!((limits(&client).max_msg_fds, limits(&client).max_data_xfer_size), (4, 1 << 20));
+    // Once more, with the first one worked out; what is agreed on holds alone.
+    let taken = client.send("VERSION", version(again), &[]);
+    assert_eq!(limits(&client).max_msg_fds, 4);
+    assert_eq!(client.answer(taken, Ok(vec![0; 4])), []);
+    assert_eq!((limits(&client).max_msg_fds, limits(&client).max_data_xfer_size), (2, 64));
+}
+
+#[test]
 fn a_posted_map_may_be_there_or_not() {
     let mut client = Client::new();
     let mut frame = Frame::command(9, 2, map(0x10000, 0x1000));
