@@ -91,11 +91,11 @@ impl Permits {
         self
     }
 
-    /// What a whole message would have got: a refusal, a close or silence breaks `requirement` instead.
+    /// What a whole message would have got: a refusal, a close or silence breaks `requirement` instead, and no more of it.
     pub fn refused_for(mut self, requirement: &'static str) -> Permits {
         for rule in self.error.iter_mut().chain(&mut self.closed) {
             let expected = "success, as for the same message in one piece".to_owned();
-            *rule = Rule { requirement, class: Class::Violation, expected };
+            *rule = Rule { requirement, expected, ..*rule };
         }
         for rule in &mut self.silent {
             rule.requirement = requirement;

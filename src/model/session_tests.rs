@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqSet, RegionAccess};
 use vfio_user_wire::{Frame, Limits, NO_REPLY, V0_9_2};
 
-use super::{Command, FdKind, Instead, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
+use super::{Command, FdKind, Instead, Kind, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
 fn offer() -> Offer {
@@ -346,6 +346,18 @@ fn what_is_wrong_with_the_answer_to_a_message_in_pieces_is_that_it_came_in_piece
         let ticket = client.send_command(Command { header, payload, message, fds: vec![], cut: Some(cut) });
         assert_eq!(client.answer(ticket, Ok(unmap(0x18, 0x1000))), [(ticket, requirement, Violation)]);
     }
+}
+
+#[test]
+fn what_is_a_note_of_a_whole_message_is_none_the_worse_of_one_in_pieces() {
+    let mut client = Client::new();
+    let message = V0_9_2.message(12);
+    let frame = Frame::command(9, 12, vec![0; 16]);
+    let (header, payload) = (frame.header, frame.payload);
+    let ticket = client.send_command(Command { header, payload, message, fds: vec![], cut: Some(8) });
+    let permits = client.session.permits(ticket);
+    let closed = permits.breaks(Kind::Closed).iter().map(|rule| (rule.requirement, rule.class)).collect::<Vec<_>>();
+    assert_eq!(closed, [("HDR-27", Note)]);
 }
 
 #[test]
