@@ -110,7 +110,8 @@ impl Plan {
         for (source, case) in cases.filter(|(_, case)| is_for(profile, case, false, register)) {
             let mut case = case.clone();
             name_requirements(profile, register, &mut case.steps);
-            for (case, channel) in by_channel(&case) {
+            let twin = register.get("TWIN-01").is_some_and(|requirement| requirement.is_of(profile));
+            for (case, channel) in by_channel(&case, twin) {
                 if case.every_command {
                     for sample in &samples {
                         let (case, command) = with_sample(&case, sample)?;
@@ -184,10 +185,13 @@ fn name_requirements(profile: Profile, register: &Register, steps: &mut [Step]) 
     }
 }
 
-/// The case, or in a session of each kind where it runs `for every channel`.
-fn by_channel(case: &Case) -> Vec<(Case, Option<(&'static str, &'static str)>)> {
+/// The case, or in a session of each kind that the version has where it runs `for every channel`.
+fn by_channel(case: &Case, has_twin: bool) -> Vec<(Case, Option<(&'static str, &'static str)>)> {
     if !case.every_channel {
         return vec![(case.clone(), None)];
+    }
+    if !has_twin {
+        return vec![(case.clone(), Some(("channel", "main")))];
     }
     let mut twin = Case { given: Given::Twin, ..case.clone() };
     twin.needs.push(Spanned::new("twin-socket".to_owned(), case.name.span));

@@ -235,6 +235,7 @@ impl<'a> Checker<'a> {
             return;
         };
         let (field, span) = (condition.field.as_str(), condition.value.span);
+        self.idle_condition(condition, wanted);
         match (&condition.value.value, wanted) {
             (ConditionValue::Integer(Expression::Name(name)), _) => self.named(field, name, wanted),
             (ConditionValue::Integer(value), Wanted::Field(field)) => self.fits(value, span, field, false),

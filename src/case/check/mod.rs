@@ -1,6 +1,7 @@
 //! What can be wrong with a case whose lines are well formed: words that nobody knows, names that nobody gave.
 
 mod expect;
+mod idle;
 mod names;
 mod send;
 mod step;
@@ -82,6 +83,15 @@ pub fn duplicates(files: &[(&Source, &[Case])]) -> Vec<(usize, Diagnostic)> {
     diagnostics
 }
 
+/// The need that no target meets beside this one.
+fn opposite(need: &str) -> Option<String> {
+    match need {
+        "exits" => Some("reconnect".to_owned()),
+        "reconnect" => Some("exits".to_owned()),
+        need => Some(need.strip_prefix("no-").map_or_else(|| format!("no-{need}"), str::to_owned)),
+    }
+}
+
 /// What a name without a dot stands for.
 #[derive(Debug, Clone, Copy)]
 enum Known<'a> {
@@ -132,6 +142,8 @@ struct Checker<'a> {
     times: bool,
     /// `{command}` was sent.
     sampled: bool,
+    /// A line does something that a server can notice.
+    acts: bool,
     /// How many requirements the case checks.
     checks: usize,
 }
@@ -154,6 +166,7 @@ impl<'a> Checker<'a> {
             blocks: 0,
             times: false,
             sampled: false,
+            acts: false,
             checks: 0,
         }
     }
@@ -173,6 +186,7 @@ impl<'a> Checker<'a> {
             let error = Diagnostic::new(self.case.name.span, "this case checks nothing", "no line names a requirement");
             self.push(error.help("the line that checks ends in its requirement: `< error EEXIST [DMAP-05]`"));
         }
+        self.acts();
         self.silences();
     }
 
@@ -181,6 +195,10 @@ impl<'a> Checker<'a> {
         for need in &self.case.needs {
             if !seen.insert(need.as_str()) {
                 self.push(Diagnostic::new(need.span, format!("`{}` is needed twice", **need), "said before"));
+            }
+            if let Some(other) = opposite(need).filter(|other| seen.contains(other.as_str())) {
+                let message = format!("no target has `{other}` and `{}`", **need);
+                self.push(Diagnostic::new(need.span, message, "the case could never run"));
             }
             if !NEEDS.iter().any(|known| known.word == need.as_str()) {
                 let error = Diagnostic::new(need.span, format!("unknown need `{}`", **need), "no word of `needs`");

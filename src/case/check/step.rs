@@ -17,6 +17,8 @@ impl<'a> Checker<'a> {
     pub(super) fn steps(&mut self, steps: &'a [Step]) {
         for step in steps {
             self.requirements(&step.requirements);
+            self.notes_act(step);
+            self.idle_answers(step);
             self.step(step);
         }
     }

@@ -377,6 +377,11 @@ impl Player<'_> {
         }
     }
 
+    /// A line of the case that names a requirement had something to say; one that names none leaves all to the model.
+    fn has_checked(&self) -> bool {
+        self.case.case.requirements().next().is_none() || self.checks.iter().any(|check| check.line > 0)
+    }
+
     fn finish(mut self, stop: Option<Stop>, started: Instant) -> Play {
         // After a violation they would only repeat it.
         if matches!(stop, None | Some(Stop::Skip(_))) {
@@ -398,6 +403,10 @@ impl Player<'_> {
             Some(Stop::Lost(why)) => lost = Some(why),
         }
         let violated = self.findings.iter().any(|finding| finding.class == Class::Violation);
+        // A case whose lines that check were all left out by a condition has checked nothing.
+        if !error && !violated && reason.is_none() && !self.has_checked() {
+            reason = Some("none of its lines that check was reached".to_owned());
+        }
         let result = match (error, violated, &reason) {
             (true, ..) => CaseResult::Error,
             (false, true, _) => CaseResult::Fail,
