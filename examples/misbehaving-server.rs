@@ -46,6 +46,12 @@ enum Mode {
     PanicsAtVersion,
     /// Sends replies without end that nobody asked for, once VERSION is answered.
     EndlessReplies,
+    /// Answers VERSION and nothing else.
+    Mute,
+    /// Answers VERSION, and closes the connection on everything else.
+    Leaves,
+    /// Answers VERSION, and refuses everything else.
+    RefusesAll,
     /// Ends in good order when its client is gone.
     ExitsAfterClose,
     /// Panics when its client is gone.
@@ -93,6 +99,9 @@ const MODES: &[(&str, Mode)] = &[
     ("refuses-version", Mode::RefusesVersion),
     ("panics-at-version", Mode::PanicsAtVersion),
     ("endless-replies", Mode::EndlessReplies),
+    ("mute", Mode::Mute),
+    ("leaves", Mode::Leaves),
+    ("refuses-all", Mode::RefusesAll),
     ("exits-after-close", Mode::ExitsAfterClose),
     ("panics-after-close", Mode::PanicsAfterClose),
     ("exclusive", Mode::Exclusive),
@@ -246,6 +255,11 @@ impl Server {
         if name == VERSION.name && self.mode == Mode::PanicsAtVersion {
             panic_now("index out of bounds: the len is 0 but the index is 3");
         }
+        match self.mode {
+            Mode::Mute if name != VERSION.name => return Ok(true),
+            Mode::Leaves if name != VERSION.name => return Ok(false),
+            _ => {}
+        }
         if name == self.on {
             match self.mode {
                 Mode::Silent | Mode::SilentStubborn => {
@@ -293,7 +307,7 @@ impl Server {
             let mut payload = Version { major: 0, minor }.bytes().to_vec();
             payload.extend(VersionData::with_capabilities(serde_json::Map::new()).bytes());
             Frame::reply(&header, payload)
-        } else if name == DEVICE_GET_INFO.name {
+        } else if name == DEVICE_GET_INFO.name && self.mode != Mode::RefusesAll {
             let info = DeviceInfo { argsz: 16, flags: device_info_flags::PCI, num_regions: 9, num_irqs: 5 };
             Frame::reply(&header, info.bytes().to_vec())
         } else {

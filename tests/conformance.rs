@@ -60,7 +60,7 @@ fn run(arguments: &Arguments) -> Result<Conclusion, String> {
         interrupt: &interrupt,
     };
     let replay = "cargo test --test conformance -- --exact {case}".to_owned();
-    let runner = Runner { context, jobs: 1, fail_fast: false, replay };
+    let runner = Runner { context, jobs: 1, fail_fast: false, pinned: None, replay };
 
     // Trials must own what they use; the runner is alive until they have all run, since they run inside this call.
     let mut conclusion = None;

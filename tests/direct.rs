@@ -38,7 +38,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 
 impl Probed {
     fn judge(&self, case: &Planned) -> CaseRecord {
-        let runner = Runner { context: self.context(), jobs: 1, fail_fast: false, replay: String::new() };
+        let runner = Runner { context: self.context(), jobs: 1, fail_fast: false, pinned: None, replay: String::new() };
         runner.judge(case).unwrap()
     }
 

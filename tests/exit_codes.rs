@@ -205,9 +205,9 @@ fn an_inconclusive_case_that_is_pinned_is_0() {
 fn what_differs_from_the_pins_is_6() {
     let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS)]);
     let drifts: &[(&str, &str, &str, &str)] = &[
-        ("good", "reset.*", "HDR-02", "is pinned and no longer seen: take the entry out"),
+        ("good", "reset.*", "HDR-02", "is pinned and no longer seen take the entry out"),
         ("wrong-id", "reset.*", "RESET-01", "is not pinned"),
-        ("wrong-id", "rset.*", "HDR-02", "matches no case: is the name right?"),
+        ("wrong-id", "rset.*", "HDR-02", "matches no case mend the name"),
     ];
     for (mode, case, requirement, sentence) in drifts {
         let pins = bench.write("pins.toml", &pin(case, requirement, "violation"));

@@ -38,7 +38,7 @@ fn play(seed: u64, count: u64, device: Option<&DeviceFile>) {
     let cases: Vec<Planned> = (0..count).map(|number| Planned::of(&draw(&offer, seed, number)).unwrap()).collect();
     let wrong = Mutex::new(Vec::new());
     let (mut passed, mut skipped) = (0, 0);
-    let runner = Runner { context, jobs: 4, fail_fast: false, replay: "{case}".to_owned() };
+    let runner = Runner { context, jobs: 4, fail_fast: false, pinned: None, replay: "{case}".to_owned() };
     let end = runner.run(&cases, |event| {
         let Event::CaseFinished(record) = event else { return };
         let case = cases.iter().find(|case| case.name == record.name).unwrap();

@@ -57,7 +57,8 @@ fn find_nothing(profile: Profile, target: Target, wanted: u64) {
     let probed = Probed::of(profile, target, Timeouts::from_reply(Duration::from_secs(2)));
     let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let folder = tempfile::tempdir().unwrap();
-    let runner = Runner { context: probed.context(), jobs: 2, fail_fast: false, replay: "{case}".to_owned() };
+    let runner =
+        Runner { context: probed.context(), jobs: 2, fail_fast: false, pinned: None, replay: "{case}".to_owned() };
     let mut steps = 0;
     for seed in 100.. {
         let search = Search {
@@ -148,7 +149,8 @@ fn miswriting(
 fn search_faulty(receive: Receive, folder: &Path, stop: bool) -> Found {
     let target = DirectMachine::target("faulty", move || Box::new(Faulty(Server::new(), receive)));
     let probed = Probed::new(target, Timeouts::default());
-    let runner = Runner { context: probed.context(), jobs: 1, fail_fast: false, replay: "{case}".to_owned() };
+    let runner =
+        Runner { context: probed.context(), jobs: 1, fail_fast: false, pinned: None, replay: "{case}".to_owned() };
     let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let (runner, offer, replay) = (&runner, &offer, "replay {file}");
     let search = Search { runner, offer, seed: 1, count: 1000, shard: None, folder, replay };
@@ -170,7 +172,8 @@ fn what_was_shrunk_accuses_nobody_else() {
     assert!(!found.records.is_empty());
     let right =
         Probed::new(DirectMachine::target("the reference server", || Box::new(Server::new())), Timeouts::default());
-    let runner = Runner { context: right.context(), jobs: 1, fail_fast: false, replay: "{case}".to_owned() };
+    let runner =
+        Runner { context: right.context(), jobs: 1, fail_fast: false, pinned: None, replay: "{case}".to_owned() };
     for record in &found.records {
         let text = std::fs::read_to_string(&record.file).unwrap();
         let library = Library::from_texts(vec![("shrunk.case".to_owned(), text.clone())], &REGISTER).unwrap();

@@ -48,7 +48,8 @@ impl Comparing<'_> {
             Err(failure) => {
                 let interrupted = failure.code == ExitCode::Interrupted;
                 let lost = (!interrupted).then(|| format!("--against: {}", failure.sentence));
-                return Ok(End { complete: false, interrupted, lost, seconds: started.elapsed().as_secs_f64() });
+                let seconds = started.elapsed().as_secs_f64();
+                return Ok(End { interrupted, lost, seconds, ..End::default() });
             }
         };
         let replay = |options: &TargetOptions| format!("vfio-user-conformance replay {{file}}{}", options.again());
@@ -82,8 +83,10 @@ impl Comparing<'_> {
         }
         tell(Event::Compared(Box::new(compared.differential)))?;
         Ok(End {
-            complete: compared.complete,
+            complete: compared.complete && !compared.stopped,
+            stopped: compared.stopped,
             interrupted: self.context.interrupt.raised(),
+            nothing: None,
             lost: compared.lost,
             seconds: started.elapsed().as_secs_f64(),
         })

@@ -30,7 +30,7 @@ impl Check {
         if self.files.is_empty() {
             let library = setup::library(None, &register)?;
             let cases = rehearse(&library.cases, &library.samples, &register)?;
-            anstream::println!("{cases} cases in {} files: no error", library.cases.len());
+            say!("{cases} cases in {} files: no error", library.cases.len());
             return Ok(ExitCode::Conforming);
         }
         let mut paths = Vec::new();
@@ -42,7 +42,7 @@ impl Check {
         let (mut unprinted, mut cases) = (Vec::new(), 0);
         for path in paths {
             let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::usage(format!("could not read {}: {error}", path.display())))?;
+                .map_err(|error| Failure::file(format!("could not read {}: {error}", path.display()), &error))?;
             let source = Arc::new(Source { name: path.display().to_string(), text });
             match case::parse(&source) {
                 Ok(found) => {
@@ -74,20 +74,16 @@ impl Check {
         for (path, printed) in &unprinted {
             if self.fix {
                 std::fs::write(path, printed)
-                    .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
-                anstream::println!("{}: brought into printed form", path.display());
+                    .map_err(|error| Failure::ours(format!("could not write {}: {error}", path.display())))?;
+                say!("{}: brought into printed form", path.display());
             } else {
-                anstream::println!(
-                    "{}: not in printed form; `check --fix {}` rewrites it",
-                    path.display(),
-                    path.display()
-                );
+                say!("{}: not in printed form; `check --fix {}` rewrites it", path.display(), path.display());
             }
         }
         if !unprinted.is_empty() && !self.fix {
             return Err(Failure::usage(format!("{} not in printed form", counted(unprinted.len(), "file"))));
         }
-        anstream::println!("{} in {}: no error", counted(cases, "case"), counted(files, "file"));
+        say!("{} in {}: no error", counted(cases, "case"), counted(files, "file"));
         Ok(ExitCode::Conforming)
     }
 }
@@ -110,7 +106,7 @@ fn rehearse(cases: &[File], samples: &[File], register: &Register) -> Result<usi
 fn complain(errors: &[(Arc<Source>, Diagnostic)]) -> Result<(), Failure> {
     let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     for (source, error) in errors {
-        anstream::println!("{}", error.render(source, colour));
+        say!("{}", error.render(source, colour));
     }
     match errors.len() {
         0 => Ok(()),
@@ -131,7 +127,7 @@ fn files_below(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
         found.push(path.to_path_buf());
         return Ok(());
     }
-    let failed = |error: std::io::Error| Failure::usage(format!("could not read {}: {error}", path.display()));
+    let failed = |error: std::io::Error| Failure::file(format!("could not read {}: {error}", path.display()), &error);
     let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
         .map_err(failed)?
         .map(|entry| entry.map(|entry| entry.path()))

@@ -35,7 +35,7 @@ impl Explain {
                     return Err(Failure::usage(format!("no requirement `{id}`{hint}")));
                 }
             };
-            anstream::println!("{}{}", if n > 0 { "\n" } else { "" }, text.trim_end());
+            say!("{}{}", if n > 0 { "\n" } else { "" }, text.trim_end());
         }
         Ok(ExitCode::Conforming)
     }

@@ -32,18 +32,20 @@ impl List {
         let library = setup::library(self.cases.as_deref(), &register)?;
         if self.requirements {
             let plan = library.plan_of_all(&register).map_err(Failure::usage)?;
-            anstream::print!("{}", Coverage::new(&register, &plan));
+            say!("{}", Coverage::new(&register, &plan).to_string().trim_end());
             return Ok(ExitCode::Conforming);
         }
         let plan = setup::plan(&library, self.profile, &register)?;
         let selection = Selection::new(&self.filters, &register).map_err(Failure::usage)?;
         let chosen: Vec<_> = plan.cases.iter().filter(|case| selection.admits(case)).collect();
-        if chosen.is_empty() {
-            let sentence = setup::nothing_selected(&self.filters, self.cases.as_deref());
+        let idle = selection.unmatched(plan.cases.iter());
+        if chosen.is_empty() || !idle.is_empty() {
+            let names: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
+            let sentence = setup::nothing_selected(&idle, &names, self.cases.as_deref());
             return Err(Failure { code: ExitCode::NothingRan, sentence });
         }
         for case in &chosen {
-            anstream::println!("{}", case.name);
+            say!("{}", case.name);
         }
         Ok(ExitCode::Conforming)
     }

@@ -1,8 +1,16 @@
 //! The command line: one file per subcommand.
 
+/// `println!` without its panic: what cannot be told is a failure.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::write_out(&format!("{}\n", format_args!($($text)*)))?
+    };
+}
+
 mod against;
 mod check;
 mod explain;
+mod limits;
 mod list;
 mod options;
 mod probe;
@@ -58,6 +66,12 @@ impl Failure {
         Failure { code: ExitCode::Usage, sentence: sentence.into() }
     }
 
+    /// A file that the user named: what this machine has no more of is no mistake of theirs.
+    fn file(sentence: impl Into<String>, error: &std::io::Error) -> Failure {
+        let ours = crate::session::is_want(error.raw_os_error());
+        Failure { code: if ours { ExitCode::Internal } else { ExitCode::Usage }, sentence: sentence.into() }
+    }
+
     fn unreachable(sentence: impl Into<String>) -> Failure {
         Failure { code: ExitCode::Unreachable, sentence: sentence.into() }
     }
@@ -65,6 +79,14 @@ impl Failure {
     fn ours(sentence: impl Into<String>) -> Failure {
         Failure { code: ExitCode::Internal, sentence: sentence.into() }
     }
+}
+
+/// Writes a text to standard output, by [`say!`].
+fn write_out(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout();
+    std::io::Write::write_all(&mut out, text.as_bytes())
+        .and_then(|()| std::io::Write::flush(&mut out))
+        .map_err(|error| Failure::ours(format!("standard output could not be written: {error}")))
 }
 
 /// The program.

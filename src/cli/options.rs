@@ -126,7 +126,7 @@ impl TargetOptions {
         let (name, text) = match &self.device {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::usage(format!("could not read the device file {}: {error}", path.display()))
+                    Failure::file(format!("could not read the device file {}: {error}", path.display()), &error)
                 })?;
                 (path.display().to_string(), text)
             }
@@ -141,6 +141,11 @@ impl TargetOptions {
     /// How long to wait for what.
     pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts::from_reply(self.timeout)
+    }
+
+    /// Servers are started, and have the limits of this process.
+    pub(super) fn starts_servers(&self) -> bool {
+        self.spawn.is_some() || self.socket.is_none()
     }
 
     /// A server that runs already serves one case at a time.

@@ -6,13 +6,13 @@ use clap::Args;
 
 use super::against::{Comparing, SEQUENCES};
 use super::options::{TargetOptions, quoted};
-use super::{Failure, setup};
+use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::generate::{Found, Offer, Progress, Search};
 use crate::report::{self, Collector, ExitCode, Json, Junit, Reporter, Terminal};
 use crate::run::{Context, End, Event, Generated, Planned, Runner, Selection, Start};
 use crate::target::{Discovered, Launcher, Spoken, probe};
-use crate::verdict::{Expectations, draft};
+use crate::verdict::{Draft, Expectations, Scope};
 
 /// Run cases against a server.
 #[derive(Debug, Args)]
@@ -134,6 +134,11 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 impl Run {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        limits::prepare(self.target.starts_servers())?;
+        // Whatever becomes of this run, nobody is to read an earlier one's report as this one's.
+        for ReportFile::Json(path) | ReportFile::Junit(path) in &self.reports {
+            report::take_away(path).map_err(|error| unwritten(&error))?;
+        }
         let register = setup::register()?;
         let library = if self.files.is_empty() {
             setup::library(self.cases.as_deref(), &register)?
@@ -162,16 +167,47 @@ impl Run {
         };
         let plan = setup::plan(&library, spoken.profile, &register)?;
         let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
+        let mut idle = selection.unmatched(plan.cases.iter());
+        idle.retain(|filter| self.generate.is_none() || *filter != "generated");
+        let others = match idle.is_empty() && expectations.is_none() {
+            true => Vec::new(),
+            false => setup::plans_but(spoken.profile, &library, &register)?,
+        };
+        let of_others = selection.unmatched(others.iter().map(|(case, _)| case));
+        if unreachable.is_some() {
+            // Which version the server speaks was never known.
+            idle.retain(|filter| of_others.contains(filter));
+        }
+        let idle = (!idle.is_empty()).then(|| {
+            let hint = match idle.iter().any(|filter| !of_others.contains(filter)) {
+                true => " (another version of the protocol has such cases: see --profile)",
+                false => "",
+            };
+            format!("{}{hint}", setup::nothing_selected(&idle, &all, None))
+        });
         let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
         let selected: Vec<Planned> = self.part(admitted.collect());
         let seed = self.sequences().map(|_| self.seed.unwrap_or_else(any_seed));
         let only_generated = self.against.is_some() || self.generate.is_some() && self.filters == ["generated"];
         let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
-        let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).restricted(&all, &names));
+        let elsewhere: Vec<(String, Profile)> =
+            others.iter().map(|(case, profile)| (case.name.clone(), *profile)).collect();
+        let scope = Scope {
+            register: &register,
+            profile: spoken.profile,
+            all: &all,
+            selected: &names,
+            elsewhere: &elsewhere,
+            generates: self.generate.is_some(),
+        };
+        // What a server that was never spoken to would show is not known.
+        let expectations = expectations.filter(|_| unreachable.is_none());
+        let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).within(&scope));
         let command: Vec<String> = std::env::args().collect();
         let asked = self.target.profile().to_string();
         let context = report::Context {
             register: &register,
+            selected: &names,
             cases_sha256: &library.sha256,
             expectations: expectations.as_ref(),
             seed,
@@ -180,8 +216,8 @@ impl Run {
             target: &name,
             profile: &asked,
         };
-        if selected.is_empty() && !only_generated {
-            return Err(self.nothing_selected(context));
+        if let Some(sentence) = idle.or((selected.is_empty() && !only_generated).then(|| self.nothing_selected())) {
+            return Err(self.not_begun(report::Context { selected: &[], ..context }, sentence));
         }
         let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Terminal::stdout(context, self.verbose))];
         reporters.extend(self.files(context));
@@ -217,12 +253,12 @@ impl Run {
                     timeouts: self.target.timeouts(),
                     interrupt: &interrupt,
                 };
-                self.play(context, &name, &selected, seed, &mut tell)?
+                self.play(context, &name, &selected, expectations.as_ref(), seed, &mut tell)?
             }
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
             Err(failure) => {
                 let interrupted = failure.code == ExitCode::Interrupted;
-                End { complete: false, interrupted, lost: (!interrupted).then_some(failure.sentence), seconds: 0.0 }
+                End { interrupted, lost: (!interrupted).then_some(failure.sentence), ..End::default() }
             }
         };
         tell(Event::Ended(end.clone()))?;
@@ -230,8 +266,10 @@ impl Run {
         drop(launcher);
         let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
         if let Some(path) = &self.expect_write {
-            std::fs::write(path, draft(&report.cases))
-                .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
+            let (cases, known) = (report.cases.as_slice(), report.expectations.as_ref());
+            let draft = Draft { cases, strict: self.strict, known, incomplete: !report.complete };
+            report::write_whole(path, draft.text().as_bytes())
+                .map_err(|error| Failure::ours(format!("could not write the draft: {error}")))?;
         }
         Ok(ExitCode::of(&report, &end, self.strict))
     }
@@ -252,6 +290,7 @@ impl Run {
         context: Context<'_>,
         name: &str,
         selected: &[Planned],
+        pinned: Option<&Expectations>,
         seed: Option<u64>,
         tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
     ) -> Result<End, Failure> {
@@ -271,7 +310,7 @@ impl Run {
             let comparing = Comparing { context, target, name, against, jobs, fail_fast, seed, count, shard, folder };
             return comparing.run(tell);
         }
-        let runner = Runner { context, jobs, fail_fast: self.fail_fast, replay };
+        let runner = Runner { context, jobs, fail_fast: self.fail_fast, pinned, replay };
         let mut failed = None;
         let end = runner
             .run(selected, |event| {
@@ -322,11 +361,13 @@ impl Run {
         for record in found.records {
             tell(Event::CaseFinished(Box::new(record)))?;
         }
-        let Found { sequences, steps, failed, .. } = found;
-        tell(Event::Generated(Generated { sequences, steps, failed, seed }))?;
+        let Found { sequences, steps, answered, failed, .. } = found;
+        tell(Event::Generated(Generated { sequences, steps, answered, failed, seed }))?;
         Ok(End {
             complete: found.complete,
+            stopped: found.stopped,
             interrupted: end.interrupted || context.interrupt.raised(),
+            nothing: None,
             lost: found.lost,
             seconds: end.seconds + started.elapsed().as_secs_f64(),
         })
@@ -356,7 +397,7 @@ impl Run {
     fn expectations(&self) -> Result<Option<Expectations>, Failure> {
         let Some(path) = &self.expect else { return Ok(None) };
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("could not read {}: {error}", path.display())))?;
+            .map_err(|error| Failure::file(format!("could not read {}: {error}", path.display()), &error))?;
         Expectations::parse(&path.display().to_string(), &text)
             .map(Some)
             .map_err(|error| Failure::usage(error.to_string()))
@@ -372,14 +413,18 @@ impl Run {
         })
     }
 
-    /// Why there is nothing to run, in every report as well.
-    fn nothing_selected(&self, context: report::Context<'_>) -> Failure {
-        let sentence = match self.shard {
+    /// Why there is nothing to run, though each filter selects something.
+    fn nothing_selected(&self) -> String {
+        match self.shard {
             Some((index, count)) => format!("part {index} of {count} has no case"),
             None if !self.files.is_empty() => "the files have no case".to_owned(),
-            None => setup::nothing_selected(&self.filters, self.cases.as_deref()),
-        };
-        let end = End { complete: false, interrupted: false, lost: Some(sentence.clone()), seconds: 0.0 };
+            None => setup::nothing_selected(&[], &[], self.cases.as_deref()),
+        }
+    }
+
+    /// A run of nothing, in every report as well.
+    fn not_begun(&self, context: report::Context<'_>, sentence: String) -> Failure {
+        let end = End { nothing: Some(sentence.clone()), ..End::default() };
         for mut reporter in self.files(context) {
             if let Err(error) = reporter.event(&Event::Ended(end.clone())) {
                 return unwritten(&error);

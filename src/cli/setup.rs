@@ -1,5 +1,6 @@
 //! What several subcommands begin with.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -7,7 +8,7 @@ use super::Failure;
 use crate::Profile;
 use crate::report::ExitCode;
 use crate::requirement::Register;
-use crate::run::{Library, LibraryError, Plan};
+use crate::run::{Library, LibraryError, Plan, Planned};
 use crate::session::Interrupt;
 use crate::target::ProbeError;
 
@@ -38,7 +39,7 @@ fn complaint(error: &LibraryError) -> Failure {
                 diagnostics.iter().map(|(source, diagnostic)| diagnostic.render(source, colour)).collect();
             Failure::usage(format!("{error}\n{}", rendered.join("\n")))
         }
-        LibraryError::Read { .. } => Failure::usage(error.to_string()),
+        LibraryError::Read { error: why, .. } => Failure::file(error.to_string(), why),
     }
 }
 
@@ -47,12 +48,37 @@ pub(super) fn plan(library: &Library, profile: Profile, register: &Register) -> 
     library.plan(profile, register).map_err(Failure::usage)
 }
 
-/// What is said where no case is selected.
-pub(super) fn nothing_selected(filters: &[String], directory: Option<&Path>) -> String {
-    match directory {
-        Some(directory) if filters.is_empty() => format!("{} has no case files (*.case)", directory.display()),
-        _ => format!("no case is selected by {}; `vfio-user-conformance list` shows them all", filters.join(" ")),
+/// The cases of all other versions, with their versions.
+pub(super) fn plans_but(
+    profile: Profile,
+    library: &Library,
+    register: &Register,
+) -> Result<Vec<(Planned, Profile)>, Failure> {
+    let mut others = Vec::new();
+    for other in Profile::ALL.into_iter().filter(|other| *other != profile) {
+        others.extend(plan(library, other, register)?.cases.into_iter().map(|case| (case, other)));
     }
+    Ok(others)
+}
+
+/// What is said where a filter, or where there is none the folder, selects no case.
+pub(super) fn nothing_selected(idle: &[&str], names: &[String], directory: Option<&Path>) -> String {
+    match directory {
+        Some(directory) if idle.is_empty() => format!("{} has no case files (*.case)", directory.display()),
+        _ => {
+            let similar: Vec<&str> = idle.iter().filter_map(|idle| meant(idle, names)).collect();
+            let hint =
+                if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(", ")) };
+            let idle = idle.join(" ");
+            format!("no case is selected by {idle}{hint}; `vfio-user-conformance list` shows them all")
+        }
+    }
+}
+
+/// The case, without its parameters, whose name is most like what was typed.
+fn meant<'n>(typed: &str, names: &'n [String]) -> Option<&'n str> {
+    let bare: BTreeSet<&str> = names.iter().map(|name| name.split('/').next().unwrap_or(name)).collect();
+    crate::case::similar(typed, bare)
 }
 
 /// An interrupt that Ctrl-C and SIGTERM raise; a second one ends the program at once.

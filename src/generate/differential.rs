@@ -55,6 +55,8 @@ pub struct Comparison {
     pub differential: Differential,
     /// All that was asked for was played.
     pub complete: bool,
+    /// It was stopped where they part first.
+    pub stopped: bool,
     /// A server was lost: the sentence for it.
     pub lost: Option<String>,
 }
@@ -141,6 +143,7 @@ impl Against<'_> {
                     Ok(compared) => {
                         if self.fail_fast && !compared.partings.is_empty() {
                             stop.store(true, Ordering::SeqCst);
+                            found.stopped = true;
                         }
                         take(&mut found.differential, &mut shown, number, sends, compared);
                     }
@@ -278,6 +281,7 @@ fn take(found: &mut Differential, shown: &mut BTreeMap<Cause, Shown>, number: u6
     found.steps += sends as u64;
     found.parted += u64::from(!compared.partings.is_empty());
     found.alike += u64::from(compared.alike);
+    found.answered += compared.answered;
     found.by_offer += compared.by_offer;
     let mut counted: Vec<Cause> = Vec::new();
     for parting in compared.partings {

@@ -49,6 +49,8 @@ pub(super) struct Parting {
 pub(super) struct Compared {
     /// Where they part, up to the first answer after which the servers know different things.
     pub(super) partings: Vec<Parting>,
+    /// Messages that both answered.
+    pub(super) answered: u64,
     /// Answers that differ for what is offered differently.
     pub(super) by_offer: u64,
     /// Both break something, and do not part.
@@ -64,6 +66,7 @@ pub(super) fn compare(case: &Case, a: Play, b: Play, apart: &Apart) -> Compared 
     let mut known_apart = false;
     for in_a in a.exchanges.iter().filter(|exchange| lines.sending.contains(&exchange.step)) {
         let Some(in_b) = b.exchanges.iter().find(|exchange| exchange.step == in_a.step) else { continue };
+        compared.answered += u64::from(in_a.reply.is_some() && in_b.reply.is_some());
         let Some(parting) = exchange(&lines, (&a, in_a), (&b, in_b), apart) else { continue };
         let queried = parting.divergence.sent.as_ref().is_some_and(|sent| QUERIES.contains(&sent.message.as_str()));
         let answered = |side: &Side| matches!(side.answered, Some(Answered::Success | Answered::Error(_)));

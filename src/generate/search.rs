@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use vfio_user_wire::message::VERSION;
+
 use super::plain::plain;
 use super::shrink::{Trial, shrink};
 use super::{Offer, draw};
 use crate::case::{Case, Source, StepKind, errno, print};
 use crate::run::{Event, Planned, Play, Runner, Timeouts, play};
+use crate::session::Way;
 use crate::verdict::{CaseRecord, CaseResult, Class, Evidence, Finding};
 
 /// So many sequences are drawn and played before the next ones are drawn.
@@ -48,10 +51,14 @@ pub struct Found {
     pub sequences: u64,
     /// How many messages they sent.
     pub steps: u64,
+    /// How many of them were answered.
+    pub answered: u64,
     /// How many of them failed.
     pub failed: u64,
     /// All that were asked for were played, and what failed was shrunk.
     pub complete: bool,
+    /// It was stopped at the first failure.
+    pub stopped: bool,
     /// The server was lost: the sentence for it.
     pub lost: Option<String>,
     /// What was found, each cause once, by the file that was written for it.
@@ -170,7 +177,10 @@ impl Search<'_> {
             let Some(at) = number_of(&record.name) else { return };
             let sends = planned.get(at).map_or(0, |case| sends(&case.case));
             found.sequences += 1;
-            found.steps += sends as u64;
+            let (sent, answered) = exchanged(&record);
+            // What the harness sends besides is no step.
+            found.steps += sends.min(sent) as u64;
+            found.answered += answered as u64;
             if record.result == CaseResult::Error {
                 faults.push(format!("{}: {}", record.name, record.reason.unwrap_or_default()));
                 return;
@@ -196,6 +206,7 @@ impl Search<'_> {
             return Err(SearchError::Fault(fault));
         }
         found.complete &= ended.complete;
+        found.stopped |= ended.stopped;
         found.lost = found.lost.take().or(ended.lost);
         Ok(())
     }
@@ -203,9 +214,9 @@ impl Search<'_> {
     /// Most of what is drawn for a server that falls silent ends in silence: a deadline that passes too soon is found out
     /// when the failure is played again.
     fn brisk(&self) -> Runner<'_> {
-        let Runner { mut context, jobs, fail_fast, ref replay } = *self.runner;
+        let Runner { mut context, jobs, fail_fast, pinned, ref replay } = *self.runner;
         context.timeouts = Timeouts::from_reply(context.timeouts.reply / 4);
-        Runner { context, jobs, fail_fast, replay: replay.clone() }
+        Runner { context, jobs, fail_fast, pinned, replay: replay.clone() }
     }
 
     /// Shrinks a failure and keeps it, unless another one came to the same.
@@ -378,6 +389,15 @@ impl Trial for Attempt<'_> {
 
 fn sends(case: &Case) -> usize {
     case.steps.iter().filter(|step| matches!(step.kind, StepKind::Send(_))).count()
+}
+
+/// How many messages went to the server, and how many came back for them, VERSION apart.
+fn exchanged(record: &CaseRecord) -> (usize, usize) {
+    let of = |way: Way| {
+        let messages = record.transcript.iter().filter(move |entry| entry.direction == way);
+        messages.filter(|entry| !entry.fields.is_empty() && !entry.message.starts_with(VERSION.name))
+    };
+    (of(Way::Sent).count(), of(Way::Received).count())
 }
 
 /// A case that was kept sends and asks for the same.

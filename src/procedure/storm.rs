@@ -5,7 +5,7 @@ use std::io;
 use nix::errno::Errno;
 
 use super::{Bench, Outcome, conventions};
-use crate::session::{Deadline, wait};
+use crate::session::{Deadline, is_want, wait};
 use crate::target::{Instance, crash_report};
 use crate::verdict::{Evidence, Exit};
 
@@ -31,6 +31,7 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
                 Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) && !deadline.passed() => {
                     wait(&[], Deadline::after(std::time::Duration::from_millis(1)), bench.interrupt)?;
                 }
+                Err(error) if is_want(error.raw_os_error()) => return Err(error),
                 Err(_) => break,
             }
         }

@@ -1,10 +1,11 @@
 //! Events into one report.
 
+use super::account::Account;
 use super::document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 use super::{Context, ExitCode};
 use crate::run::{End, Event, Generated, Start};
 use crate::target::Discovered;
-use crate::verdict::{CaseRecord, CaseResult, Differential, Drift, statuses};
+use crate::verdict::{CaseRecord, CaseResult, Differential, statuses};
 
 /// Gathers the events of a run.
 #[derive(Debug)]
@@ -58,16 +59,21 @@ impl<'a> Collector<'a> {
         let mut cases = std::mem::take(&mut self.cases);
         // Cases end in an order of their own where several run at once.
         cases.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
-        let complete = end.complete && !end.interrupted && end.lost.is_none();
-        let expectations = context.expectations.map(|expectations| {
-            let mut comparison = expectations.clone().with_strict(context.strict).compare(&cases);
-            // A case without a result is missing because the run ended early, not because its name is wrong.
-            comparison.drift.retain(|drift| complete || !matches!(drift, Drift::NoCase { .. }));
-            comparison
-        });
+        let complete = end.complete && end.nothing.is_none() && !end.interrupted && !end.stopped && end.lost.is_none();
+        let account = Account::of(context.selected, &cases, complete);
+        let (not_run, mut faults) = (account.not_run, account.faults);
+        let expectations = context
+            .expectations
+            .map(|expectations| expectations.clone().with_strict(context.strict).compare(&cases, &not_run));
+        faults.extend(end.nothing.iter().chain(&end.lost).cloned());
+        if end.interrupted {
+            faults.push("the run was interrupted".to_owned());
+        } else if end.stopped {
+            faults.push("the run was stopped at the first failure, as --fail-fast asks".to_owned());
+        }
         let started = start.as_deref();
         let used = started.map(|start| start.profile);
-        Report {
+        let mut report = Report {
             schema: SCHEMA.to_owned(),
             command: started.map_or_else(|| context.command.to_vec(), |start| start.command.clone()),
             platform: platform(),
@@ -89,14 +95,21 @@ impl<'a> Collector<'a> {
             seed: context.seed,
             shard: started.and_then(|start| start.shard).map(|(index, count)| Shard { index, count }),
             complete,
-            totals: Totals::of(&cases),
+            exit_code: 0,
+            said: String::new(),
+            totals: Totals { selected: account.selected, not_run: not_run.len(), ..Totals::of(&cases) },
             generated: self.generated,
             differential: self.differential.take(),
             requirements: statuses(context.register, used.unwrap_or(crate::Profile::V0_9_2), &cases),
             expectations,
-            faults: end.lost.iter().cloned().collect(),
+            faults,
+            not_run,
             cases,
-        }
+        };
+        let code = ExitCode::of(&report, end, context.strict);
+        report.exit_code = code.number();
+        report.said = code.sentence(&report);
+        report
     }
 }
 

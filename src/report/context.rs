@@ -8,6 +8,8 @@ use crate::verdict::Expectations;
 pub struct Context<'a> {
     /// Texts, levels and clauses of the requirements.
     pub register: &'a Register,
+    /// The names of the cases that were selected: each has one result in the end, or was not played.
+    pub selected: &'a [String],
     /// SHA-256 of the cases, in hexadecimal.
     pub cases_sha256: &'a str,
     /// What is pinned (`--expect`).

@@ -32,6 +32,10 @@ pub struct Report {
     pub shard: Option<Shard>,
     /// Every selected case has a result.
     pub complete: bool,
+    /// The code that the program ends with.
+    pub exit_code: u8,
+    /// What that code says, as a sentence.
+    pub said: String,
     /// Counts.
     pub totals: Totals,
     /// What was generated, if anything was.
@@ -44,8 +48,11 @@ pub struct Report {
     /// The comparison with what is pinned, if something is.
     pub expectations: Option<Comparison>,
     /// What kept the run from its end, as sentences: no case that was selected, a target that could not be started, or was
-    /// lost.
+    /// lost, an interrupt, `--fail-fast`, or a fault of the harness.
     pub faults: Vec<String>,
+    /// The cases that were selected and have no result, for the run ended before.
+    #[serde(default)]
+    pub not_run: Vec<String>,
     /// Every case that has a result.
     pub cases: Vec<CaseRecord>,
 }
@@ -92,9 +99,13 @@ pub struct Shard {
     pub count: usize,
 }
 
-/// Cases by their result, and notes.
+/// Cases by their result, and notes. `selected` is always the sum of `pass`, `fail`, `skip`, `inconclusive`, `error` and
+/// `not_run`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
+    /// Cases that were selected, and those that generation wrote.
+    #[serde(default)]
+    pub selected: usize,
     /// Cases that passed.
     pub pass: usize,
     /// Cases with a violation.
@@ -105,14 +116,17 @@ pub struct Totals {
     pub inconclusive: usize,
     /// Cases that the harness could not play.
     pub error: usize,
+    /// Cases that were selected and have no result.
+    #[serde(default)]
+    pub not_run: usize,
     /// Notes, in whatever case.
     pub notes: usize,
 }
 
 impl Totals {
-    /// Counts.
+    /// Counts these cases as all that were selected.
     pub fn of(cases: &[CaseRecord]) -> Totals {
-        let mut totals = Totals::default();
+        let mut totals = Totals { selected: cases.len(), ..Totals::default() };
         for case in cases {
             match case.result {
                 CaseResult::Pass => totals.pass += 1,
@@ -126,7 +140,7 @@ impl Totals {
         totals
     }
 
-    /// All cases.
+    /// All cases with a result.
     pub fn cases(&self) -> usize {
         self.played() + self.skip
     }
@@ -138,6 +152,22 @@ impl Totals {
 }
 
 impl Report {
+    /// Every case that was selected has one result or was not played, and only a run that ended early has those.
+    pub fn accounts(&self) -> bool {
+        let totals = &self.totals;
+        let results = totals.pass + totals.fail + totals.skip + totals.inconclusive + totals.error;
+        results == self.cases.len()
+            && results + totals.not_run == totals.selected
+            && !(self.complete && totals.not_run > 0)
+    }
+
+    /// The sequences that were drawn and played; none, where no server answered a message of them.
+    pub fn sequences(&self) -> u64 {
+        let generated = self.generated.filter(|generated| generated.answered > 0);
+        let compared = self.differential.as_ref().filter(|found| found.answered > 0);
+        generated.map_or(0, |generated| generated.sequences) + compared.map_or(0, |found| found.sequences)
+    }
+
     /// Every finding of a class with its case. An inconclusive case has no violation, whatever one of its attempts saw.
     pub fn findings(&self, class: Class) -> impl Iterator<Item = (&CaseRecord, &Finding)> {
         self.cases

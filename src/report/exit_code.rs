@@ -39,11 +39,14 @@ impl ExitCode {
         if end.interrupted {
             return ExitCode::Interrupted;
         }
-        if totals.error > 0 {
+        if totals.error > 0 || !report.accounts() {
             return ExitCode::Internal;
         }
         if end.lost.is_some() {
             return ExitCode::Unreachable;
+        }
+        if end.nothing.is_some() {
+            return ExitCode::NothingRan;
         }
         let class = report.differential.as_ref().and_then(|found| found.class());
         let parts = class == Some(Class::Violation) || strict && class == Some(Class::Note);
@@ -55,9 +58,11 @@ impl ExitCode {
             None if totals.inconclusive > 0 => return ExitCode::Inconclusive,
             None => {}
         }
-        let generated = report.generated.map_or(0, |generated| generated.sequences);
-        let sequences = generated + report.differential.as_ref().map_or(0, |found| found.sequences);
-        if totals.played() == 0 && sequences == 0 { ExitCode::NothingRan } else { ExitCode::Conforming }
+        if totals.played() == 0 && report.sequences() == 0 {
+            return ExitCode::NothingRan;
+        }
+        // Whatever ended it early has a code of its own: what is left is a fault of ours.
+        if report.complete { ExitCode::Conforming } else { ExitCode::Internal }
     }
 
     /// The number that the process ends with.
@@ -90,10 +95,16 @@ impl ExitCode {
                  run the inconclusive cases once more"
             }
             ExitCode::Unreachable => "the server could not be started or reached, never negotiates, or was lost",
+            ExitCode::NothingRan if report.generated.is_some() || report.differential.is_some() => {
+                "nothing was judged: no sequence was played of which a message was answered"
+            }
             ExitCode::NothingRan if totals.skip > 0 => "nothing was judged: every selected case was skipped",
             ExitCode::NothingRan => "nothing was judged: no case was selected",
             ExitCode::Drift => "the run differs from the pinned expectations",
-            ExitCode::Internal => "a case is in error, which is a fault of this program and says nothing of the server",
+            ExitCode::Internal if totals.error > 0 => {
+                "a case is in error, which is a fault of this program and says nothing of the server"
+            }
+            ExitCode::Internal => "the run did not account for every case, which is a fault of this program",
             ExitCode::Interrupted => "the run was interrupted; what is told here is what was known by then",
         };
         format!("Exit code {}: {said}.", self.number())

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Writes a file by a temporary one beside it, which then takes its name: whoever reads sees the old file or the new
 /// one, whenever the writer ends.
-pub(super) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     // A device or a pipe takes no other file's place.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
@@ -26,6 +26,14 @@ pub(super) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&temporary);
     }
     written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+/// Takes an earlier file away; what is no file stays.
+pub(crate) fn take_away(path: &Path) -> io::Result<()> {
+    if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(());
+    }
+    std::fs::remove_file(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

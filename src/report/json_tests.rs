@@ -23,13 +23,13 @@ fn the_document_has_the_keys_that_readers_depend_on() {
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&value),
-        "schema command platform harness target profile seed shard complete totals generated requirements expectations \
-         faults cases"
+        "schema command platform harness target profile seed shard complete exit_code said totals generated requirements \
+         expectations faults not_run cases"
     );
     assert_eq!(keys(&value["harness"]), "name version cases_sha256 register_sha256");
     assert_eq!(keys(&value["target"]), "how discovered");
     assert_eq!(keys(&value["profile"]), "asked used why");
-    assert_eq!(keys(&value["totals"]), "pass fail skip inconclusive error notes");
+    assert_eq!(keys(&value["totals"]), "selected pass fail skip inconclusive error not_run notes");
     assert_eq!(keys(&value["expectations"]), "met drift");
     assert_eq!(keys(&value["requirements"]["HDR-19"]), "level status reason cases");
     for key in [
@@ -74,7 +74,7 @@ fn cases_stand_in_the_order_of_their_files_whatever_the_order_they_ended_in() {
 
 #[test]
 fn an_interrupted_run_is_written_as_incomplete_and_misses_no_case() {
-    let interrupted = Event::Ended(End { complete: false, interrupted: true, lost: None, seconds: 1.0 });
+    let interrupted = Event::Ended(End { interrupted: true, ..End::default() });
     let (_, report) =
         written(|json| sample::play(json, vec![sample::crash("header.surplus/DMA_MAP")], interrupted), true);
     assert!(!report.complete);
@@ -85,7 +85,7 @@ fn an_interrupted_run_is_written_as_incomplete_and_misses_no_case() {
 #[test]
 fn a_target_that_could_not_be_started_is_a_fault_in_a_report_without_cases() {
     let sentence = "gpio: No such file or directory";
-    let lost = Event::Ended(End { complete: false, interrupted: false, lost: Some(sentence.to_owned()), seconds: 0.1 });
+    let lost = Event::Ended(End { lost: Some(sentence.to_owned()), ..End::default() });
     let (_, report) = written(|json| json.event(&lost).unwrap(), false);
     assert_eq!(report.faults, [sentence]);
     assert_eq!(report.target.how, "gpio --socket-path {socket}");

@@ -50,7 +50,7 @@ fn a_violation_is_a_failure_with_requirement_and_exchange() {
 
 #[test]
 fn a_target_that_could_not_be_started_is_an_error() {
-    let lost = End { complete: false, interrupted: false, lost: Some("gpio: not found".to_owned()), seconds: 0.1 };
+    let lost = End { lost: Some("gpio: not found".to_owned()), ..End::default() };
     let document = written(|junit| junit.event(&Event::Ended(lost)).unwrap());
     let TestCaseStatus::NonSuccess { message, .. } = &test(&document, "run", "come to its end").status else {
         panic!()

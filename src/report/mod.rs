@@ -4,6 +4,7 @@
 //! [`Junit`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also the JSON
 //! document.
 
+mod account;
 mod collector;
 mod context;
 mod document;
@@ -21,9 +22,13 @@ pub(crate) use collector::Collector;
 pub use context::Context;
 pub use document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 pub use exit_code::ExitCode;
+#[cfg(feature = "cli")]
+pub(crate) use file::{take_away, write as write_whole};
 pub use json::Json;
 pub use junit::Junit;
 pub use terminal::{Terminal, case_text};
+#[cfg(feature = "cli")]
+pub(crate) use text::harmless;
 
 use crate::run::Event;
 

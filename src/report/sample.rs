@@ -91,6 +91,7 @@ pub(super) fn expectations() -> Expectations {
 pub(super) fn context(register: &Register) -> Context<'_> {
     Context {
         register,
+        selected: names(&cases()),
         cases_sha256: "0123",
         expectations: None,
         seed: Some(7),
@@ -99,6 +100,11 @@ pub(super) fn context(register: &Register) -> Context<'_> {
         target: "gpio --socket-path {socket}",
         profile: "auto",
     }
+}
+
+/// The names of cases, for a context that selected them.
+pub(super) fn names(cases: &[CaseRecord]) -> &'static [String] {
+    Vec::leak(cases.iter().map(|case| case.name.clone()).collect())
 }
 
 pub(super) fn start() -> Event {
@@ -122,7 +128,7 @@ pub(super) fn start() -> Event {
 }
 
 pub(super) fn ended() -> Event {
-    Event::Ended(End { complete: true, interrupted: false, lost: None, seconds: 12.34 })
+    Event::Ended(End { complete: true, seconds: 12.34, ..End::default() })
 }
 
 pub(super) fn case(name: &str, result: CaseResult, reason: Option<&str>) -> CaseRecord {

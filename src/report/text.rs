@@ -9,7 +9,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 }
 
 /// Text of the server's, made harmless: what would move the cursor, change colours or break the line is written out.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Among the controls are those that turn the direction of writing.

@@ -30,12 +30,16 @@ pub struct Start {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct End {
     /// Every selected case has a result.
     pub complete: bool,
     /// It was interrupted.
     pub interrupted: bool,
+    /// It ended at the first failure, as `--fail-fast` asks.
+    pub stopped: bool,
+    /// No case was selected: the sentence for it.
+    pub nothing: Option<String>,
     /// The server was lost (`--socket`), or could not be started or reached: the sentence for it.
     pub lost: Option<String>,
     /// How long it took.
@@ -49,6 +53,9 @@ pub struct Generated {
     pub sequences: u64,
     /// How many messages they sent.
     pub steps: u64,
+    /// How many of them were answered.
+    #[serde(default)]
+    pub answered: u64,
     /// How many of them failed.
     pub failed: u64,
     /// The seed that brings them back.

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 use super::player::{Context, Play, play};
 use super::{End, Event, Planned};
 use crate::target::{Instance, StartError};
-use crate::verdict::{Attempt, CaseRecord, CaseResult, Check, Class, Evidence, Finding, Outcome, Said};
+use crate::verdict::{Attempt, CaseRecord, CaseResult, Check, Class, Evidence, Expectations, Finding, Outcome, Said};
 
 /// How often a case is played where its only evidence is a deadline.
 const ATTEMPTS: usize = 3;
@@ -25,8 +26,10 @@ pub struct Runner<'a> {
     pub context: Context<'a>,
     /// How many servers at once; 1 also means that no server is started before the one before it has its verdict.
     pub jobs: usize,
-    /// Stop after the first failure.
+    /// Stop after the first failure, or the first that is not pinned.
     pub fail_fast: bool,
+    /// What is pinned.
+    pub pinned: Option<&'a Expectations>,
     /// The words that run one case again; its name, quoted for a shell, goes where `{case}` stands.
     pub replay: String,
 }
@@ -39,16 +42,16 @@ impl Runner<'_> {
     pub fn run(&self, cases: &[Planned], mut report: impl FnMut(Event)) -> Result<End, RunnerError> {
         let started = Instant::now();
         let queue = Mutex::new(cases.iter().collect::<VecDeque<_>>());
-        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (stop, failed) = (AtomicBool::new(false), AtomicBool::new(false));
         let (sender, receiver) = mpsc::channel::<Message>();
         let (mut finished, mut lost, mut interrupted) = (0, None, false);
         std::thread::scope(|scope| -> Result<(), RunnerError> {
             for number in 0..self.jobs.max(1) {
-                let (sender, queue, stop) = (sender.clone(), &queue, &stop);
+                let (sender, queue, stop, failed) = (sender.clone(), &queue, &stop, &failed);
                 // Servers die with the thread that started them (PDEATHSIG), which lives as long as the run.
                 std::thread::Builder::new()
                     .name(format!("player-{number}"))
-                    .spawn_scoped(scope, move || self.work(queue, stop, &sender))?;
+                    .spawn_scoped(scope, move || self.work(queue, [stop, failed], &sender))?;
             }
             drop(sender);
             for message in receiver {
@@ -69,7 +72,9 @@ impl Runner<'_> {
         let complete = finished == cases.len() && !interrupted;
         Ok(End {
             complete,
+            stopped: failed.load(Ordering::SeqCst) && !complete,
             interrupted: interrupted || self.context.interrupt.raised(),
+            nothing: None,
             lost,
             seconds: started.elapsed().as_secs_f64(),
         })
@@ -93,7 +98,7 @@ impl Runner<'_> {
     fn work(
         &self,
         queue: &Mutex<VecDeque<&Planned>>,
-        stop: &std::sync::atomic::AtomicBool,
+        [stop, failed]: [&AtomicBool; 2],
         sender: &mpsc::Sender<Message>,
     ) {
         // The receiver lives until every worker is done.
@@ -102,7 +107,7 @@ impl Runner<'_> {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(case) = next else { return };
-            if stop.load(std::sync::atomic::Ordering::SeqCst) {
+            if stop.load(Ordering::SeqCst) {
                 return;
             }
             if self.context.interrupt.raised() {
@@ -114,10 +119,16 @@ impl Runner<'_> {
                 send(Message::Finished(Box::new(self.skipped(case, &skip.0))));
                 continue;
             }
-            match self.case(case, &mut ready) {
+            let played = std::panic::AssertUnwindSafe(|| self.case(case, &mut ready));
+            // A panic of ours is the fault of one case, and the other ones are played all the same.
+            let verdict = std::panic::catch_unwind(played).unwrap_or_else(|panic| {
+                Verdict::Record(Box::new(self.error(case, &format!("the harness panicked: {}", said(&*panic)))))
+            });
+            match verdict {
                 Verdict::Record(record) => {
-                    if self.fail_fast && record.result == CaseResult::Fail {
-                        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                    if self.fail_fast && self.fails(&record) {
+                        failed.store(true, Ordering::SeqCst);
+                        stop.store(true, Ordering::SeqCst);
                     }
                     send(Message::Finished(record));
                 }
@@ -126,12 +137,17 @@ impl Runner<'_> {
                     return;
                 }
                 Verdict::Lost(why) => {
-                    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+                    stop.store(true, Ordering::SeqCst);
                     send(Message::Lost(why));
                     return;
                 }
             }
         }
+    }
+
+    /// A failure that ends a run with `--fail-fast`: one that is pinned as it came does not.
+    fn fails(&self, record: &CaseRecord) -> bool {
+        record.result == CaseResult::Fail && self.pinned.is_none_or(|pinned| !pinned.expect(record))
     }
 
     fn case(&self, case: &Planned, ready: &mut Option<Result<Instance, StartError>>) -> Verdict {
@@ -262,6 +278,12 @@ impl Runner<'_> {
 /// A word as a shell takes it back.
 fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }
 
 fn violations(play: &Play) -> impl Iterator<Item = &Finding> {

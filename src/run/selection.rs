@@ -23,6 +23,12 @@ impl Filter {
     fn admits(&self, name: &str) -> bool {
         self.text == name || self.glob.as_ref().is_some_and(|glob| glob.is_match(name))
     }
+
+    fn wants(&self, case: &Planned) -> bool {
+        self.admits(&case.name)
+            || self.admits(&case.case.name.value)
+            || case.requirements().iter().any(|id| self.admits(id))
+    }
 }
 
 impl Selection {
@@ -54,13 +60,14 @@ impl Selection {
         Ok(Selection { filters: matchers })
     }
 
+    /// The filters that no case is wanted by.
+    pub fn unmatched<'c>(&self, cases: impl Iterator<Item = &'c Planned> + Clone) -> Vec<&str> {
+        let idle = self.filters.iter().filter(|filter| !cases.clone().any(|case| filter.wants(case)));
+        idle.map(|filter| filter.text.as_str()).collect()
+    }
+
     /// The case is wanted: its name or its name without parameters matches, or a requirement that it checks does.
     pub fn admits(&self, case: &Planned) -> bool {
-        self.filters.is_empty()
-            || self.filters.iter().any(|filter| {
-                filter.admits(&case.name)
-                    || filter.admits(&case.case.name.value)
-                    || case.requirements().iter().any(|id| filter.admits(id))
-            })
+        self.filters.is_empty() || self.filters.iter().any(|filter| filter.wants(case))
     }
 }

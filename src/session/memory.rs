@@ -3,7 +3,6 @@
 //! By pread and pwrite: a mapping of the harness would keep a memfd from being sealed.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -88,9 +87,8 @@ impl ClientMemory {
             let start = data.len();
             data.resize(start + length, 0);
             if let Some((file, offset)) = &range.file {
-                let file = std::fs::File::from(file.try_clone().map_err(|_| Errno::EIO)?);
                 let at = offset.checked_add(from - range.address).ok_or(Errno::EFAULT)?;
-                file.read_exact_at(data.get_mut(start..).unwrap_or_default(), at).map_err(|_| Errno::EFAULT)?;
+                read_at(file, data.get_mut(start..).unwrap_or_default(), at)?;
             }
         }
         Ok(data)
@@ -109,9 +107,8 @@ impl ClientMemory {
         for (range, from, length) in self.pieces(address, count).ok_or(Errno::EFAULT)? {
             let (now, later) = rest.split_at(length.min(rest.len()));
             if let Some((file, offset)) = &range.file {
-                let file = std::fs::File::from(file.try_clone().map_err(|_| Errno::EIO)?);
                 let at = offset.checked_add(from - range.address).ok_or(Errno::EFAULT)?;
-                file.write_all_at(now, at).map_err(|_| Errno::EFAULT)?;
+                write_at(file, now, at)?;
             }
             rest = later;
         }
@@ -138,4 +135,36 @@ impl ClientMemory {
         }
         Some(pieces)
     }
+}
+
+/// Reads all of it; by the descriptor that is there, since another one may not be to be had.
+fn read_at(file: &OwnedFd, mut buffer: &mut [u8], mut at: u64) -> Result<(), Errno> {
+    while !buffer.is_empty() {
+        let offset = i64::try_from(at).map_err(|_| Errno::EFAULT)?;
+        match nix::sys::uio::pread(file, buffer, offset) {
+            Ok(0) => return Err(Errno::EFAULT),
+            Ok(read) => {
+                buffer = buffer.split_at_mut(read.min(buffer.len())).1;
+                at += read as u64;
+            }
+            Err(Errno::EINTR) => {}
+            Err(_) => return Err(Errno::EFAULT),
+        }
+    }
+    Ok(())
+}
+
+fn write_at(file: &OwnedFd, mut data: &[u8], mut at: u64) -> Result<(), Errno> {
+    while !data.is_empty() {
+        let offset = i64::try_from(at).map_err(|_| Errno::EFAULT)?;
+        match nix::sys::uio::pwrite(file, data, offset) {
+            Ok(written) => {
+                data = data.split_at(written.min(data.len())).1;
+                at += written as u64;
+            }
+            Err(Errno::EINTR) => {}
+            Err(_) => return Err(Errno::EFAULT),
+        }
+    }
+    Ok(())
 }

@@ -18,6 +18,7 @@ mod request;
 mod serving;
 mod transcript;
 mod twin;
+mod want;
 
 pub use connection::{Connection, Ended, Incoming};
 pub use conversation::Conversation;
@@ -33,3 +34,4 @@ pub use pages::pages_text;
 pub use request::Request;
 pub use serving::{Alteration, Serving};
 pub use transcript::{Entry, EntryField, KEPT_BYTES, Place, Transcript, Way, hex, value_text};
+pub use want::is_want;

@@ -290,6 +290,13 @@ impl Launcher {
     }
 }
 
+impl Drop for Launcher {
+    /// The folder goes by itself; where no descriptor is to be had for looking into it, it goes like this if it is empty.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(self.directory.path());
+    }
+}
+
 impl Instance {
     /// Closes our copy of the descriptor that the server inherited.
     pub fn let_go(&mut self) {

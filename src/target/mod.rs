@@ -17,5 +17,5 @@ pub use instance::{Instance, Launcher, StartError, Target};
 pub use leftover::abandon;
 pub use output::{crash_report, excerpt};
 pub use probe::{ProbeError, Spoken, probe, spoken};
-pub use process::{Process, Reaper, open_descriptors, raise_descriptor_limit};
+pub use process::{Process, Reaper, inherited_descriptor_limits, open_descriptors, raise_descriptor_limit};
 pub use thread::Serve;

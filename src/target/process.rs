@@ -39,6 +39,14 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// The limits of open descriptors that servers get, soft and hard.
+///
+/// # Errors
+/// Those of getrlimit(2).
+pub fn inherited_descriptor_limits() -> nix::Result<(u64, u64)> {
+    DESCRIPTOR_LIMITS.get().copied().map_or_else(|| getrlimit(Resource::RLIMIT_NOFILE), Ok)
+}
+
 /// A server's process, in a process group of its own, killed when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -97,12 +105,14 @@ impl Process {
         let output = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
+        // From here on it is ended when it is dropped, whatever else cannot be had.
+        let process = Process { child, pidfd, output, finished, exit: None, grace: None, _group: group };
         std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
             keep(reading, &kept);
             // Nobody listens where the process was dropped.
             let _ = finish.send(());
         })?;
-        Ok(Process { child, pidfd, output, finished, exit: None, grace: None, _group: group })
+        Ok(process)
     }
 
     /// Its process id.

@@ -80,7 +80,51 @@ pub enum Drift {
         case: String,
         /// The requirement's id; `None` for an inconclusive case.
         requirement: Option<String>,
+        /// The version of the protocol that has such a case, where another one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
     },
+    /// The version that the run judges by has no such requirement.
+    NoRequirement {
+        /// The cases, as the entry names them.
+        case: String,
+        /// The requirement's id.
+        requirement: String,
+        /// What is known of that id.
+        detail: String,
+    },
+}
+
+impl Drift {
+    /// The case, or the cases as the entry names them.
+    pub fn case(&self) -> &str {
+        match self {
+            Drift::Unexpected { case, .. }
+            | Drift::OtherOutcome { case, .. }
+            | Drift::Passes { case, .. }
+            | Drift::Skipped { case, .. }
+            | Drift::NoCase { case, .. }
+            | Drift::NoRequirement { case, .. } => case,
+        }
+    }
+
+    /// What there is to do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Drift::Unexpected { observed: None, .. } => "see why the case is in error: the server has no part in it",
+            Drift::Unexpected { observed: Some(Observed::Inconclusive), .. } => {
+                "run it again with a longer --timeout; pin it only if it is so each time"
+            }
+            Drift::Unexpected { .. } => "mend the server, or pin it with its reason (--expect-write drafts the entry)",
+            Drift::OtherOutcome { .. } => {
+                "see what has changed; if it is to stay, write the new outcome into the entry"
+            }
+            Drift::Passes { .. } => "take the entry out",
+            Drift::Skipped { .. } => "offer again what the case needs, or take the entry out",
+            Drift::NoCase { .. } => "mend the name (`list` shows all), or take the entry out",
+            Drift::NoRequirement { .. } => "mend the id, or take the entry out",
+        }
+    }
 }
 
 impl std::fmt::Display for Drift {
@@ -97,7 +141,7 @@ impl std::fmt::Display for Drift {
                 write!(f, "{case}: \"{observed}\"{} where \"{pinned}\" is pinned: {detail}", on(requirement))
             }
             Drift::Passes { case, requirement, pinned } => {
-                write!(f, "{case}: \"{pinned}\"{} is pinned and no longer seen: take the entry out", on(requirement))
+                write!(f, "{case}: \"{pinned}\"{} is pinned and no longer seen", on(requirement))
             }
             Drift::Skipped { case, requirement, reason } => {
                 write!(
@@ -106,8 +150,14 @@ impl std::fmt::Display for Drift {
                     on(requirement)
                 )
             }
-            Drift::NoCase { case, requirement } => {
-                write!(f, "{case}: the entry{} matches no case: is the name right?", on(requirement))
+            Drift::NoCase { case, requirement, of: None } => {
+                write!(f, "{case}: the entry{} matches no case", on(requirement))
+            }
+            Drift::NoCase { case, requirement, of: Some(profile) } => {
+                write!(f, "{case}: the entry{} matches no case of this version, but one of {profile}", on(requirement))
+            }
+            Drift::NoRequirement { case, requirement, detail } => {
+                write!(f, "{case}: the entry names {requirement}: {detail}")
             }
         }
     }
@@ -148,9 +198,9 @@ impl Expectation {
 }
 
 impl Expectations {
-    /// Compares a run with what is pinned.
-    pub fn compare(&self, cases: &[CaseRecord]) -> Comparison {
-        let mut comparison = Comparison::default();
+    /// Compares a run with what is pinned; `not_run` are the selected cases that have no result, of which nothing is known.
+    pub fn compare(&self, cases: &[CaseRecord], not_run: &[String]) -> Comparison {
+        let mut comparison = Comparison { drift: self.misfits.clone(), ..Comparison::default() };
         let mut answered = vec![false; self.entries.len()];
         for case in cases {
             if case.result == CaseResult::Error {
@@ -162,19 +212,30 @@ impl Expectations {
                 });
                 continue;
             }
-            // Violations first: a note beside the violation that is pinned is no other outcome.
-            let mut seen = observations(case);
-            seen.sort_by_key(|observation| observation.observed == Observed::Note);
-            for observation in seen {
-                self.place(case, observation, &mut comparison, &mut answered);
-            }
+            self.place_all(case, &mut comparison, &mut answered);
         }
         for (entry, answered) in self.entries.iter().zip(answered) {
             if !answered {
-                comparison.drift.extend(unanswered(entry, cases));
+                comparison.drift.extend(unanswered(entry, cases, not_run));
             }
         }
         comparison
+    }
+
+    /// All that a case shows is pinned as it came.
+    pub fn expect(&self, case: &CaseRecord) -> bool {
+        let mut comparison = Comparison::default();
+        self.place_all(case, &mut comparison, &mut vec![false; self.entries.len()]);
+        comparison.drift.is_empty()
+    }
+
+    fn place_all(&self, case: &CaseRecord, comparison: &mut Comparison, answered: &mut [bool]) {
+        // Violations first: a note beside the violation that is pinned is no other outcome.
+        let mut seen = observations(case);
+        seen.sort_by_key(|observation| observation.observed == Observed::Note);
+        for observation in seen {
+            self.place(case, observation, comparison, answered);
+        }
     }
 
     fn place(&self, case: &CaseRecord, observation: Observation, comparison: &mut Comparison, answered: &mut [bool]) {
@@ -227,9 +288,14 @@ impl Expectations {
     }
 }
 
-fn unanswered(entry: &Expectation, cases: &[CaseRecord]) -> Option<Drift> {
-    let (case, requirement) = (entry.case.clone(), entry.requirement.clone());
+/// What is said of an entry that nothing has met.
+fn unanswered(entry: &Expectation, cases: &[CaseRecord], not_run: &[String]) -> Option<Drift> {
+    // One of its cases, of which nothing is known, may be the one that shows it.
     let covered: Vec<&CaseRecord> = cases.iter().filter(|case| entry.covers(&case.name)).collect();
+    if covered.is_empty() && !not_run.is_empty() || entry.partial || not_run.iter().any(|name| entry.covers(name)) {
+        return None;
+    }
+    let (case, requirement) = (entry.case.clone(), entry.requirement.clone());
     if covered.iter().any(|case| matches!(case.result, CaseResult::Pass | CaseResult::Fail)) {
         return Some(Drift::Passes { case, requirement, pinned: entry.outcome });
     }
@@ -239,7 +305,9 @@ fn unanswered(entry: &Expectation, cases: &[CaseRecord]) -> Option<Drift> {
     }
     Some(match covered.first() {
         Some(first) => Drift::Skipped { case, requirement, reason: first.reason.clone().unwrap_or_default() },
-        None => Drift::NoCase { case, requirement },
+        // No sequence came to it, of those that were generated.
+        None if entry.is_generated() => Drift::Passes { case, requirement, pinned: entry.outcome },
+        None => Drift::NoCase { case, requirement, of: None },
     })
 }
 

@@ -19,6 +19,9 @@ pub struct Differential {
     pub sequences: u64,
     /// How many messages they sent to each.
     pub steps: u64,
+    /// How many of them both answered.
+    #[serde(default)]
+    pub answered: u64,
     /// In how many of them the servers part.
     pub parted: u64,
     /// In how many both break something, and answer alike.
@@ -117,6 +120,30 @@ impl Side {
     pub fn class(&self) -> Option<Class> {
         self.findings.iter().map(|finding| finding.class).max()
     }
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let command = &self.command;
+        match (&self.differs, self.a.answered, self.b.answered) {
+            (Some(what), Some(a), _) => write!(f, "{command}: both {}, with another {what}", plural(a.verb())),
+            (_, Some(a), Some(b)) => write!(f, "{command}: A {}, B {}", a.verb(), b.verb()),
+            _ => write!(f, "{command}: A and B leave different things behind"),
+        }
+    }
+}
+
+/// `succeeds` as two do it.
+fn plural(verb: &str) -> String {
+    let (first, rest) = verb.split_once(' ').map_or((verb, String::new()), |(first, rest)| (first, format!(" {rest}")));
+    let stem = match first {
+        "is" => "are",
+        "refuses" => "refuse",
+        "closes" => "close",
+        "crashes" => "crash",
+        other => other.trim_end_matches('s'),
+    };
+    format!("{stem}{rest}")
 }
 
 impl Divergence {

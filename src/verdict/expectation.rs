@@ -3,8 +3,7 @@
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
-use super::comparison::observations;
-use super::{CaseRecord, CaseResult, Class, Evidence, Finding};
+use super::{Class, Drift, Evidence, Finding};
 
 /// What was observed, as an expectation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,6 +68,8 @@ pub struct Expectation {
     pub reason: String,
     /// Where more is written of it.
     pub link: Option<String>,
+    /// Cases of it exist that were not selected.
+    pub(super) partial: bool,
     matcher: GlobMatcher,
 }
 
@@ -76,6 +77,11 @@ impl Expectation {
     /// Whether the entry speaks of this case.
     pub fn covers(&self, case: &str) -> bool {
         self.case == case || self.matcher.is_match(case)
+    }
+
+    /// It is about what generation wrote.
+    pub(super) fn is_generated(&self) -> bool {
+        self.case.starts_with("generated.")
     }
 }
 
@@ -87,6 +93,8 @@ pub struct Expectations {
     /// The entries, in the order of the file.
     pub entries: Vec<Expectation>,
     pub(super) strict: bool,
+    /// The entries that nothing in the run can meet.
+    pub(super) misfits: Vec<Drift>,
 }
 
 /// What is wrong with a file of expectations.
@@ -137,7 +145,7 @@ impl Expectations {
     pub fn parse(name: &str, text: &str) -> Result<Expectations, ExpectationError> {
         let file: File = toml::from_str(text)
             .map_err(|error| ExpectationError::Toml { file: name.to_owned(), error: Box::new(error) })?;
-        let mut entries = Vec::new();
+        let mut entries: Vec<Expectation> = Vec::new();
         for (n, entry) in file.expect.into_iter().enumerate() {
             let wrong = |message: String| ExpectationError::Entry {
                 file: name.to_owned(),
@@ -154,6 +162,12 @@ impl Expectations {
                     entry.outcome
                 )));
             }
+            let same = |other: &Expectation| {
+                (&other.case, &other.requirement, other.outcome) == (&entry.case, &entry.requirement, entry.outcome)
+            };
+            if let Some(first) = entries.iter().position(same) {
+                return Err(wrong(format!("it says what number {} says; take one of them out", first + 1)));
+            }
             let matcher =
                 Glob::new(&entry.case).map_err(|error| wrong(format!("case: {}", error.kind())))?.compile_matcher();
             entries.push(Expectation {
@@ -162,10 +176,11 @@ impl Expectations {
                 outcome: entry.outcome,
                 reason: entry.reason,
                 link: entry.link,
+                partial: false,
                 matcher,
             });
         }
-        Ok(Expectations { target: file.target, entries, strict: false })
+        Ok(Expectations { target: file.target, entries, strict: false, misfits: Vec::new() })
     }
 
     /// With `strict`, a note needs a pin as a violation does.
@@ -173,44 +188,6 @@ impl Expectations {
         self.strict = strict;
         self
     }
-
-    /// Without the entries that speak only of cases that exist and were not `selected`: a run of a part of the cases
-    /// says nothing about them. An entry that matches none of `all` stays, and is reported.
-    pub fn restricted(mut self, all: &[String], selected: &[String]) -> Expectations {
-        self.entries.retain(|entry| {
-            selected.iter().any(|case| entry.covers(case)) || !all.iter().any(|case| entry.covers(case))
-        });
-        self
-    }
-}
-
-/// A file that pins all that these cases show, each entry waiting for its reason. A case in error is our fault and
-/// cannot be pinned.
-pub fn draft(cases: &[CaseRecord]) -> String {
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let mut text = String::from(
-        "# What this server is known to do wrong. A run with --expect and this file fails only where something \
-         changes.\n",
-    );
-    let mut drafted = Vec::new();
-    for case in cases.iter().filter(|case| case.result != CaseResult::Error) {
-        for observation in observations(case).into_iter().filter(|observation| observation.observed != Observed::Note) {
-            // Steps of one case may miss one requirement in the same way.
-            let entry = (case.name.as_str(), observation.requirement.clone(), observation.observed);
-            if drafted.contains(&entry) {
-                continue;
-            }
-            text.push_str("\n[[expect]]\n");
-            text.push_str(&format!("case = {}\n", quoted(&globset::escape(&case.name))));
-            if let Some(requirement) = &observation.requirement {
-                text.push_str(&format!("requirement = {}\n", quoted(requirement)));
-            }
-            text.push_str(&format!("outcome = \"{}\"\n", observation.observed));
-            text.push_str(&format!("reason = {}\n", quoted(&format!("not explained yet: {}", observation.detail))));
-            drafted.push(entry);
-        }
-    }
-    text
 }
 
 #[cfg(test)]

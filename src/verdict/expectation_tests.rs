@@ -1,7 +1,9 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::verdict::{Comparison, Drift};
+use crate::Profile;
+use crate::requirement::Register;
+use crate::verdict::{CaseRecord, CaseResult, Comparison, Draft, Drift, Scope};
 
 const PINS: &str = r#"
 target = "gpio 0.1.7"
@@ -67,13 +69,17 @@ fn because(mut case: CaseRecord, reason: &str) -> CaseRecord {
     case
 }
 
+fn draft(cases: &[CaseRecord]) -> Draft<'_> {
+    Draft { cases, strict: false, known: None, incomplete: false }
+}
+
 fn sentences(comparison: &Comparison) -> Vec<String> {
     comparison.drift.iter().map(Drift::to_string).collect()
 }
 
 #[test]
 fn what_is_pinned_is_met_in_every_case_that_the_glob_names() {
-    let comparison = pins(PINS).compare(&[crash("header.surplus/DMA_MAP"), crash("header.surplus/DMA_UNMAP")]);
+    let comparison = pins(PINS).compare(&[crash("header.surplus/DMA_MAP"), crash("header.surplus/DMA_UNMAP")], &[]);
     assert_eq!(comparison.drift, []);
     assert_eq!(comparison.met.len(), 2);
     assert_eq!(comparison.met[0].reason, "slice out of range");
@@ -83,7 +89,7 @@ fn what_is_pinned_is_met_in_every_case_that_the_glob_names() {
 #[test]
 fn a_glob_is_met_where_some_of_its_cases_show_it() {
     let cases = [crash("header.surplus/DMA_MAP"), case("header.surplus/VERSION", CaseResult::Pass, Vec::new())];
-    assert_eq!(pins(PINS).compare(&cases).drift, []);
+    assert_eq!(pins(PINS).compare(&cases, &[]).drift, []);
 }
 
 #[test]
@@ -91,14 +97,14 @@ fn violation_stands_for_any_violation() {
     let pins = pins(&PINS.replace("crashed", "violation"));
     for evidence in [Evidence::Received, Evidence::Closed, Evidence::Exited, Evidence::Deadline] {
         let cases = [case("header.surplus/A", CaseResult::Fail, vec![found("HDR-19", Class::Violation, evidence)])];
-        assert_eq!(pins.compare(&cases).drift, []);
+        assert_eq!(pins.compare(&cases, &[]).drift, []);
     }
 }
 
 #[test]
 fn a_violation_that_is_not_pinned_drifts() {
     let other = case("version.cut", CaseResult::Fail, vec![found("VER-02", Class::Violation, Evidence::Received)]);
-    let comparison = pins(PINS).compare(&[crash("header.surplus/A"), other]);
+    let comparison = pins(PINS).compare(&[crash("header.surplus/A"), other], &[]);
     assert_eq!(
         sentences(&comparison),
         ["version.cut: \"violation\" on VER-02 is not pinned: expected an error, got something else"]
@@ -110,7 +116,7 @@ fn a_violation_of_another_requirement_in_a_pinned_case_drifts() {
     let mut both = crash("header.surplus/A");
     both.findings.push(found("HDR-20", Class::Violation, Evidence::Received));
     assert!(
-        matches!(&pins(PINS).compare(&[both]).drift[..], [Drift::Unexpected { requirement: Some(id), .. }] if id == "HDR-20")
+        matches!(&pins(PINS).compare(&[both], &[]).drift[..], [Drift::Unexpected { requirement: Some(id), .. }] if id == "HDR-20")
     );
 }
 
@@ -122,7 +128,7 @@ fn inconclusive_and_error_cases_drift() {
         because(case("irq.odd", CaseResult::Error, Vec::new()), "no such procedure"),
     ];
     assert_eq!(
-        sentences(&pins(PINS).compare(&cases)),
+        sentences(&pins(PINS).compare(&cases, &[])),
         [
             "irq.late: \"inconclusive\" is not pinned: silent in 1 of 3",
             "irq.odd: the case is in error, which cannot be pinned: no such procedure",
@@ -133,7 +139,7 @@ fn inconclusive_and_error_cases_drift() {
 #[test]
 fn an_inconclusive_case_can_be_pinned_without_a_requirement() {
     let pins = pins("[[expect]]\ncase = \"irq.late\"\noutcome = \"inconclusive\"\nreason = \"slow\"\n");
-    let comparison = pins.compare(&[case("irq.late", CaseResult::Inconclusive, Vec::new())]);
+    let comparison = pins.compare(&[case("irq.late", CaseResult::Inconclusive, Vec::new())], &[]);
     assert_eq!((comparison.met.len(), comparison.drift.len()), (1, 0));
 }
 
@@ -142,12 +148,12 @@ fn another_outcome_than_the_pinned_one_drifts_once() {
     let silent =
         case("header.surplus/A", CaseResult::Fail, vec![found("HDR-19", Class::Violation, Evidence::Deadline)]);
     assert_eq!(
-        sentences(&pins(PINS).compare(&[silent])),
+        sentences(&pins(PINS).compare(&[silent], &[])),
         ["header.surplus/A: \"silent\" on HDR-19 where \"crashed\" is pinned: expected an error, got something else"]
     );
     let better = case("header.surplus/A", CaseResult::Pass, vec![found("HDR-19", Class::Note, Evidence::Received)]);
     assert_eq!(
-        sentences(&pins(PINS).compare(&[better])),
+        sentences(&pins(PINS).compare(&[better], &[])),
         ["header.surplus/A: \"note\" on HDR-19 where \"crashed\" is pinned: expected an error, got something else"]
     );
 }
@@ -156,8 +162,8 @@ fn another_outcome_than_the_pinned_one_drifts_once() {
 fn an_entry_whose_case_passes_drifts() {
     let cases = [case("header.surplus/A", CaseResult::Pass, Vec::new())];
     assert_eq!(
-        sentences(&pins(PINS).compare(&cases)),
-        ["header.surplus/*: \"crashed\" on HDR-19 is pinned and no longer seen: take the entry out"]
+        sentences(&pins(PINS).compare(&cases, &[])),
+        ["header.surplus/*: \"crashed\" on HDR-19 is pinned and no longer seen"]
     );
 }
 
@@ -165,7 +171,7 @@ fn an_entry_whose_case_passes_drifts() {
 fn an_entry_whose_case_is_skipped_drifts() {
     let cases = [because(case("header.surplus/A", CaseResult::Skip, Vec::new()), "the target has no region")];
     assert_eq!(
-        sentences(&pins(PINS).compare(&cases)),
+        sentences(&pins(PINS).compare(&cases, &[])),
         [
             "header.surplus/*: the entry on HDR-19 could not be compared, since the case was skipped: the target has no region"
         ]
@@ -175,36 +181,125 @@ fn an_entry_whose_case_is_skipped_drifts() {
 #[test]
 fn an_entry_that_matches_no_case_drifts() {
     assert_eq!(
-        sentences(&pins(PINS).compare(&[case("version.cut", CaseResult::Pass, Vec::new())])),
-        ["header.surplus/*: the entry on HDR-19 matches no case: is the name right?"]
+        sentences(&pins(PINS).compare(&[case("version.cut", CaseResult::Pass, Vec::new())], &[])),
+        ["header.surplus/*: the entry on HDR-19 matches no case"]
     );
+}
+
+/// What is left of the pins in a run of some cases of 0.9.2.
+fn within(text: &str, all: &[&str], selected: &[&str], generates: bool) -> Expectations {
+    let register = Register::bundled().unwrap();
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (all, selected) = (owned(all), owned(selected));
+    let elsewhere = [("dirty-pages.start".to_owned(), Profile::V0_9_1)];
+    let profile = Profile::V0_9_2;
+    let (register, elsewhere) = (&register, elsewhere.as_slice());
+    let scope = Scope { register, profile, all: &all, selected: &selected, elsewhere, generates };
+    pins(text).within(&scope)
 }
 
 #[test]
 fn an_entry_about_cases_that_were_not_selected_is_left_out() {
-    let (surplus, cut) = ("header.surplus/A".to_owned(), "version.cut".to_owned());
-    let restricted = pins(PINS).restricted(&[surplus.clone(), cut.clone()], std::slice::from_ref(&cut));
-    assert_eq!(restricted.entries.len(), 0);
-    assert_eq!(pins(PINS).restricted(&[surplus.clone(), cut.clone()], &[surplus]).entries.len(), 1);
-    assert_eq!(pins(PINS).restricted(std::slice::from_ref(&cut), std::slice::from_ref(&cut)).entries.len(), 1);
+    let all = ["header.surplus/A", "version.cut"];
+    assert_eq!(within(PINS, &all, &["version.cut"], false).entries.len(), 0);
+    assert_eq!(within(PINS, &all, &["header.surplus/A"], false).entries.len(), 1);
+}
+
+#[test]
+fn an_entry_of_which_a_part_was_selected_does_not_drift_for_the_rest() {
+    let all = ["header.surplus/A", "header.surplus/B"];
+    let a_passes = || [case("header.surplus/A", CaseResult::Pass, Vec::new())];
+    assert_eq!(within(PINS, &all, &["header.surplus/A"], false).compare(&a_passes(), &[]).drift, []);
+    // Both were selected, and one was not played.
+    let both = within(PINS, &all, &all, false);
+    assert_eq!(both.compare(&a_passes(), &["header.surplus/B".to_owned()]).drift, []);
+    let passes = all.map(|name| case(name, CaseResult::Pass, Vec::new()));
+    assert_eq!(sentences(&both.compare(&passes, &[])).len(), 1);
+}
+
+#[test]
+fn an_entry_that_no_run_of_this_version_can_meet_drifts_though_nothing_was_played() {
+    let drift = |text: &str| {
+        let pinned = within(text, &["header.surplus/A"], &["header.surplus/A"], false);
+        sentences(&pinned.compare(&[], &["header.surplus/A".to_owned()]))
+    };
+    assert_eq!(drift(&PINS.replace("surplus", "surplis")), ["header.surplis/*: the entry on HDR-19 matches no case"]);
+    assert_eq!(
+        drift(&PINS.replace("header.surplus/*", "dirty-pages.*")),
+        ["dirty-pages.*: the entry on HDR-19 matches no case of this version, but one of 0.9.1"]
+    );
+    let unknown = drift(&PINS.replace("HDR-19", "HDR-190"));
+    assert!(
+        unknown[0].starts_with("header.surplus/*: the entry names HDR-190: no requirement has that id"),
+        "{unknown:?}"
+    );
+    assert_eq!(
+        drift(&PINS.replace("HDR-19", "L-DP-15")),
+        ["header.surplus/*: the entry names L-DP-15: it is no requirement of 0.9.2, which this run judges by"]
+    );
+}
+
+#[test]
+fn what_generation_found_is_pinned_for_runs_that_generate() {
+    let text = PINS.replace("header.surplus/*", "generated.hdr-19");
+    assert_eq!(within(&text, &["a.b"], &["a.b"], false).compare(&[], &[]).drift, []);
+    let generates = within(&text, &["a.b"], &["a.b"], true);
+    assert_eq!(generates.compare(&[crash("generated.hdr-19")], &[]).drift, []);
+    assert_eq!(sentences(&generates.compare(&[], &[])).len(), 1);
+}
+
+#[test]
+fn one_entry_twice_is_a_mistake_and_two_outcomes_of_one_case_drift() {
+    let entry = PINS.split_once("\n\n").unwrap().1;
+    assert!(refusal(&format!("{PINS}\n{entry}")).contains("number 2 (header.surplus/*): it says what number 1 says"));
+    let contradicting = format!("{PINS}\n{}", entry.replace("crashed", "silent"));
+    assert_eq!(
+        sentences(&pins(&contradicting).compare(&[crash("header.surplus/A")], &[])),
+        ["header.surplus/*: \"silent\" on HDR-19 is pinned and no longer seen"]
+    );
+}
+
+#[test]
+fn each_drift_says_what_to_do() {
+    let (case, requirement) = ("a.b".to_owned(), Some("HDR-19".to_owned()));
+    let (pinned, observed, detail) = (Observed::Crashed, Observed::Silent, String::new());
+    let all = [
+        Drift::Unexpected { case: case.clone(), requirement: None, observed: None, detail: detail.clone() },
+        Drift::Unexpected { case: case.clone(), requirement: None, observed: Some(observed), detail: detail.clone() },
+        Drift::OtherOutcome {
+            case: case.clone(),
+            requirement: requirement.clone(),
+            pinned,
+            observed,
+            detail: detail.clone(),
+        },
+        Drift::Passes { case: case.clone(), requirement: requirement.clone(), pinned },
+        Drift::Skipped { case: case.clone(), requirement: requirement.clone(), reason: detail.clone() },
+        Drift::NoCase { case: case.clone(), requirement, of: None },
+        Drift::NoRequirement { case, requirement: "HDR-19".to_owned(), detail },
+    ];
+    let mut advice: Vec<&str> = all.iter().map(Drift::advice).collect();
+    advice.sort_unstable();
+    advice.dedup();
+    assert_eq!(advice.len(), all.len());
 }
 
 #[test]
 fn a_note_needs_no_pin_unless_strict() {
     let note = || case("version.cut", CaseResult::Pass, vec![found("VER-02", Class::Note, Evidence::Received)]);
-    assert_eq!(pins("").compare(&[note()]).drift, []);
-    assert_eq!(pins("").with_strict(true).compare(&[note()]).drift.len(), 1);
+    assert_eq!(pins("").compare(&[note()], &[]).drift, []);
+    assert_eq!(pins("").with_strict(true).compare(&[note()], &[]).drift.len(), 1);
     let pinned =
         pins("[[expect]]\ncase = \"version.cut\"\nrequirement = \"VER-02\"\noutcome = \"note\"\nreason = \"-\"\n");
-    assert_eq!(pinned.compare(&[note()]).met.len(), 1);
-    assert_eq!(pinned.compare(&[case("version.cut", CaseResult::Pass, Vec::new())]).drift.len(), 1);
+    assert_eq!(pinned.compare(&[note()], &[]).met.len(), 1);
+    assert_eq!(pinned.compare(&[case("version.cut", CaseResult::Pass, Vec::new())], &[]).drift.len(), 1);
 }
 
 #[test]
 fn a_note_beside_the_pinned_violation_does_not_drift() {
     let mut both = crash("header.surplus/A");
     both.findings.insert(0, found("HDR-19", Class::Note, Evidence::Received));
-    assert_eq!(pins(PINS).compare(&[both]).drift, []);
+    assert_eq!(pins(PINS).compare(&[both], &[]).drift, []);
 }
 
 #[test]
@@ -214,16 +309,41 @@ fn a_draft_of_a_run_is_met_by_that_run() {
     two.findings.push(found("HDR-21", Class::Note, Evidence::Received));
     let cases =
         [two, case("irq.late", CaseResult::Inconclusive, Vec::new()), case("other", CaseResult::Pass, Vec::new())];
-    let text = draft(&cases);
-    let comparison = pins(&text).compare(&cases);
+    let text = draft(&cases).text();
+    let comparison = pins(&text).compare(&cases, &[]);
     assert_eq!(comparison.drift, [], "{text}");
     assert_eq!(comparison.met.len(), 3, "{text}");
 }
 
 #[test]
+fn a_draft_of_a_strict_run_is_met_by_a_strict_run() {
+    let mut noted = crash("header.surplus/A");
+    noted.findings.push(found("HDR-21", Class::Note, Evidence::Received));
+    let cases = [noted];
+    let strict = |text: &str| pins(text).with_strict(true).compare(&cases, &[]);
+    let text = Draft { strict: true, ..draft(&cases) }.text();
+    assert_eq!(strict(&text).drift, [], "{text}");
+    assert_eq!(strict(&draft(&cases).text()).drift.len(), 1);
+}
+
+#[test]
+fn a_draft_keeps_the_reasons_that_were_known() {
+    let cases = [crash("header.surplus/A"), crash("header.other")];
+    let known = pins(PINS).compare(&cases, &[]);
+    let text = Draft { known: Some(&known), ..draft(&cases) }.text();
+    assert!(text.contains("reason = \"slice out of range\"\nlink = \"https://example.org/1\""), "{text}");
+    assert_eq!(text.matches("not explained yet").count(), 1, "{text}");
+}
+
+#[test]
+fn a_draft_of_a_run_that_ended_early_says_so() {
+    assert!(Draft { incomplete: true, ..draft(&[]) }.text().contains("did not come to its end"));
+}
+
+#[test]
 fn a_draft_reads_like_a_file_that_was_written_by_hand() {
     assert_eq!(
-        draft(&[crash("header.surplus/DMA_MAP")]),
+        draft(&[crash("header.surplus/DMA_MAP")]).text(),
         "\
 # What this server is known to do wrong. A run with --expect and this file fails only where something changes.
 

@@ -2,14 +2,18 @@
 
 mod comparison;
 mod differential;
+mod draft;
 mod expectation;
 mod finding;
 mod record;
+mod scope;
 mod status;
 
 pub use comparison::{Comparison, Drift, Met};
 pub use differential::{Answered, Differential, Divergence, Side};
-pub use expectation::{Expectation, ExpectationError, Expectations, Observed, draft};
+pub use draft::Draft;
+pub use expectation::{Expectation, ExpectationError, Expectations, Observed};
 pub use finding::{Class, Evidence, FieldMark, Finding};
 pub use record::{Attempt, CaseRecord, CaseResult, Check, Exit, Outcome, Said};
+pub use scope::Scope;
 pub use status::{RequirementStatus, Status, statuses};

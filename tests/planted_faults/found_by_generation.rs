@@ -283,7 +283,8 @@ fn search(profile: Profile, fault: &Arc<Fault>, folder: &Path) -> Result<Found, 
         Kind::Loop(_) | Kind::Program(_) => panic!("only a state machine can be called"),
     });
     let probed = Probed::of(profile, target, Timeouts::default());
-    let runner = Runner { context: probed.context(), jobs: 1, fail_fast: true, replay: "{case}".to_owned() };
+    let runner =
+        Runner { context: probed.context(), jobs: 1, fail_fast: true, pinned: None, replay: "{case}".to_owned() };
     let offer = Offer::new(&probed.discovered, Some(&probed.device));
     let (runner, offer, replay) = (&runner, &offer, "{file}");
     let search = Search { runner, offer, seed: SEED, count: SEQUENCES, shard: None, folder, replay };

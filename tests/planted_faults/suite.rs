@@ -103,7 +103,7 @@ impl Suite {
             timeouts,
             interrupt: &interrupt,
         };
-        let runner = Runner { context, jobs: 1, fail_fast: false, replay: "{case}".to_owned() };
+        let runner = Runner { context, jobs: 1, fail_fast: false, pinned: None, replay: "{case}".to_owned() };
         let (mut report, mut repeated) = (Report::default(), 0);
         for case in self.cases(profile, which)? {
             let record = runner.judge(case)?;

@@ -123,7 +123,8 @@ impl Bench {
     /// As [`Bench::run`], without waiting for the end.
     pub(crate) fn start_run(&self, arguments: &[&str]) -> Running<'_> {
         let (cases, report) = (self.word("cases"), format!("json={}", self.word("report.json")));
-        let mut all = vec!["run", "--cases", &cases, "--report", &report];
+        let junit = format!("junit={}", self.word("every.xml"));
+        let mut all = vec!["run", "--cases", &cases, "--report", &report, "--report", &junit];
         all.extend(arguments);
         self.start(&all, &[])
     }
@@ -183,11 +184,36 @@ impl Running<'_> {
         let report = fs::read_to_string(self.bench.path("report.json")).ok();
         let report = report.map(|text| serde_json::from_str(&text).unwrap());
         let code = status.code().unwrap_or_else(|| panic!("ended by {status}\n{stdout}\n{stderr}"));
-        Ended { code, stdout, stderr, report }
+        let junit = fs::read_to_string(self.bench.path("every.xml")).ok();
+        let ended = Ended { code, stdout, stderr, report };
+        if let (Some(report), Some(junit)) = (&ended.report, junit) {
+            ended.is_told_alike(report, &quick_junit::Report::deserialize_from_str(&junit).unwrap());
+        }
+        ended
     }
 }
 
 impl Ended {
+    /// Both reports say what the exit code says, and each selected case has one result or was not played.
+    #[track_caller]
+    fn is_told_alike(&self, report: &Value, junit: &quick_junit::Report) {
+        let said = format!("{}{}", self.stdout, self.stderr);
+        let other_fault = self.code == 70 && self.stderr.starts_with("vfio-user-conformance: ");
+        assert!(other_fault || report["exit_code"] == self.code, "{} in the report\n{said}", report["exit_code"]);
+        let red = junit.failures + junit.errors > 0;
+        assert_eq!(red, report["exit_code"] != 0, "a JUnit report that reads otherwise\n{junit:#?}\n{said}");
+        let total = |name: &str| report["totals"][name].as_u64().unwrap();
+        let results: u64 = ["pass", "fail", "skip", "inconclusive", "error"].into_iter().map(total).sum();
+        assert_eq!(results + total("not_run"), total("selected"), "{:#}\n{said}", report["totals"]);
+        assert_eq!(results as usize, report["cases"].as_array().unwrap().len(), "{said}");
+        assert_eq!(total("not_run") as usize, report["not_run"].as_array().unwrap().len(), "{said}");
+        if report["complete"] == true {
+            assert_eq!(total("not_run"), 0, "{said}");
+        } else {
+            assert!(!report["faults"].as_array().unwrap().is_empty(), "nothing says why it is incomplete\n{said}");
+        }
+    }
+
     /// Ends the test where the code is another one.
     #[track_caller]
     pub(crate) fn has_code(&self, code: i32) -> &Ended {

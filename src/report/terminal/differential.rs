@@ -61,7 +61,7 @@ pub(super) fn totals(differential: &Differential, seed: Option<u64>, seconds: f6
 }
 
 fn divergence(lines: &mut Vec<String>, divergence: &Divergence, verbose: bool) {
-    lines.push(format!("  {}  {}", paint(BOLD, headline(divergence)), paint(DIM, frequency(divergence))));
+    lines.push(format!("  {}  {}", paint(BOLD, harmless(&divergence.to_string())), paint(DIM, frequency(divergence))));
     let shown = if verbose { divergence.before.len() } else { BEFORE };
     let before = divergence.before.len().saturating_sub(shown);
     if before > 0 {
@@ -76,28 +76,6 @@ fn divergence(lines: &mut Vec<String>, divergence: &Divergence, verbose: bool) {
     for (word, side) in [("again A  ", &divergence.a), ("again B  ", &divergence.b)] {
         lines.push(format!("    {}{}", paint(DIM, word), harmless(&side.replay)));
     }
-}
-
-fn headline(divergence: &Divergence) -> String {
-    let command = harmless(&divergence.command);
-    match (&divergence.differs, divergence.a.answered, divergence.b.answered) {
-        (Some(what), Some(a), _) => format!("{command}: both {}, with another {what}", plural(a.verb())),
-        (_, Some(a), Some(b)) => format!("{command}: A {}, B {}", a.verb(), b.verb()),
-        _ => format!("{command}: A and B leave different things behind"),
-    }
-}
-
-/// `succeeds` as two do it.
-fn plural(verb: &str) -> String {
-    let (first, rest) = verb.split_once(' ').map_or((verb, String::new()), |(first, rest)| (first, format!(" {rest}")));
-    let stem = match first {
-        "is" => "are",
-        "refuses" => "refuse",
-        "closes" => "close",
-        "crashes" => "crash",
-        other => other.trim_end_matches('s'),
-    };
-    format!("{stem}{rest}")
 }
 
 fn frequency(divergence: &Divergence) -> String {

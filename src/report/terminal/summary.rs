@@ -38,7 +38,7 @@ impl Summary<'_> {
         if let Some(found) = &self.report.differential {
             lines.extend(differential::lines(found, self.verbose));
         }
-        self.faults(&mut lines);
+        self.faults(&mut lines, end);
         self.totals(&mut lines, end);
         let style = match code {
             ExitCode::Conforming => GREEN,
@@ -202,15 +202,17 @@ impl Summary<'_> {
             let mut text = wrap(&harmless(&drift.to_string()), WIDTH).into_iter();
             lines.extend(text.next().map(|line| format!("  {line}")));
             lines.extend(text.map(|line| format!("      {line}")));
+            lines.extend(wrap(drift.advice(), WIDTH).into_iter().map(|line| paint(DIM, format!("      {line}"))));
         }
         lines.push(String::new());
     }
 
-    fn faults(&self, lines: &mut Vec<String>) {
+    fn faults(&self, lines: &mut Vec<String>, end: &End) {
         for fault in &self.report.faults {
             // The server's own output may follow, line by line.
             let mut text = fault.lines().flat_map(|line| wrap(&harmless(line), WIDTH));
-            lines.extend(text.next().map(|line| format!("{} {line}", paint(RED, "target:"))));
+            let whose = if end.lost.as_ref() == Some(fault) { "target:" } else { "run:" };
+            lines.extend(text.next().map(|line| format!("{} {line}", paint(RED, whose))));
             lines.extend(text.map(|line| format!("        {line}")));
         }
     }
@@ -231,8 +233,13 @@ impl Summary<'_> {
             part(totals.inconclusive, "inconclusive", YELLOW),
             part(totals.error, "error", RED),
         ];
+        let not_run = match totals.not_run {
+            0 => String::new(),
+            number => format!(", {}", part(number, "not run", YELLOW)),
+        };
         let notes = part(totals.notes, if totals.notes == 1 { "note" } else { "notes" }, YELLOW);
-        lines.push(format!("{} in {:.1} s: {}; {notes}", count(totals.cases(), "case"), end.seconds, parts.join(", ")));
+        let (cases, parts) = (count(totals.selected, "case"), parts.join(", "));
+        lines.push(format!("{cases} in {:.1} s: {parts}{not_run}; {notes}", end.seconds));
         if let Some(generated) = self.report.generated {
             let causes = self.report.cases.iter().filter(|case| case.name.starts_with("generated.")).count();
             let failed = match generated.failed {

@@ -7,6 +7,7 @@ use crate::run::End;
 fn told(cases: Vec<CaseRecord>, end: Event, verbose: bool, change: impl Fn(&mut Context<'_>)) -> String {
     let register = sample::register();
     let mut context = sample::context(&register);
+    context.selected = sample::names(&cases);
     change(&mut context);
     let mut out = Vec::new();
     sample::play(&mut Terminal::new(&mut out, context, verbose), cases, end);
@@ -20,7 +21,7 @@ fn told(cases: Vec<CaseRecord>, end: Event, verbose: bool, change: impl Fn(&mut 
 
 fn end(interrupted: bool, lost: Option<&str>) -> Event {
     let complete = !interrupted && lost.is_none();
-    Event::Ended(End { complete, interrupted, lost: lost.map(str::to_owned), seconds: 1.0 })
+    Event::Ended(End { complete, interrupted, lost: lost.map(str::to_owned), seconds: 1.0, ..End::default() })
 }
 
 fn last_line(text: &str) -> &str {

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::case::{
     Argument, Condition, Expect, FdExpectation, Given, Memory, Name, SealExpectation, Serve, Step, StepKind, Value,
 };
-use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex};
+use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex, is_want};
 use crate::target::{crash_report, open_descriptors};
 use crate::verdict::{Class, Evidence, Exit};
 
@@ -260,6 +260,11 @@ impl Player<'_> {
             }
             // With its process, every descriptor is gone.
             return self.conclude(line, true, "", String::new, Evidence::Received);
+        }
+        if let Err(error) = &now
+            && is_want(error.raw_os_error())
+        {
+            return Err(Fault::new(format!("the server's descriptors cannot be counted: {error}")).into());
         }
         let Ok(now) = now else { return Err(Stop::Skip("the server's descriptors cannot be counted".to_owned())) };
         let expected = format!("{baseline} open descriptors in the server, as before");

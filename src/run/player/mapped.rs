@@ -11,6 +11,7 @@ use vfio_user_wire::message::RegionInfo;
 use vfio_user_wire::{CapabilityBody, capabilities, region_info_flags};
 
 use crate::case::{Argument, Bytes, Name, Value};
+use crate::session::is_want;
 use crate::verdict::Evidence;
 
 use super::judge::Line;
@@ -67,6 +68,7 @@ impl Player<'_> {
         let mapped = Mapping::new(fd.as_fd(), page, length as usize + skip, write);
         let mapping = match mapped {
             Ok(mapping) => mapping,
+            Err(error) if is_want(Some(error as i32)) => return Err(std::io::Error::from(error).into()),
             Err(error) => {
                 return self.conclude(line, false, &expected, || format!("it fails with {error}"), Evidence::Received);
             }

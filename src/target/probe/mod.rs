@@ -169,8 +169,10 @@ fn device_info(question: &mut Question<'_>, found: &mut Discovered) -> asker::As
 /// Whether the server accepts again after a disconnect, or ends.
 fn reconnect(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> {
     let mut question = asker.connect()?;
-    if question.version().is_err() {
-        return Ok(());
+    match question.version() {
+        Ok(_) => {}
+        Err(asker::Trouble::Stop(error)) => return Err(error),
+        Err(_) => return Ok(()),
     }
     let Some(mut instance) = question.into_instance() else { return Ok(()) };
     // With a server that runs already, the next connection can only be tried. Most servers that serve one session end
@@ -184,7 +186,16 @@ fn reconnect(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError
         asker.launcher.end(instance);
         return Ok(());
     }
-    let served = asker.again(instance).is_ok_and(|mut question| question.version().is_ok());
+    let served = match asker.again(instance) {
+        Ok(mut question) => match question.version() {
+            Err(asker::Trouble::Stop(error)) => return Err(error),
+            asked => asked.is_ok(),
+        },
+        Err(error @ (ProbeError::Ours(_) | ProbeError::Interrupted | ProbeError::Start(StartError::Ours(_)))) => {
+            return Err(error);
+        }
+        Err(_) => false,
+    };
     if served {
         found.yes("reconnect", &[]);
     } else {

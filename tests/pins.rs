@@ -1,0 +1,154 @@
+//! Pinned expectations, through the program: what differs from them is named and is 6, what does not is 0, and a run of a
+//! part says nothing of the rest. The rules themselves have their tests beside them (src/verdict).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
+
+mod support;
+
+use serde_json::json;
+use support::{Bench, PASSES, RESETS};
+
+/// For servers that answer: none of these tests waits for it.
+const PATIENT: [&str; 2] = ["--timeout", "5s"];
+
+/// A case with a note where the server closes the connection on DEVICE_RESET.
+const NOTED: &str =
+    "case reset.noted\n> DEVICE_RESET\n< error, note closed                                    [HDR-19]\n";
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&PATIENT[..], more].concat()
+}
+
+fn pin(case: &str, requirement: &str, outcome: &str) -> String {
+    format!(
+        "[[expect]]\ncase = \"{case}\"\nrequirement = \"{requirement}\"\noutcome = \"{outcome}\"\nreason = \"known\"\n"
+    )
+}
+
+/// So many cases that fail where the reply has another message ID.
+fn resets(count: usize) -> Bench {
+    let cases: Vec<String> = (0..count).map(|n| RESETS.replace("reset.refused", &format!("reset.n{n}"))).collect();
+    Bench::new(&[("a.case", PASSES), ("b.case", &cases.join("\n"))])
+}
+
+#[test]
+fn fail_fast_goes_on_past_what_is_pinned() {
+    let bench = resets(3);
+    let pins = bench.write("pins.toml", &pin("reset.*", "HDR-02", "violation"));
+    let ended = bench.against("wrong-id", &with(&["--expect", &pins, "--fail-fast", "--jobs", "1"]));
+    ended.has_code(0);
+    assert_eq!(ended.report()["complete"], true);
+    assert_eq!(ended.report()["totals"]["fail"], 3);
+}
+
+#[test]
+fn fail_fast_stops_at_what_is_not_pinned_and_says_nothing_of_the_rest() {
+    let bench = resets(3);
+    let text = format!("{}\n{}", pin("reset.n0", "HDR-02", "violation"), pin("reset.n2", "HDR-02", "violation"));
+    let pins = bench.write("pins.toml", &text);
+    let ended = bench.against("wrong-id", &with(&["--expect", &pins, "--fail-fast", "--jobs", "1"]));
+    ended.has_code(6).says("reset.n1: \"violation\" on HDR-02 is not pinned").says("1 difference");
+    assert_eq!(ended.report()["not_run"], json!(["reset.n2"]));
+}
+
+#[test]
+fn a_part_of_the_cases_says_nothing_of_the_other_ones() {
+    let bench = resets(4);
+    let pins = bench.write("pins.toml", &pin("reset.*", "HDR-02", "violation"));
+    for index in 1..=5 {
+        let shard = format!("{index}/5");
+        bench.against("wrong-id", &with(&["--expect", &pins, "--shard", &shard])).has_code(0);
+    }
+    bench.against("wrong-id", &with(&["--expect", &pins, "good.info"])).has_code(0);
+    // What is wrong with an entry itself every part tells.
+    let pins = bench.write("pins.toml", &pin("rset.*", "HDR-02", "violation"));
+    bench.against("good", &with(&["--expect", &pins, "good.info"])).has_code(6).says("matches no case");
+    // All that an entry names was selected, and does not show it.
+    let pins = bench.write("pins.toml", &pin("reset.*", "HDR-02", "violation"));
+    bench.against("good", &with(&["--expect", &pins, "reset.*"])).has_code(6).says("no longer seen");
+}
+
+#[test]
+fn what_no_run_of_this_version_can_meet_is_named() {
+    let bench = resets(1);
+    let entries = [
+        ("HDR-002", "the entry names HDR-002: no requirement has that id"),
+        ("L-DP-15", "the entry names L-DP-15: it is no requirement of 0.9.2"),
+    ];
+    for (requirement, sentence) in entries {
+        let pins = bench.write("pins.toml", &pin("reset.n0", requirement, "violation"));
+        let ended = bench.against("good", &with(&["--expect", &pins]));
+        ended.has_code(6).says(sentence).says("mend the id, or take the entry out");
+    }
+}
+
+#[test]
+fn a_pinned_crash_is_met_by_a_crash_and_by_nothing_else() {
+    let bench = Bench::new(&[("b.case", RESETS)]);
+    let pins = bench.write("pins.toml", &pin("reset.refused", "RESET-01", "crashed"));
+    bench.against("aborts", &with(&["--expect", &pins])).has_code(0);
+    let ended = bench.against("closes", &with(&["--expect", &pins]));
+    ended.has_code(6).says("\"closed\" on RESET-01 where \"crashed\" is pinned");
+    bench.against("good", &with(&["--expect", &pins])).has_code(6).says("no longer seen");
+}
+
+#[test]
+fn one_entry_twice_is_1() {
+    let bench = resets(1);
+    let pins = bench.write("pins.toml", &pin("reset.*", "HDR-02", "violation").repeat(2));
+    bench
+        .against("good", &with(&["--expect", &pins]))
+        .has_code(1)
+        .says("number 2 (reset.*): it says what number 1 says");
+}
+
+#[test]
+fn a_note_needs_a_pin_with_strict_alone() {
+    let bench = Bench::new(&[("a.case", NOTED)]);
+    let none = bench.write("none.toml", "");
+    bench.against("closes", &with(&["--expect", &none])).has_code(0);
+    bench
+        .against("closes", &with(&["--expect", &none, "--strict"]))
+        .has_code(6)
+        .says("\"note\" on HDR-19 is not pinned");
+    let drafted = bench.word("drafted.toml");
+    bench.against("closes", &with(&["--strict", "--expect-write", &drafted])).has_code(2);
+    bench.against("closes", &with(&["--strict", "--expect", &drafted])).has_code(0);
+    // Without --strict the entry is about a note that is still there.
+    bench.against("closes", &with(&["--expect", &drafted])).has_code(0);
+}
+
+#[test]
+fn a_draft_is_met_in_each_version() {
+    let bench = Bench::new(&[]);
+    for profile in ["0.9.2", "0.9.1", "v8c", "v8"] {
+        let drafted = bench.word(&format!("{profile}.toml"));
+        let server = support::server("refuses-all");
+        let run = |more: &[&str]| {
+            let words = ["run", "--profile", profile, "--spawn", &server, "--timeout", "5s", "info.*"];
+            bench.program(&[&words[..], more].concat())
+        };
+        run(&["--expect-write", &drafted]).has_code(2);
+        run(&["--expect", &drafted]).has_code(0);
+    }
+}
+
+#[test]
+fn what_generation_finds_is_pinned_by_its_seed() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    let (drafted, keep) = (bench.word("drafted.toml"), bench.word("kept"));
+    let generate = ["--generate", "12", "--seed", "3", "--keep", &keep];
+    let mode = "surplus --on DEVICE_GET_REGION_INFO";
+    bench.against(mode, &with(&[&generate[..], &["--expect-write", &drafted]].concat())).has_code(2);
+    assert!(std::fs::read_to_string(&drafted).unwrap().contains("case = \"generated."));
+    bench.against(mode, &with(&[&generate[..], &["--expect", &drafted]].concat())).has_code(0);
+    // A run that generates nothing says nothing of them; one that does, and finds nothing, does.
+    bench.against("good", &with(&["--expect", &drafted])).has_code(0);
+    bench.against("good", &with(&[&generate[..], &["--expect", &drafted]].concat())).has_code(6).says("no longer seen");
+}
+
+#[test]
+fn a_draft_that_cannot_be_written_is_70() {
+    let bench = resets(1);
+    let ended = bench.against("good", &with(&["--expect-write", "/nonexistent/pins.toml"]));
+    ended.has_code(70).says("/nonexistent/pins.toml: No such file");
+}
