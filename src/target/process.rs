@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::PollFlags;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -52,7 +53,7 @@ pub fn inherited_descriptor_limits() -> nix::Result<(u64, u64)> {
 pub struct Process {
     child: Child,
     pidfd: OwnedFd,
-    output: Arc<Mutex<Vec<u8>>>,
+    output: Arc<Mutex<Printing>>,
     /// Says that the output's end was seen.
     finished: mpsc::Receiver<()>,
     exit: Option<Exit>,
@@ -102,13 +103,15 @@ impl Process {
             let _ = child.wait();
         })?;
         let group = i32::try_from(child.id()).ok().map(|group| Leftover::Group(group).known());
-        let output = Arc::new(Mutex::new(Vec::new()));
+        fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let watched = reading.try_clone()?;
+        let output = Arc::new(Mutex::new(Printing { reading, kept: Vec::new(), ended: false }));
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
         // From here on it is ended when it is dropped, whatever else cannot be had.
         let process = Process { child, pidfd, output, finished, exit: None, grace: None, _group: group };
         std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
-            keep(reading, &kept);
+            keep(&watched, &kept);
             // Nobody listens where the process was dropped.
             let _ = finish.send(());
         })?;
@@ -150,11 +153,15 @@ impl Process {
         self.ended()
     }
 
-    /// What it printed, to standard output and standard error, up to the output's end or the deadline.
+    /// What it printed, to standard output and standard error, up to the output's end or the deadline; what it printed
+    /// before the call is there in any case.
     pub fn output(&mut self, deadline: Deadline) -> String {
         // The end, a passed deadline, and a thread that sent before: what is there is all there is to have.
         let _ = self.finished.recv_timeout(deadline.left());
-        String::from_utf8_lossy(&self.output.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        // The thread that reads it may not have come to that.
+        output.take_in();
+        String::from_utf8_lossy(&output.kept).into_owned()
     }
 
     /// Sends a signal to it.
@@ -179,8 +186,8 @@ impl Process {
         self.terminate();
         let deadline = self.grace.unwrap_or_else(|| Deadline::after(GRACE));
         while self.ended().is_none() && !deadline.passed() {
-            let mut fds = [nix::poll::PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-            if nix::poll::poll(&mut fds, deadline.poll_timeout()).is_err_and(|error| error != Errno::EINTR) {
+            let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, deadline.poll_timeout()).is_err_and(|error| error != Errno::EINTR) {
                 break;
             }
         }
@@ -236,15 +243,45 @@ impl Drop for Reaper {
     }
 }
 
-fn keep(mut reading: io::PipeReader, kept: &Mutex<Vec<u8>>) {
-    let mut chunk = [0u8; 8192];
-    while let Ok(read) = reading.read(&mut chunk) {
-        if read == 0 {
+/// What a server prints, and who reads it.
+#[derive(Debug)]
+struct Printing {
+    reading: io::PipeReader,
+    kept: Vec<u8>,
+    ended: bool,
+}
+
+impl Printing {
+    /// Reads what is there, without waiting.
+    fn take_in(&mut self) {
+        let mut chunk = [0u8; 8192];
+        // No more at one time than is kept: there are servers that print without end.
+        for _ in 0..KEPT_OUTPUT / chunk.len() {
+            match self.reading.read(&mut chunk) {
+                Ok(0) => self.ended = true,
+                Ok(read) => {
+                    let room = KEPT_OUTPUT.saturating_sub(self.kept.len());
+                    self.kept.extend_from_slice(chunk.get(..read.min(room)).unwrap_or_default());
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => self.ended |= error.kind() != io::ErrorKind::WouldBlock,
+            }
             return;
         }
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT_OUTPUT.saturating_sub(kept.len());
-        kept.extend_from_slice(chunk.get(..read.min(room)).unwrap_or_default());
+    }
+}
+
+/// Reads what is printed until its end, so that no server waits for a reader.
+fn keep(watched: &io::PipeReader, output: &Mutex<Printing>) {
+    loop {
+        let mut polled = [PollFd::new(watched.as_fd(), PollFlags::POLLIN)];
+        let polled = poll(&mut polled, PollTimeout::NONE);
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.take_in();
+        if output.ended || polled.is_err_and(|error| error != Errno::EINTR) {
+            return;
+        }
     }
 }
 
