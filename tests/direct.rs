@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use pretty_assertions::assert_eq;
 use vfio_user_conformance::Profile;
 use vfio_user_conformance::run::{Library, Plan, Planned, Play, Runner, Timeouts, play};
 use vfio_user_conformance::target::{Discovered, Serve, Target};
-use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Evidence};
+use vfio_user_conformance::verdict::{CaseRecord, CaseResult, Evidence, Said};
 use vfio_user_reference_server::{Effect, Endpoint, Machine, Memory, Server, serve};
 use vfio_user_wire::{Frame, Header};
 
@@ -140,6 +141,53 @@ impl Machine for Dumb {
 
     fn disconnect(&mut self, memory: &mut dyn Memory) {
         self.0.disconnect(memory);
+    }
+}
+
+/// Does not answer DEVICE_GET_IRQ_INFO so often, and then it does.
+struct Forgetful(Server, Arc<AtomicUsize>);
+
+impl Machine for Forgetful {
+    fn connect(&mut self) {
+        self.0.connect();
+    }
+
+    fn receive(&mut self, frame: Frame, fds: Vec<OwnedFd>, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
+        let forgets = |left: usize| left.checked_sub(1);
+        if frame.header.command != 7 || self.1.fetch_update(Relaxed, Relaxed, forgets).is_err() {
+            self.0.receive(frame, fds, memory, effects);
+        }
+    }
+
+    fn receive_on_twin(&mut self, _: Frame, _: &mut dyn Memory, _: &mut Vec<Effect>) {}
+
+    fn refuse(&mut self, header: &Header, effects: &mut Vec<Effect>) {
+        self.0.refuse(header, effects);
+    }
+
+    fn twin_ended(&mut self) {}
+
+    fn disconnect(&mut self, memory: &mut dyn Memory) {
+        self.0.disconnect(memory);
+    }
+}
+
+#[test]
+fn a_note_by_a_deadline_must_come_back() {
+    for (times, noted) in [(1, false), (2, false), (3, true)] {
+        let left = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&left);
+        let make = move || Box::new(Forgetful(Server::new(), Arc::clone(&counter))) as Box<dyn Machine>;
+        let bench = Probed::new(DirectMachine::target("forgetful", make), Timeouts::from_reply(FOR_EVER));
+        left.store(times, Relaxed);
+        let text = "case a.b\n> DEVICE_GET_IRQ_INFO index=0\n< ok, note silent [IRQINFO-01]\n";
+        let record = bench.judge(&case(text));
+        assert_eq!((record.result, record.attempts.len()), (CaseResult::Pass, 3), "{}", verdict(&record));
+        assert_eq!(record.findings.iter().any(|found| found.evidence == Evidence::Deadline), noted);
+        // What is told of the requirement is what stays.
+        let said = if noted { Said::Noted } else { Said::Held };
+        let checks = record.checks.iter().filter(|check| check.requirement == "IRQINFO-01" && check.line > 0);
+        assert_eq!(checks.map(|check| check.said).collect::<Vec<_>>(), [said], "{}", verdict(&record));
     }
 }
 

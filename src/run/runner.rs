@@ -175,8 +175,7 @@ impl Runner<'_> {
                 }
                 continue;
             }
-            let again = played.result == CaseResult::Fail
-                && violations(&played).any(|finding| finding.evidence == Evidence::Deadline);
+            let again = played.findings.iter().any(|finding| finding.evidence == Evidence::Deadline);
             let stop = !again && plays.is_empty();
             plays.push(played);
             if stop {
@@ -209,8 +208,8 @@ impl Runner<'_> {
                 continue;
             }
             let times = seen(finding);
-            if finding.evidence == Evidence::Deadline && finding.class == Class::Violation && times < count {
-                unsure = true;
+            if finding.evidence == Evidence::Deadline && times < count {
+                unsure |= finding.class == Class::Violation;
                 continue;
             }
             let mut finding = finding.clone();
@@ -218,8 +217,12 @@ impl Runner<'_> {
             findings.push(finding);
         }
         let violated = findings.iter().any(|finding| finding.class == Class::Violation);
-        // The transcript, output and checks are those of the attempt that shows the most.
-        let shown = plays.into_iter().rev().max_by_key(|play| violations(play).count());
+        // The transcript, output and checks are those of the attempt that shows the most of what stays, and the least else.
+        let stays = |finding: &&Finding| findings.iter().any(|known| same(known, finding));
+        let shown = plays.into_iter().rev().max_by_key(|play| {
+            let kept = violations(play).filter(stays).count();
+            (kept, std::cmp::Reverse(play.findings.iter().filter(|finding| !stays(finding)).count()))
+        });
         if let Some(play) = shown {
             record.result = play.result;
             record.reason = play.reason;
