@@ -113,7 +113,7 @@ pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> io:
     let exit = instance
         .process
         .as_mut()
-        .and_then(|process| process.wait(Deadline::after(bench.timeouts.reply), bench.interrupt));
+        .and_then(|process| process.wait(Deadline::after(bench.timeouts.start), bench.interrupt));
     bench.launcher.end(instance);
     Ok(match exit {
         Some(crate::verdict::Exit::Status(0)) => {
@@ -230,7 +230,8 @@ pub(super) struct Talk<'a> {
 
 /// A VERSION exchange on this connection; a sentence where there is no session.
 pub(super) fn negotiated<'a>(bench: &Bench<'a>, connection: Connection) -> io::Result<Result<Talk<'a>, String>> {
-    let mut talk = Conversation::new(bench.dialect, std::sync::Arc::default(), bench.timeouts.reply, bench.interrupt);
+    let mut talk =
+        Conversation::new(bench.dialect, std::sync::Arc::default(), bench.timeouts.patience(), bench.interrupt);
     let end = talk.add("a", Some(connection));
     let mut session = Talk { talk, end };
     let answer = session.answer(bench, VERSION.name, vec![0; 4])?;
@@ -253,12 +254,11 @@ impl Talk<'_> {
     fn answer(&mut self, bench: &Bench<'_>, name: &str, payload: Vec<u8>) -> io::Result<Option<Header>> {
         let Talk { talk, end } = self;
         let command = bench.dialect.command(name);
-        let (number, _) = command.ok_or_else(|| io::Error::other(format!("no {name} in this dialect")))?;
+        let (number, message) = command.ok_or_else(|| io::Error::other(format!("no {name} in this dialect")))?;
         let frame = Frame::command(talk.fresh_id(*end), number, payload);
         let index = talk.expect(*end, Origin::default(), &frame, Passed::default(), Effect::None);
-        let deadline = Deadline::after(bench.timeouts.reply);
-        talk.send(*end, &frame.bytes(), &[], &[], deadline)?;
-        talk.pump(*end, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
+        talk.send(*end, &frame.bytes(), &[], &[], Deadline::after(bench.timeouts.reply))?;
+        talk.wait_for(index, bench.timeouts.of(Some(message)))?;
         Ok(talk.sent.get(index).and_then(|sent| sent.answer.as_ref()).map(|answer| answer.header))
     }
 }

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use vfio_user_wire::Message;
+use vfio_user_wire::legacy::DIRTY_PAGES;
+use vfio_user_wire::message::{DEVICE_FEATURE, DEVICE_RESET, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE};
+
+use crate::session::Patience;
+
 /// How long the harness waits for what; all of it scales with `--timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// For a reply, a signal, a change in memory.
     pub reply: Duration,
-    /// For the reply to a command that may take long (specification 262-265: DEVICE_RESET).
+    /// For what may take long: the reply to a command of [`Timeouts::may_take_long`], all that a server has to do before a
+    /// reply, and what it does when its client has left.
     pub long: Duration,
     /// For a reply that need not come.
     pub settle: Duration,
-    /// For a server to accept its first connection.
+    /// For a server to accept its first connection, and for the first answer on any.
     pub start: Duration,
     /// For a server's end, after it closed a connection, where it is known to end then.
     pub exit: Duration,
@@ -21,6 +28,26 @@ impl Timeouts {
     /// All of them, from the one for a reply.
     pub fn from_reply(reply: Duration) -> Timeouts {
         Timeouts { reply, long: reply * 5, settle: reply / 8, start: reply * 5, exit: reply }
+    }
+
+    /// "Certain commands" may take arbitrarily long (specification 262-265), of which the text names DEVICE_RESET alone. The
+    /// others are those for which a device must come to rest first, or collect or take in what it was doing: where it
+    /// reaches into client memory no longer or anew, where it changes its state of migration, and what tells that state or
+    /// what was written.
+    pub fn may_take_long(message: &Message) -> bool {
+        let long =
+            [&DEVICE_RESET, &DMA_MAP, &DMA_UNMAP, &DEVICE_FEATURE, &MIG_DATA_READ, &MIG_DATA_WRITE, &DIRTY_PAGES];
+        long.iter().any(|long| long.name == message.name)
+    }
+
+    /// For the reply to a command.
+    pub fn of(&self, message: Option<&Message>) -> Duration {
+        if message.is_some_and(Timeouts::may_take_long) { self.long } else { self.reply }
+    }
+
+    /// What a conversation is given of them.
+    pub fn patience(&self) -> Patience {
+        Patience { reply: self.reply, first: self.start, most: self.long }
     }
 }
 

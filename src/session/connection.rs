@@ -245,20 +245,22 @@ impl Connection {
 
     /// Until the server has read all that was sent (SIOCOUTQ is 0), or 50 ms.
     fn wait_until_read(&self, deadline: Deadline, interrupt: &Interrupt) -> io::Result<()> {
-        let Some(socket) = self.socket() else { return Ok(()) };
         let piece = deadline.or_after(PIECE);
-        while !piece.passed() && !interrupt.raised() {
-            let mut queued: libc::c_int = 0;
-            // SAFETY: SIOCOUTQ (TIOCOUTQ) writes one int to the address given, which is that of a live local.
-            let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut queued) };
-            Errno::result(result)?;
-            if queued == 0 {
-                return Ok(());
-            }
+        while !piece.passed() && !interrupt.raised() && !self.is_read()? {
             // The kernel has no event for "the peer has read": a millisecond between looks.
             wait(&[], Deadline::after(Duration::from_millis(1)).or_after(piece.left()), interrupt)?;
         }
         Ok(())
+    }
+
+    /// The server has read all that was sent (SIOCOUTQ is 0), or never will.
+    pub(super) fn is_read(&self) -> io::Result<bool> {
+        let Some(socket) = self.socket().filter(|_| self.end.is_none()) else { return Ok(true) };
+        let mut queued: libc::c_int = 0;
+        // SAFETY: SIOCOUTQ (TIOCOUTQ) writes one int to the address given, which is that of a live local.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut queued) };
+        Errno::result(result)?;
+        Ok(queued == 0)
     }
 
     /// The next message that was read.

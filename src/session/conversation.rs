@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::poll::PollFlags;
 use vfio_user_wire::message::{RegionAccess, VERSION};
@@ -15,7 +14,7 @@ use super::serving::{Alteration, Serving};
 use super::twin::KnownSockets;
 use super::{
     Answer, ClientMemory, Connection, Deadline, Effect, End, Ended, Interrupt, Judged, LentRange, Origin, Passed,
-    Place, Request, Sent, Transcript, Waited, Way, wait,
+    Patience, Place, Request, Sent, Transcript, Waited, Way, wait,
 };
 use crate::model::{Command, LetGo, Offer, Permits, Released, Reply, Session, Signals};
 
@@ -50,18 +49,20 @@ pub struct Conversation<'a> {
     pub(super) sockets: KnownSockets,
     /// How many of the requests were answered, or needed no answer.
     pub(super) served: usize,
-    /// How long the server may take to read a reply.
-    pub(super) patience: Duration,
+    /// How many commands were answered.
+    pub(super) answers: usize,
+    /// How long the server may take.
+    pub(super) patience: Patience,
     pub(super) transcript: Transcript,
-    interrupt: &'a Interrupt,
+    pub(super) interrupt: &'a Interrupt,
 }
 
 impl<'a> Conversation<'a> {
-    /// One without connections, with a server that offers this; it has `patience` to read a reply of the client.
+    /// One without connections, with a server that offers this.
     pub fn new(
         dialect: &'static Dialect,
         offer: Arc<Offer>,
-        patience: Duration,
+        patience: Patience,
         interrupt: &'a Interrupt,
     ) -> Conversation<'a> {
         Conversation {
@@ -78,6 +79,7 @@ impl<'a> Conversation<'a> {
             unanswered: Outstanding::default(),
             sockets: KnownSockets::default(),
             served: 0,
+            answers: 0,
             patience,
             transcript: Transcript::default(),
             interrupt,
@@ -239,8 +241,7 @@ impl<'a> Conversation<'a> {
         loop {
             let before = self.progress();
             self.take_in()?;
-            let over = self.ended(watch).is_some() || self.ends.get(watch).is_none_or(|end| end.connection.is_none());
-            if done(self) || over {
+            if done(self) || self.is_over(watch) {
                 return Ok(Waited::Ready);
             }
             let waiting: Vec<(BorrowedFd<'_>, PollFlags)> =
@@ -252,18 +253,23 @@ impl<'a> Conversation<'a> {
                 }
                 return Ok(if self.interrupt.raised() { Waited::Interrupted } else { Waited::Deadline });
             }
-            let (waited, _) = wait(&waiting, deadline, self.interrupt)?;
-            if waited != Waited::Ready {
-                return Ok(waited);
-            }
+            // Only now: what was there in time counts, however late this process came to look at it.
             if deadline.passed() {
-                return Ok(Waited::Deadline);
+                return Ok(if self.interrupt.raised() { Waited::Interrupted } else { Waited::Deadline });
+            }
+            if wait(&waiting, deadline, self.interrupt)?.0 == Waited::Interrupted {
+                return Ok(Waited::Interrupted);
             }
         }
     }
 
+    /// Nothing comes from an end any more.
+    pub(super) fn is_over(&self, end: usize) -> bool {
+        self.ended(end).is_some() || self.ends.get(end).is_none_or(|end| end.connection.is_none())
+    }
+
     /// How many messages there were, and how much has come of the next ones.
-    fn progress(&self) -> (usize, usize) {
+    pub(super) fn progress(&self) -> (usize, usize) {
         let partial = |end: &End| end.connection.as_ref().map_or(0, |connection| connection.rest().len());
         (self.transcript.count(), self.ends.iter().map(partial).sum())
     }
@@ -302,6 +308,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn arrived(&mut self, end: usize, frame: Frame, fds: Vec<OwnedFd>) -> io::Result<()> {
+        self.ends.get_mut(end).into_iter().for_each(|end| end.heard = true);
         let place = self.place(end);
         let entry = self.transcript.message(self.dialect, &place, Way::Received, &frame.bytes(), fds.len());
         // A reply with the Type of a command is taken as the reply that its id and number, or the Error bit, say it is;
@@ -398,6 +405,7 @@ impl<'a> Conversation<'a> {
         let agreed = if is_version && !frame.header.is_error() { end.session.negotiated().twin_index() } else { None };
         let passed = fds.len();
         let twin = agreed.filter(|index| *index < passed).map(|index| fds.remove(index));
+        self.answers += 1;
         sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, passed, entry });
         for (ticket, requirement) in tested {
             self.sent.get_mut(ticket).into_iter().for_each(|sent| sent.judged.push(requirement));

@@ -20,6 +20,8 @@ pub struct End {
     pub unfinished: bool,
     /// A message was sent in part, because the server does not read: nothing more can be sent.
     pub torn: bool,
+    /// A message came on it.
+    pub(super) heard: bool,
     /// Its end was noted in the transcript.
     pub(super) end_noted: bool,
     pub(super) next_id: u16,
@@ -42,6 +44,7 @@ impl End {
             session,
             unfinished: false,
             torn: false,
+            heard: false,
             end_noted: false,
             // Ids that no field of a payload is likely to hold, so that a stream out of step shows.
             next_id: 0x5a01,

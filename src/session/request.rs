@@ -83,7 +83,7 @@ impl Conversation<'_> {
             let bytes = reply.bytes();
             let place = self.place(end);
             self.transcript.message(self.dialect, &place, Way::Sent, &bytes, 0);
-            let taken = self.send(end, &bytes, &[], &[], Deadline::after(self.patience))?;
+            let taken = self.send(end, &bytes, &[], &[], Deadline::after(self.patience.reply))?;
             if let Some(end) = self.ends.get_mut(end) {
                 end.torn |= !taken;
             }

@@ -15,7 +15,7 @@ use crate::verdict::{Class, Evidence, Exit};
 use super::ending::Ending;
 use super::environment::words_value;
 use super::judge::{Found, Line};
-use super::{Fault, Player, Stop, Timeouts};
+use super::{Fault, Player, Stop};
 
 impl Player<'_> {
     /// Carries out one line.
@@ -93,7 +93,7 @@ impl Player<'_> {
 
     /// The server's end: in time, and no crash.
     fn expect_exit(&mut self, line: Line<'_>) -> Result<(), Stop> {
-        let (deadline, interrupt) = (Deadline::after(self.context.timeouts.reply), self.context.interrupt);
+        let (deadline, interrupt) = (Deadline::after(self.time_to_let_go()), self.context.interrupt);
         let signalled = self.signalled;
         let Some(process) = self.instance.process.as_mut() else {
             return Err(Fault::new("no process to watch").into());
@@ -128,8 +128,10 @@ impl Player<'_> {
                 self.conclude(line, count == wanted, &expected, || format!("{count} came"), evidence)
             }
             FdExpectation::Quiet | FdExpectation::StaysQuiet => {
-                let settle = if *what == FdExpectation::Quiet { Duration::ZERO } else { self.context.timeouts.settle };
-                let deadline = self.patience(settle)?;
+                let deadline = match what {
+                    FdExpectation::Quiet => self.patience(Duration::ZERO)?,
+                    _ => self.patience_to_settle()?,
+                };
                 let mut count = held.signals(now(), interrupt)?.count;
                 while count == 0 && !deadline.passed() {
                     self.pass_time(deadline)?;
@@ -153,7 +155,7 @@ impl Player<'_> {
 
     /// How many signals came: all that are there once it is so many, or the deadline has passed.
     pub(super) fn count_signals(&mut self, held: &Held, wanted: u64) -> Result<u64, Stop> {
-        let (deadline, interrupt) = (self.patience(self.context.timeouts.reply)?, self.context.interrupt);
+        let (deadline, interrupt) = (self.patience(self.time_to_act())?, self.context.interrupt);
         let now = || Deadline::after(Duration::ZERO);
         let mut count = held.signals(now(), interrupt)?.count;
         while count < wanted && !deadline.passed() {
@@ -167,7 +169,7 @@ impl Player<'_> {
     /// Lets go of the client's copy, so that the server's closing shows, and waits for that. No other handle of it may
     /// be about.
     pub(super) fn wait_until_closed(&mut self, name: &Name) -> Result<bool, Stop> {
-        let (deadline, interrupt) = (self.patience(self.context.timeouts.reply)?, self.context.interrupt);
+        let (deadline, interrupt) = (self.patience(self.time_to_let_go())?, self.context.interrupt);
         let now = || Deadline::after(Duration::ZERO);
         if let Some(held) = self.environment.descriptors.get_mut(&name.value).and_then(Arc::get_mut) {
             held.let_go();
@@ -192,8 +194,7 @@ impl Player<'_> {
         let length =
             length.ok_or_else(|| Fault::new(format!("{} bytes for a range of {start:#x}..{end:#x}", wanted.len())))?;
         let held = Arc::clone(self.environment.descriptor(&memory.name.value)?);
-        let Timeouts { reply, settle, .. } = self.context.timeouts;
-        let deadline = self.patience(if memory.stays { settle } else { reply })?;
+        let deadline = if memory.stays { self.patience_to_settle()? } else { self.patience(self.time_to_act())? };
         let mut got = vec![0; length];
         loop {
             let file = held.memory().ok_or_else(|| Fault::new(format!("`{}` is no memory", memory.name.value)))?;
@@ -228,7 +229,7 @@ impl Player<'_> {
 
     /// Whether F_SEAL_WRITE could be added, and what that rests on.
     pub(super) fn seal(&mut self, held: &Held, free: bool) -> Result<(bool, Evidence), Stop> {
-        let deadline = self.patience(self.context.timeouts.settle)?;
+        let deadline = self.patience(self.time_to_let_go())?;
         let mut sealed = held.seal()?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.
@@ -243,7 +244,7 @@ impl Player<'_> {
     fn expect_baseline(&mut self, line: Line<'_>) -> Result<(), Stop> {
         let pid = self.pid()?;
         let baseline = self.baseline.ok_or_else(|| Fault::new("`< fds baseline` without `baseline`"))?;
-        let deadline = Deadline::after(self.context.timeouts.reply);
+        let deadline = Deadline::after(self.time_to_let_go());
         let mut now = open_descriptors(pid);
         while now.as_ref().is_ok_and(|now| *now > baseline) && !deadline.passed() {
             self.pass_time(deadline)?;
@@ -342,7 +343,7 @@ impl Player<'_> {
     fn wait_for_request(&mut self, line: Line<'_>, name: &Name, conditions: &[Condition]) -> Result<(), Stop> {
         let wanted = self.talk.dialect.command(&name.value).map(|(number, _)| number);
         let number = wanted.ok_or_else(|| Fault::new(format!("no command `{}`", name.value)))?;
-        let deadline = Deadline::after(self.context.timeouts.reply);
+        let deadline = Deadline::after(self.time_to_act());
         let unclaimed = |talk: &crate::session::Conversation<'_>| {
             talk.requests.iter().position(|request| !request.claimed && request.header.command == number)
         };

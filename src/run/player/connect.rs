@@ -91,9 +91,7 @@ impl Player<'_> {
         let origin = Origin { line: self.case.line, ..Origin::default() };
         let index = self.talk.expect(end, origin, &frame, Passed::default(), Effect::None);
         self.transmit(end, &frame)?;
-        // The first answer may have to wait for a server that listens before it is ready.
-        let timeouts = self.context.timeouts;
-        self.wait_for(index, if self.is_first(end) { timeouts.start } else { timeouts.reply })?;
+        self.wait_for(index)?;
         self.take_judged();
         if let Some(sent) = self.talk.sent.get_mut(index) {
             sent.claimed = true;

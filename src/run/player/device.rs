@@ -127,7 +127,8 @@ impl Player<'_> {
         let Some(status) = asked.status else {
             return Err(Stop::Skip("the device file names no status register".to_owned()));
         };
-        let deadline = self.patience(self.context.timeouts.reply)?;
+        // It may have to ask for its memory message by message.
+        let deadline = self.patience(self.context.timeouts.long)?;
         let field = Field { name: "status", offset: 0, width: status.width as usize, meaning: "", bits: &[] };
         let (state, value) = loop {
             let access = RegionAccess { offset: status.offset, region: status.region, count: status.width };
@@ -204,7 +205,7 @@ impl Player<'_> {
 
     /// The answer that a case cannot go on without.
     fn answered_with_success(&mut self, index: usize) -> Result<(), Stop> {
-        self.wait_for(index, self.context.timeouts.reply)?;
+        self.wait_for(index)?;
         self.take_judged();
         match self.talk.sent.get(index).and_then(|sent| sent.answer.as_ref()) {
             Some(answer) if !answer.header.is_error() => Ok(()),

@@ -54,7 +54,7 @@ impl Player<'_> {
         let counter = self.context.device.and_then(|device| device.counter);
         let register = counter.ok_or_else(|| Stop::Skip("the device file names no counter".to_owned()))?.register;
         let field = Field { name: "counter", offset: 0, width: register.width as usize, meaning: "", bits: &[] };
-        let mut deadline = self.patience(self.context.timeouts.reply)?;
+        let mut deadline = self.patience(self.time_to_act())?;
         let (mut count, mut reached) = (0u64, false);
         loop {
             let access = RegionAccess { offset: register.offset, region: register.region, count: register.width };
@@ -67,7 +67,7 @@ impl Player<'_> {
             }
             if count == wanted && !reached {
                 // What is counted too often need not be so at once.
-                (reached, deadline) = (true, self.patience(self.context.timeouts.settle)?);
+                (reached, deadline) = (true, self.patience_to_settle()?);
             }
             self.pass_time(deadline)?;
         }

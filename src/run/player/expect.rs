@@ -1,6 +1,6 @@
 //! `<` lines about the answer to a command.
 
-use vfio_user_wire::message::{DEVICE_RESET, RegionAccess};
+use vfio_user_wire::message::RegionAccess;
 use vfio_user_wire::tables::Table;
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
@@ -65,15 +65,11 @@ impl Player<'_> {
         };
         let unanswered = |player: &Self| player.talk.sent.get(index).is_some_and(|sent| sent.answer.is_none());
         if unanswered(self) && !(quiet_known && later_answered(self)) {
-            let timeouts = self.context.timeouts;
-            let sent = self.talk.sent.get(index);
-            let name = sent.and_then(|sent| sent.command.message).map(|message| message.name);
-            let time = match name {
-                _ if quiet_conforms => timeouts.settle,
-                Some(name) if name == DEVICE_RESET.name => timeouts.long,
-                _ => timeouts.reply,
-            };
-            self.wait_for(index, time)?;
+            if quiet_conforms {
+                self.wait_a_little_for(index)?;
+            } else {
+                self.wait_for(index)?;
+            }
         }
         self.take_judged();
         if let Some(sent) = self.talk.sent.get_mut(index) {

@@ -35,7 +35,7 @@ impl Player<'_> {
             let frame = Frame::command(self.talk.fresh_id(end), number, payload);
             let index = self.talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
             self.transmit(end, &frame)?;
-            self.wait_for(index, self.context.timeouts.reply)?;
+            self.wait_for(index)?;
         }
         Ok(())
     }

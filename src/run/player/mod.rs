@@ -174,7 +174,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         case,
         instance,
         further: Vec::new(),
-        talk: Conversation::new(context.profile.dialect(), offer, context.timeouts.reply, context.interrupt),
+        talk: Conversation::new(context.profile.dialect(), offer, context.timeouts.patience(), context.interrupt),
         environment: Environment::new(case, context.discovered),
         outbox: Outbox::default(),
         checks: Vec::new(),
@@ -250,13 +250,40 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Waits until a command is answered, its connection ends, or the time is over.
-    fn wait_for(&mut self, index: usize, time: Duration) -> Result<Waited, Stop> {
+    /// Waits until a command is answered, its connection ends, or its time is over.
+    fn wait_for(&mut self, index: usize) -> Result<(), Stop> {
+        let message = self.talk.sent.get(index).and_then(|sent| sent.command.message);
+        let waited = self.talk.wait_for(index, self.context.timeouts.of(message))?;
+        if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// The same for a reply that need not come.
+    fn wait_a_little_for(&mut self, index: usize) -> Result<(), Stop> {
         let end = self.talk.sent.get(index).map_or(0, |sent| sent.end);
-        let waited = self
-            .talk
-            .pump(end, Deadline::after(time), &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
-        if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(waited) }
+        let deadline = self.patience_to_settle()?;
+        let answered = |talk: &Conversation<'_>| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some());
+        if self.talk.pump(end, deadline, &answered)? == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// Until when something may happen that need not, once the server has read what was sent.
+    pub(super) fn patience_to_settle(&mut self) -> Result<Deadline, Stop> {
+        if !self.instance.is_direct() && self.talk.wait_until_read()? == Waited::Interrupted {
+            return Err(Stop::Interrupted);
+        }
+        self.patience(self.context.timeouts.settle)
+    }
+
+    /// How long to wait for what a server does besides answering: longer where it may have commands to carry out before it.
+    fn time_to_act(&self) -> Duration {
+        let Timeouts { reply, long, .. } = self.context.timeouts;
+        if self.talk.is_under_way() { long.max(reply) } else { reply }
+    }
+
+    /// How long to wait for what a server does when all clients have left, or while they have not.
+    fn time_to_let_go(&self) -> Duration {
+        let open = self.talk.ends.iter().any(|end| end.connection.is_some() && end.twin_of.is_none());
+        let Timeouts { reply, long, .. } = self.context.timeouts;
+        if open { self.time_to_act() } else { long.max(reply) }
     }
 
     /// Until when something other than a reply may happen. Where the server is called directly, it has happened: now.
@@ -310,7 +337,7 @@ impl Player<'_> {
             let frame = Frame::command(self.talk.fresh_id(end), number, payload);
             let index = self.talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
             self.transmit(end, &frame)?;
-            self.wait_for(index, self.context.timeouts.reply)?;
+            self.wait_for(index)?;
             self.take_judged();
             let requirement = match self.actual(index) {
                 Actual::Ok | Actual::Error(_) => {

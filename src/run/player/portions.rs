@@ -145,7 +145,7 @@ impl Player<'_> {
         let payload = [access.bytes(), data].concat();
         let (index, frame) = self.transfer(line, end, REGION_WRITE.name, payload)?;
         self.pass_on(end, &frame.bytes())?;
-        self.wait_for(index, self.context.timeouts.reply)?;
+        self.wait_for(index)?;
         if refusable && matches!(self.actual(index), Actual::Error(_)) {
             return Ok(true);
         }

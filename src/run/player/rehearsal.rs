@@ -22,12 +22,14 @@ use crate::case::{
 };
 use crate::model::{Command, Kind, Offer, OfferedMigrationRegion, Permits, Rule, is_known};
 use crate::run::Planned;
-use crate::session::{Conversation, Effect, Interrupt, Origin, Passed};
+use crate::session::{Conversation, Effect, Interrupt, Origin, Passed, Patience};
 use crate::target::{DeviceFile, Discovered};
 use crate::verdict::Class;
 
 /// A message is sent so often at the most, however often a line says.
 const MOST_TIMES: u64 = 4;
+/// Nobody is waited for.
+const NO_TIME: Patience = Patience { reply: Duration::ZERO, first: Duration::ZERO, most: Duration::ZERO };
 /// So many bytes of migration data are taken to have come.
 const STREAM: usize = 1024;
 
@@ -52,7 +54,7 @@ pub struct Rehearsal<'a> {
 pub fn rehearse(rehearsal: Rehearsal<'_>, case: &Planned) -> Result<Vec<Diagnostic>, String> {
     let offer = Arc::new(rehearsal.discovered.offer(rehearsal.device));
     let mut actor = Actor {
-        talk: Conversation::new(rehearsal.dialect, Arc::clone(&offer), Duration::ZERO, rehearsal.interrupt),
+        talk: Conversation::new(rehearsal.dialect, Arc::clone(&offer), NO_TIME, rehearsal.interrupt),
         environment: Environment::new(case, rehearsal.discovered),
         offer,
         stated: rehearsal.discovered.stated(),

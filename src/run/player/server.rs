@@ -33,12 +33,6 @@ impl Player<'_> {
         }
     }
 
-    /// It is the first connection to its server, which may not be ready to answer.
-    pub(super) fn is_first(&self, end: usize) -> bool {
-        let server = |end: usize| self.talk.ends.get(end).map(|end| end.server);
-        (0..end).all(|earlier| server(earlier) != server(end))
-    }
-
     /// What all servers printed.
     pub(super) fn printed(&mut self) -> String {
         let all = std::iter::once(&mut self.instance).chain(&mut self.further);

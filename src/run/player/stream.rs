@@ -145,7 +145,7 @@ impl Player<'_> {
             pieces += 1;
             let (index, frame) = self.piece(line, end, MIG_DATA_WRITE.name, now.len() as u64, now)?;
             self.pass_on(end, &frame.bytes())?;
-            self.wait_for(index, self.context.timeouts.reply)?;
+            self.wait_for(index)?;
             if refusable && matches!(self.actual(index), Actual::Error(_)) {
                 break;
             }

@@ -15,6 +15,7 @@ use crate::run::Timeouts;
 use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Passed, Waited};
 use crate::target::output::printed;
 use crate::target::{Discovered, Instance, Launcher, StartError};
+use crate::verdict::Exit;
 
 /// Bytes of a message with 1 MiB of a region: the limit of version 8 is that of a whole message.
 const MOST_IN_A_MESSAGE: u64 = (1 << 20) + 32;
@@ -77,7 +78,7 @@ impl<'a> Asker<'a> {
             StartError::Interrupted => ProbeError::Interrupted,
             other => other.into(),
         })?;
-        let mut talk = Conversation::new(self.dialect, Arc::default(), self.timeouts.reply, self.interrupt);
+        let mut talk = Conversation::new(self.dialect, Arc::default(), self.timeouts.patience(), self.interrupt);
         talk.add("a", Some(connection));
         Ok(Question {
             instance: Some(instance),
@@ -146,19 +147,16 @@ impl Question<'_> {
 
     /// Asks; the inner error is the errno of an error reply.
     pub(super) fn ask(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Result<Reply, u32>> {
-        let Some((number, _)) = self.talk.dialect.command(name) else {
+        let Some((number, message)) = self.talk.dialect.command(name) else {
             return Err(Trouble::Absent);
         };
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
         let passed = vec![PassedFd { id: 0, kind: FdKind::Other }; fds.len()];
         let index = self.talk.expect(0, Origin::default(), &frame, Passed { fds: &passed, cuts: &[] }, Effect::None);
-        // The first answer may have to wait for a server that listens before it is ready.
         let first = name == VERSION.name;
-        let time = if first { self.timeouts.start } else { self.timeouts.reply };
-        let deadline = Deadline::after(time);
-        self.talk.send(0, &frame.bytes(), fds, &[], deadline)?;
-        let waited =
-            self.talk.pump(0, deadline, &|talk| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some()))?;
+        let time = if first { self.timeouts.start } else { self.timeouts.of(Some(message)) };
+        self.talk.send(0, &frame.bytes(), fds, &[], Deadline::after(time))?;
+        let waited = self.talk.wait_for(index, time)?;
         if waited == Waited::Interrupted {
             return Err(Trouble::Stop(ProbeError::Interrupted));
         }
@@ -184,15 +182,25 @@ impl Question<'_> {
         format!("{how}, and ended with {exit}{}", printed(&process.output(Deadline::after(self.timeouts.settle))))
     }
 
+    /// The server's process ends in good order, after its connection did.
+    pub(super) fn has_ended(&mut self) -> bool {
+        if self.talk.ended(0).is_none() {
+            return false;
+        }
+        let process = self.instance.as_mut().and_then(|instance| instance.process.as_mut());
+        let exit = process.and_then(|process| process.wait(Deadline::after(self.timeouts.exit), self.interrupt));
+        matches!(exit, Some(Exit::Status(_)))
+    }
+
     /// What its messages look like.
     pub(super) fn dialect(&self) -> &'static Dialect {
         self.talk.dialect
     }
 
-    /// How long something may take that need not happen.
-    pub(super) fn settle(&self) -> std::time::Duration {
+    /// How long a signal may take.
+    pub(super) fn time_to_signal(&self) -> std::time::Duration {
         let direct = self.instance.as_ref().is_some_and(Instance::is_direct);
-        if direct { std::time::Duration::ZERO } else { self.timeouts.settle }
+        if direct { std::time::Duration::ZERO } else { self.timeouts.reply }
     }
 
     /// The server; the session is closed.

@@ -105,6 +105,6 @@ fn triggers(question: &mut Question<'_>, irq: &Irq, interrupt: &Interrupt, held:
     if !assign(question, irq, fd)? || !set(question, irq, DATA_NONE | ACTION_TRIGGER, &[])? {
         return Ok(false);
     }
-    let signals = held.signals(Deadline::after(question.settle()), interrupt)?;
+    let signals = held.signals(Deadline::after(question.time_to_signal()), interrupt)?;
     Ok(signals.count > 0)
 }

@@ -26,6 +26,7 @@ use crate::Profile;
 use crate::case::NEEDS;
 use crate::run::Timeouts;
 use crate::session::{Deadline, Interrupt};
+use crate::verdict::Exit;
 
 /// Why nothing can be learnt of a target.
 #[derive(Debug, thiserror::Error)]
@@ -186,21 +187,30 @@ fn reconnect(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError
         asker.launcher.end(instance);
         return Ok(());
     }
-    let served = match asker.again(instance) {
+    let (served, ended) = match asker.again(instance) {
         Ok(mut question) => match question.version() {
             Err(asker::Trouble::Stop(error)) => return Err(error),
-            asked => asked.is_ok(),
+            Ok(_) => (true, false),
+            Err(_) => (false, question.has_ended()),
         },
+        // It took longer over that.
+        Err(ProbeError::Start(StartError::Ended { exit: Exit::Status(_), .. })) => (false, true),
         Err(error @ (ProbeError::Ours(_) | ProbeError::Interrupted | ProbeError::Start(StartError::Ours(_)))) => {
             return Err(error);
         }
-        Err(_) => false,
+        Err(_) => (false, false),
     };
     if served {
         found.yes("reconnect", &[]);
+    } else if ended {
+        found.no("reconnect", "the server ends after a disconnect");
     } else {
         found.no("reconnect", "the server does not serve a second client");
     }
-    found.no("exits", "the server goes on after a disconnect");
+    if ended {
+        found.yes("exits", &[]);
+    } else {
+        found.no("exits", "the server goes on after a disconnect");
+    }
     Ok(())
 }
