@@ -29,7 +29,9 @@ pub(super) struct TargetOptions {
     /// The version of the protocol to judge by: 0.9.2, 0.9.1, v8c, v8; auto finds out what the server speaks.
     #[arg(long, value_name = "P", default_value = "auto", env = "VFIO_USER_CONFORMANCE_PROFILE")]
     profile: AskedProfile,
-    /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it.
+    /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it: five times as long for what may
+    /// take long (a start, the first answer on a connection, DEVICE_RESET, DMA_MAP and DMA_UNMAP, DEVICE_FEATURE, migration
+    /// data, DIRTY_PAGES, what is done when a client has left), an eighth for what need not come.
     #[arg(long, value_name = "D", default_value = "2s", value_parser = duration, env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
     timeout: Duration,
 }

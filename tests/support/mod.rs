@@ -259,10 +259,15 @@ impl Ended {
 
 /// The command of the misbehaving server in a mode; more arguments may follow the mode.
 pub(crate) fn server(mode: &str) -> String {
+    format!("{} --mode {mode}", example("misbehaving-server"))
+}
+
+/// The path of an example.
+pub(crate) fn example(name: &str) -> String {
     let deps = env::current_exe().unwrap();
-    let path = deps.parent().and_then(Path::parent).unwrap().join("examples/misbehaving-server");
-    assert!(path.exists(), "{} is not built: cargo build --example misbehaving-server", path.display());
-    format!("{} --mode {mode}", path.to_str().unwrap())
+    let path = deps.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is not built: cargo build --example {name}", path.display());
+    path.to_str().unwrap().to_owned()
 }
 
 /// Where a server announces that its moment has come.
