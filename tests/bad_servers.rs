@@ -418,3 +418,30 @@ fn the_command_that_plays_again_plays_again() {
     let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
     bench.program(&words).has_code(2).says("HDR-02").says("1 case in");
 }
+
+/// What a server does at a question that is asked everywhere is not the fault of all that is looked at by it.
+#[test]
+fn a_server_that_ends_at_its_first_question_is_told_for_that_alone() {
+    let bench = Bench::new(&[]);
+    let report = format!("json={}", bench.word("report.json"));
+    for (mode, told) in [("aborts", "SEC-01"), ("closes", "INFO-01")] {
+        let spawn = server(&format!("{mode} --on DEVICE_GET_INFO"));
+        let words = ["run", "--spawn", &spawn, "--report", &report, "--timeout", "5s", "CONC-03", "SEC-02", "INFO-*"];
+        let ended = bench.program(&words);
+        ended.has_code(2).says("for one cause: at DEVICE_GET_INFO, ");
+        let requirements = ended.report()["requirements"].as_object().unwrap().iter();
+        let violated: Vec<&str> = requirements
+            .filter(|(_, requirement)| requirement["status"] == "violated")
+            .map(|(id, _)| id.as_str())
+            .collect();
+        assert!(violated.contains(&told), "{violated:?}");
+        let strange: Vec<&&str> = violated
+            .iter()
+            .filter(|id| !["INFO-", "SEC-01", "MSZ-", "VER-"].iter().any(|own| id.starts_with(own)))
+            .collect();
+        assert!(strange.is_empty(), "{mode}: {strange:?}");
+        let cause = &ended.report()["causes"][0];
+        assert_eq!(cause["command"], "DEVICE_GET_INFO");
+        assert!(cause["requirements"].as_array().unwrap().len() > 2, "{cause}");
+    }
+}

@@ -5,7 +5,7 @@ use super::document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 use super::{Context, ExitCode};
 use crate::run::{End, Event, Generated, Start};
 use crate::target::Discovered;
-use crate::verdict::{CaseRecord, CaseResult, Differential, statuses};
+use crate::verdict::{CaseRecord, CaseResult, Differential, causes, statuses};
 
 /// Gathers the events of a run.
 #[derive(Debug)]
@@ -100,6 +100,7 @@ impl<'a> Collector<'a> {
             totals: Totals { selected: account.selected, not_run: not_run.len(), ..Totals::of(&cases) },
             generated: self.generated,
             differential: self.differential.take(),
+            causes: causes(&cases),
             requirements: statuses(context.register, used.unwrap_or(crate::Profile::V0_9_2), &cases),
             expectations,
             faults,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::Generated;
 use crate::target::Discovered;
-use crate::verdict::{CaseRecord, CaseResult, Class, Comparison, Differential, Finding, RequirementStatus, Status};
+use crate::verdict::{
+    CaseRecord, CaseResult, Cause, Class, Comparison, Differential, Finding, RequirementStatus, Status,
+};
 
 /// The version of the document's shape. It changes where a reader of the last one would read wrongly.
 pub const SCHEMA: &str = "1";
@@ -43,6 +45,9 @@ pub struct Report {
     /// Where the target and the server of `--against` part; left out where there was none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub differential: Option<Box<Differential>>,
+    /// What the server does that breaks several requirements each.
+    #[serde(default)]
+    pub causes: Vec<Cause>,
     /// Every requirement of the register, by id.
     pub requirements: BTreeMap<String, RequirementStatus>,
     /// The comparison with what is pinned, if something is.

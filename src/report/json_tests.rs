@@ -23,7 +23,7 @@ fn the_document_has_the_keys_that_readers_depend_on() {
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&value),
-        "schema command platform harness target profile seed shard complete exit_code said totals generated requirements \
+        "schema command platform harness target profile seed shard complete exit_code said totals generated causes requirements \
          expectations faults not_run cases"
     );
     assert_eq!(keys(&value["harness"]), "name version cases_sha256 register_sha256");
@@ -31,7 +31,7 @@ fn the_document_has_the_keys_that_readers_depend_on() {
     assert_eq!(keys(&value["profile"]), "asked used why");
     assert_eq!(keys(&value["totals"]), "selected pass fail skip inconclusive error not_run notes");
     assert_eq!(keys(&value["expectations"]), "met drift");
-    assert_eq!(keys(&value["requirements"]["HDR-19"]), "level status reason cases");
+    assert_eq!(keys(&value["requirements"]["HDR-19"]), "level text clauses policies status reason cases");
     for key in [
         "name",
         "parameters",

@@ -39,9 +39,7 @@ pub fn explain(requirement: &Requirement, register: &Register) -> String {
     if let Some(note) = &requirement.note {
         entry("note", note);
     }
-    if let Some(violation) = &requirement.violation {
-        entry("violation", violation);
-    }
+    entry("violation", requirement.violation.as_deref().unwrap_or(nothing_violates(requirement)));
     let class = match &requirement.failure_reason {
         None => format!("A plain miss is {}.", class_of(requirement)),
         Some(reason) => format!("A plain miss is {}: {reason}", class_of(requirement)),
@@ -49,7 +47,11 @@ pub fn explain(requirement: &Requirement, register: &Register) -> String {
     entry("failure", &class);
     for id in &requirement.policy {
         match register.policy(id) {
-            Some(policy) => entry("policy", &format!("{id}, {}: {}", policy.topic, policy.ruling)),
+            Some(policy) => {
+                entry("policy", &format!("{id}, {}", policy.topic));
+                entry("", &format!("The text: {}", policy.text));
+                entry("", &format!("The ruling: {}", policy.ruling));
+            }
             None => entry("policy", id),
         }
     }
@@ -60,6 +62,15 @@ pub fn explain(requirement: &Requirement, register: &Register) -> String {
         entry("reviewed", "no: the text has not been checked against the cited lines yet.");
     }
     text
+}
+
+/// Why nothing is said of what violates it.
+fn nothing_violates(requirement: &Requirement) -> &'static str {
+    match requirement.failure {
+        super::Failure::Violation => "Whatever is none of that.",
+        super::Failure::Note => "Nothing: what is none of that is a note.",
+        super::Failure::Info => "Nothing: what the server does is only reported.",
+    }
 }
 
 fn class_of(requirement: &Requirement) -> &'static str {

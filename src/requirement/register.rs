@@ -170,6 +170,14 @@ impl Register {
         self.policies.get(id)
     }
 
+    /// The policies that bear on a requirement: id, topic and ruling of each.
+    pub fn policies_of(&self, requirement: &Requirement) -> Vec<String> {
+        let told = |id: &String| {
+            self.policy(id).map_or_else(|| id.clone(), |policy| format!("{id}, {}: {}", policy.topic, policy.ruling))
+        };
+        requirement.policy.iter().map(told).collect()
+    }
+
     /// Every policy, by number.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         self.policies.values()

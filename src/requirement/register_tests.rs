@@ -175,7 +175,9 @@ conforms    An error reply, or the connection is closed.
 note        The message is dropped in silence and the next command is served.
 violation   The command is executed, or the stream is out of step afterwards.
 failure     A plain miss is a violation.
-policy      A-36, a bad message: An error reply and a close both conform.
+policy      A-36, a bad message
+            The text: The text does not say whether to answer.
+            The ruling: An error reply and a close both conform.
 "
     );
     let text = explain(register.get("HDR-18").unwrap(), &register);

@@ -1,5 +1,6 @@
 //! What a run says of a server: findings, the result of each case, the status of each requirement.
 
+mod cause;
 mod comparison;
 mod differential;
 mod draft;
@@ -9,6 +10,7 @@ mod record;
 mod scope;
 mod status;
 
+pub use cause::{Cause, causes};
 pub use comparison::{Comparison, Drift, Met};
 pub use differential::{Answered, Differential, Divergence, Side};
 pub use draft::Draft;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CaseRecord, CaseResult, Said};
 use crate::Profile;
-use crate::requirement::{Level, Register};
+use crate::requirement::{Cite, Level, Register};
 
 /// The status of a requirement: the worst of its checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +29,15 @@ pub enum Status {
 pub struct RequirementStatus {
     /// MUST, SHOULD, MAY or implied.
     pub level: Level,
+    /// What the server must, should or may do.
+    #[serde(default)]
+    pub text: String,
+    /// The clauses where it stands, with their lines.
+    #[serde(default)]
+    pub clauses: Vec<String>,
+    /// The policies that decide where the text is open: id, topic and ruling.
+    #[serde(default)]
+    pub policies: Vec<String>,
     /// The status.
     pub status: Status,
     /// Why it was not exercised.
@@ -86,7 +95,10 @@ pub fn statuses(register: &Register, profile: Profile, cases: &[CaseRecord]) -> 
                 .filter(|case| case.result != CaseResult::Skip || status == Status::NotExercised)
                 .map(|case| case.name.clone())
                 .collect();
-            (id.to_owned(), RequirementStatus { level: requirement.level, status, reason, cases })
+            let (level, text) = (requirement.level, requirement.text.clone());
+            let clauses = requirement.cites.iter().map(Cite::place).collect();
+            let policies = register.policies_of(requirement);
+            (id.to_owned(), RequirementStatus { level, text, clauses, policies, status, reason, cases })
         })
         .collect()
 }

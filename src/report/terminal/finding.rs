@@ -3,7 +3,7 @@
 use super::exchange;
 use super::paint::{BOLD, DIM, RED, paint};
 use crate::report::text::{cut, harmless, wrap};
-use crate::requirement::Register;
+use crate::requirement::{Cite, Register, Requirement};
 use crate::target::excerpt;
 use crate::verdict::{Attempt, CaseRecord, Class, Evidence, Exit, Finding};
 
@@ -52,7 +52,7 @@ pub(in crate::report) enum Detail {
 }
 
 /// A group in lines.
-pub(in crate::report) fn lines(group: &Group<'_>, register: &Register, detail: Detail, verbose: bool) -> Vec<String> {
+pub(in crate::report) fn lines(group: &Group<'_>, detail: Detail, verbose: bool) -> Vec<String> {
     let Group { finding, case, others } = group;
     let mut lines = Vec::new();
     let mut entry = |word: &str, text: &str| {
@@ -65,10 +65,6 @@ pub(in crate::report) fn lines(group: &Group<'_>, register: &Register, detail: D
     entry("got", &finding.actual);
     if let Some((seen, of)) = finding.seen {
         entry("seen", &format!("{seen} of {of} times"));
-    }
-    for id in &finding.policy {
-        let topic = register.policy(id).map_or(String::new(), |policy| format!(", {}", policy.topic));
-        entry("policy", &format!("{id}{topic}"));
     }
     let step = if finding.step == 0 { "after its last step".to_owned() } else { format!("step {}", finding.step) };
     let line = if finding.line == 0 { case.line } else { finding.line };
@@ -87,6 +83,19 @@ pub(in crate::report) fn lines(group: &Group<'_>, register: &Register, detail: D
     lines
 }
 
+/// Why what deviates from a requirement is a finding: where it stands, what violates it, and the policies where the text is
+/// open.
+pub(in crate::report) fn why(requirement: &Requirement, register: &Register) -> Vec<String> {
+    let mut lines: Vec<String> = requirement.cites.iter().map(Cite::place).collect();
+    if let Some(violation) = &requirement.violation {
+        lines.extend(wrap(&format!("violation: {violation}"), WIDTH));
+    }
+    for policy in register.policies_of(requirement) {
+        lines.extend(wrap(&format!("policy: {policy}"), WIDTH));
+    }
+    lines
+}
+
 /// The findings of a class in one case as the terminal shows them, without its colours.
 pub fn case_text(case: &CaseRecord, class: Class, register: &Register) -> String {
     let findings = case.findings.iter().filter(|finding| finding.class == class);
@@ -95,11 +104,13 @@ pub fn case_text(case: &CaseRecord, class: Class, register: &Register) -> String
         let id = group.finding.requirement.as_str();
         text.push_str(&match register.get(id) {
             Some(requirement) => {
-                format!("{id} {} ({}): {}\n", requirement.level, requirement.clause(), requirement.text)
+                let why: String =
+                    why(requirement, register).iter().map(|line| format!("{}\n", harmless(line))).collect();
+                format!("{id} {} ({}): {}\n{why}", requirement.level, requirement.clause(), requirement.text)
             }
             None => format!("{id}\n"),
         });
-        for line in lines(&group, register, Detail::Full, true) {
+        for line in lines(&group, Detail::Full, true) {
             text.push_str(&anstream::adapter::strip_str(&line).to_string());
             text.push('\n');
         }

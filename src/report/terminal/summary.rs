@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{self, Detail, Group};
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use super::{differential, requirements};
-use crate::report::text::{count, harmless, wrap};
+use crate::report::text::{count, cut, harmless, wrap};
 use crate::report::{Context, ExitCode, Report};
 use crate::run::End;
 use crate::verdict::{CaseResult, Class, Comparison, Finding, Observed};
@@ -71,14 +71,31 @@ impl Summary<'_> {
             paint(RED, "VIOLATIONS"),
             &format!("{}; \"explain ID\" tells all about one", count(by_requirement.len(), "requirement")),
         );
+        self.causes(lines, |id| by_requirement.contains_key(id));
         for (id, groups) in by_requirement {
             self.requirement(lines, id);
             for (n, group) in groups.iter().enumerate() {
                 let detail = if n < FULL || self.verbose { Detail::Full } else { Detail::Short };
                 lines.push(String::new());
-                let shown = finding::lines(group, self.context.register, detail, self.verbose);
+                let shown = finding::lines(group, detail, self.verbose);
                 lines.extend(shown.into_iter().map(|line| if line.is_empty() { line } else { format!("    {line}") }));
             }
+            lines.push(String::new());
+        }
+    }
+
+    /// What many of them have in common comes first: it is most likely one bug.
+    fn causes(&self, lines: &mut Vec<String>, is_shown: impl Fn(&str) -> bool) {
+        for cause in &self.report.causes {
+            let ids: Vec<&str> = cause.requirements.iter().map(String::as_str).filter(|id| is_shown(id)).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let cases = if cause.cases == 1 { "1 case fails" } else { &format!("{} cases fail", cause.cases) };
+            let text = format!("{cases} for one cause: at {}, {}", cause.command, cause.actual);
+            let text = wrap(&cut(&harmless(&text), 3 * WIDTH), WIDTH - 2);
+            lines.extend(text.into_iter().map(|line| format!("  {}", paint(BOLD, line))));
+            lines.extend(wrap(&ids.join(" "), WIDTH - 4).into_iter().map(|line| paint(DIM, format!("      {line}"))));
             lines.push(String::new());
         }
     }
@@ -90,7 +107,8 @@ impl Summary<'_> {
         };
         lines.push(format!("{}  {}", paint(RED, id), paint(BOLD, requirement.level)));
         lines.extend(wrap(&requirement.text, WIDTH).into_iter().map(|line| format!("  {}", paint(BOLD, line))));
-        lines.extend(requirement.cites.iter().map(|cite| format!("  {}", paint(DIM, cite.place()))));
+        let why = finding::why(requirement, self.context.register);
+        lines.extend(why.into_iter().map(|line| format!("  {}", paint(DIM, line))));
     }
 
     fn pinned(&self, lines: &mut Vec<String>) {
@@ -140,6 +158,10 @@ impl Summary<'_> {
             );
             let all: Vec<&str> = std::iter::once(case.name.as_str()).chain(others).collect();
             hanging(lines, &["", ""], &format!("in {}", finding::names(&all, self.verbose)));
+            if let Some(requirement) = self.context.register.get(&finding.requirement) {
+                let policies: String = requirement.policy.iter().map(|id| format!("; policy {id}")).collect();
+                hanging(lines, &["", ""], &format!("by {}{policies}", requirement.clause()));
+            }
         }
         lines.push(String::new());
     }
