@@ -42,7 +42,9 @@ pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, _: &
     let nul = !matches!(parsed, Err(VersionDataError::NoNul));
     out.must("VER-08", nul, "version data that ends in a NUL byte", || "no NUL at its end".to_owned(), all());
     let json = match &parsed {
-        Ok(_) | Err(VersionDataError::NoNul | VersionDataError::CapabilitiesNotObject) => true,
+        // Of what was not read nothing is known.
+        Ok(_)
+        | Err(VersionDataError::NoNul | VersionDataError::TooLong(_) | VersionDataError::CapabilitiesNotObject) => true,
         Err(
             VersionDataError::InteriorNul(_)
             | VersionDataError::NotUtf8(_)

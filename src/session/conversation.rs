@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::poll::PollFlags;
 use vfio_user_wire::message::{RegionAccess, VERSION};
@@ -21,6 +22,9 @@ use crate::model::{Command, LetGo, Offer, Permits, Released, Reply, Session, Sig
 /// Messages that answer nothing before no more are read.
 const MOST_STRAYS: usize = 1000;
 
+/// Bytes of replies that are kept at one time before no more are read: no case asks for as much.
+const MOST_KEPT: usize = 12 << 20;
+
 /// All connections of one case.
 #[derive(Debug)]
 pub struct Conversation<'a> {
@@ -34,7 +38,7 @@ pub struct Conversation<'a> {
     /// Every command of the server.
     pub requests: Vec<Request>,
     /// The memory that is lent, by server.
-    memory: BTreeMap<usize, ClientMemory>,
+    pub(super) memory: BTreeMap<usize, ClientMemory>,
     /// How DMA is served.
     pub serving: Serving,
     /// How the next reply is altered.
@@ -53,6 +57,10 @@ pub struct Conversation<'a> {
     pub(super) answers: usize,
     /// How long the server may take.
     pub(super) patience: Patience,
+    /// When nothing more is waited for, whatever a server does to keep the conversation going.
+    until: Deadline,
+    /// Bytes of the replies that came since they were last counted.
+    kept: usize,
     pub(super) transcript: Transcript,
     pub(super) interrupt: &'a Interrupt,
 }
@@ -81,9 +89,21 @@ impl<'a> Conversation<'a> {
             served: 0,
             answers: 0,
             patience,
+            until: Deadline::after(Duration::MAX),
+            kept: 0,
             transcript: Transcript::default(),
             interrupt,
         }
+    }
+
+    /// Nothing is waited for after that.
+    pub fn end_at(&mut self, until: Deadline) {
+        self.until = until;
+    }
+
+    /// Nothing more is waited for.
+    pub fn is_over(&self) -> bool {
+        self.until.passed()
     }
 
     /// Adds a connection to the first server, or an end that never got one; returns its number.
@@ -206,7 +226,7 @@ impl<'a> Conversation<'a> {
         cuts: &[usize],
         deadline: Deadline,
     ) -> io::Result<bool> {
-        let interrupt = self.interrupt;
+        let (interrupt, deadline) = (self.interrupt, deadline.or(self.until));
         match self.ends.get_mut(end).and_then(|end| end.connection.as_mut()) {
             Some(connection) => connection.send(bytes, fds, cuts, deadline, interrupt),
             None => Ok(false),
@@ -238,6 +258,7 @@ impl<'a> Conversation<'a> {
         deadline: Deadline,
         done: &dyn Fn(&Conversation<'_>) -> bool,
     ) -> io::Result<Waited> {
+        let deadline = deadline.or(self.until);
         loop {
             let before = self.progress();
             self.take_in()?;
@@ -420,6 +441,21 @@ impl<'a> Conversation<'a> {
         }
         if let Some(socket) = twin {
             self.take_twin(index, at, socket, entry);
+        }
+        self.count_kept(index, at);
+    }
+
+    /// Ends a connection on which more came than anybody asked for.
+    fn count_kept(&mut self, index: usize, end: usize) {
+        let length = |sent: &Sent| sent.answer.as_ref().map_or(0, |answer| answer.payload.len());
+        self.kept += self.sent.get(index).map_or(0, length);
+        if self.kept > MOST_KEPT {
+            // Some of it may have been taken out meanwhile.
+            self.kept = self.sent.iter().map(length).sum();
+        }
+        let count = self.kept;
+        if let Some(connection) = self.connection(end).filter(|_| count > MOST_KEPT) {
+            connection.give_up(Ended::Flood { what: "bytes of replies", count });
         }
     }
 

@@ -26,6 +26,11 @@ impl Deadline {
     }
 
     /// The earlier of the two.
+    pub fn or(self, other: Deadline) -> Deadline {
+        Deadline(self.0.min(other.0))
+    }
+
+    /// The earlier of this and `duration` from now.
     pub fn or_after(self, duration: Duration) -> Deadline {
         Deadline(self.0.min(Deadline::after(duration).0))
     }

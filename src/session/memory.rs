@@ -8,6 +8,9 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use vfio_user_wire::message::DmaAccess;
 
+/// The most that is read at one time, in bytes. No case proposes a `max_data_xfer_size` above that.
+const MOST: u64 = 4 << 20;
+
 /// A range of IOVAs that the client has mapped.
 #[derive(Debug, Clone)]
 pub struct LentRange {
@@ -118,7 +121,6 @@ impl ClientMemory {
     /// The parts of `count` bytes at `address`, each inside one range; `None` where a byte is lent by none, or where
     /// there are more than a message can carry.
     fn pieces(&self, address: u64, count: u64) -> Option<Vec<(&LentRange, u64, usize)>> {
-        const MOST: u64 = 16 << 20;
         if count > MOST {
             return None;
         }

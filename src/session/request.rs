@@ -1,7 +1,6 @@
 //! The commands of the server: they are judged, and answered from the memory that is lent.
 
 use std::io;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess};
@@ -9,7 +8,7 @@ use vfio_user_wire::tables::VM_INTERRUPT;
 use vfio_user_wire::{Frame, Header};
 
 use super::dma_command;
-use super::{Conversation, Deadline, Ended, Judged, Serving, Way};
+use super::{ClientMemory, Conversation, Deadline, Ended, Judged, Serving, Way};
 use crate::model::{Channel, Negotiated, judge_request};
 
 /// Commands of a server before no more are read.
@@ -38,12 +37,13 @@ impl Conversation<'_> {
             Some(twin) if twin == end => Channel::Twin,
             Some(_) => Channel::Main,
         };
-        let negotiated = self.ends.get(main).map_or_else(Negotiated::default, |end| end.session.negotiated().clone());
-        let (dialect, offer) = (self.dialect, Arc::clone(&self.offer));
-        let memory = self.memory_at(end);
+        let (nothing, nowhere) = (Negotiated::default(), ClientMemory::default());
+        let negotiated = self.ends.get(main).map_or(&nothing, |end| end.session.negotiated());
+        let dialect = self.dialect;
+        let memory = self.ends.get(end).and_then(|end| self.memory.get(&end.server)).unwrap_or(&nowhere);
         let mapped = |address, count| memory.access(address, count);
         let mut judgements =
-            judge_request(dialect, &offer, &frame.header, &frame.payload, &negotiated, channel, &mapped);
+            judge_request(dialect, &self.offer, &frame.header, &frame.payload, negotiated, channel, &mapped);
         let name = dialect.name_of(frame.header.command);
         // What comes on a twin socket may have been sent before the reply on the main one that says that the device is stopped.
         let in_order = channel != Channel::Twin;

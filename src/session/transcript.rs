@@ -87,9 +87,30 @@ pub struct Entry {
     pub cuts: Vec<usize>,
 }
 
+impl Entry {
+    /// Bytes of text.
+    fn weight(&self) -> usize {
+        self.bytes.len() + self.fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>()
+    }
+
+    /// Leaves the beginnings of its texts.
+    fn shorten(&mut self) {
+        self.bytes.truncate(SHORT);
+        for EntryField { value, .. } in self.fields.iter_mut().filter(|field| field.value.len() > SHORT) {
+            let end = (0..=SHORT).rev().find(|end| value.is_char_boundary(*end));
+            value.truncate(end.unwrap_or_default());
+            value.push_str("..");
+        }
+    }
+}
+
 /// How many messages are kept from the start of an attempt, and how many from its end.
 const KEPT_FIRST: usize = 100;
 const KEPT_LAST: usize = 400;
+/// So many bytes of text are kept of an attempt's messages: a report holds those of thousands of cases.
+const MOST_TEXT: usize = 128 << 10;
+/// Characters that are left of a text that is cut, and of the bytes of its message.
+const SHORT: usize = 64;
 /// How many writes of a REGION_WRITE_MULTI are told one by one.
 const WRITES_SHOWN: usize = 8;
 
@@ -166,9 +187,20 @@ impl Transcript {
         self.count
     }
 
-    /// The kept ones, in order.
+    /// The kept ones, in order; where they are too large together, all of the last ones and the beginnings of those before.
     pub fn into_entries(self) -> Vec<Entry> {
-        self.first.into_iter().chain(self.last).map(Kept::into_entry).collect()
+        let mut room = MOST_TEXT;
+        let mut entries: Vec<Entry> = Vec::new();
+        for kept in self.first.into_iter().chain(self.last).rev() {
+            let mut entry = kept.into_entry();
+            if entry.weight() > room {
+                entry.shorten();
+            }
+            room = room.saturating_sub(entry.weight());
+            entries.push(entry);
+        }
+        entries.reverse();
+        entries
     }
 
     fn push(&mut self, kept: Kept) -> usize {
@@ -275,7 +307,10 @@ fn fields(dialect: &Dialect, header: &Header, payload: &[u8]) -> Vec<EntryField>
     if !tail.is_empty() {
         let value = match body.tail {
             Tail::Json => {
-                String::from_utf8_lossy(tail.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+                let text = tail.split(|byte| *byte == 0).next().unwrap_or_default();
+                let shown = String::from_utf8_lossy(text.get(..KEPT_BYTES).unwrap_or(text));
+                let more = if text.len() > KEPT_BYTES { ".." } else { "" };
+                format!("{shown}{more}")
             }
             Tail::Ranges => ranges_text(tail),
             Tail::Bitmap | Tail::RangeBitmap => page_numbers(dirty_pages(tail)),
@@ -351,5 +386,10 @@ pub fn value_text(field: &vfio_user_wire::Field, value: u64) -> String {
 /// Bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
+    text
 }

@@ -43,7 +43,7 @@ pub use io_fd::{io_event_fd_flags, io_fd_type, io_region_fd_flags};
 pub use sub_region::{IoEventFd, IoRegionFd, StrideError, SubRegion, SubRegions};
 pub use version_data::{
     DEFAULT_MAX_DATA_XFER_SIZE, DEFAULT_MAX_DMA_MAPS, DEFAULT_MAX_FDS, DEFAULT_MAX_MSG_FDS, DEFAULT_MAX_MSG_SIZE,
-    DEFAULT_PGSIZES, LegacyLimits, Limits, VersionData, VersionDataError,
+    DEFAULT_PGSIZES, LegacyLimits, Limits, MOST_VERSION_DATA, VersionData, VersionDataError,
 };
 #[doc(hidden)]
 pub use zerocopy;

@@ -13,6 +13,9 @@ pub const DEFAULT_PGSIZES: u64 = 4096;
 /// Most bytes of a message, its header included, where a peer of version 8, or of 0.9.1 before commit 57684de, says
 /// nothing (0.9.1 at 9ed0776, 496-500).
 pub const DEFAULT_MAX_MSG_SIZE: u64 = 4096;
+/// The longest version data that is read, in bytes: some dozens of bytes of memory stand for each of them, and no peer says
+/// that much.
+pub const MOST_VERSION_DATA: usize = 64 << 10;
 /// Descriptors that a peer of version 8 takes in one message where it says nothing (version 8 at 595dff9, 448-452).
 pub const DEFAULT_MAX_FDS: u64 = 1;
 
@@ -72,6 +75,9 @@ pub enum VersionDataError {
     /// No NUL at its end.
     #[error("the version data does not end in a NUL byte")]
     NoNul,
+    /// More than anybody reads.
+    #[error("the version data has {0} bytes, more than {MOST_VERSION_DATA}, and was not read")]
+    TooLong(usize),
     /// A NUL before its end.
     #[error("a NUL byte stands inside the version data, at {0}")]
     InteriorNul(usize),
@@ -94,10 +100,13 @@ impl VersionData {
     /// as one.
     ///
     /// # Errors
-    /// The first thing wrong with the data. Nesting is limited by the JSON parser.
+    /// The first thing wrong with the data. Its length is limited, and its nesting by the JSON parser.
     pub fn parse(data: &[u8]) -> Result<VersionData, VersionDataError> {
         if data.is_empty() {
             return Ok(VersionData::default());
+        }
+        if data.len() > MOST_VERSION_DATA {
+            return Err(VersionDataError::TooLong(data.len()));
         }
         let Some(end) = data.iter().rposition(|byte| *byte != 0) else {
             return Err(VersionDataError::NotJson("it is empty".to_owned()));

@@ -89,6 +89,9 @@ pub(super) fn judge_region_info(state: &State, command: &Command, payload: &[u8]
     }
 }
 
+/// A longer region info is not kept.
+const LONGEST: usize = 64 << 10;
+
 /// Keeps the full reply, for what is cut later.
 pub(super) fn apply_region_info(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
@@ -96,6 +99,7 @@ pub(super) fn apply_region_info(state: &mut State, command: &Command, given: Giv
         && let Some((info, _)) = RegionInfo::parse(payload)
         && let Some(index) = command.request().get("index")
         && u64::from(info.argsz) == payload.len() as u64
+        && payload.len() <= LONGEST
     {
         state.region_infos.insert(index, payload.to_vec());
     }

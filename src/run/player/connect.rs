@@ -11,6 +11,10 @@ use crate::session::{Connection, Effect, Origin, Passed};
 use crate::target::StartError;
 use crate::verdict::Evidence;
 
+/// The longest message that is taken, in bytes: the largest transfer of a case, and room for a reply that is longer than it
+/// should be by a little.
+const LONGEST: usize = (4 << 20) + (64 << 10);
+
 impl Player<'_> {
     /// Connects the first client. Without it nothing can be judged.
     pub(super) fn connect(&mut self) -> Result<usize, Stop> {
@@ -59,9 +63,8 @@ impl Player<'_> {
     }
 
     pub(super) fn add(&mut self, server: usize, name: &str, mut connection: Option<Connection>) -> usize {
-        let most = usize::try_from(self.context.discovered.limits().max_data_xfer_size).unwrap_or(usize::MAX);
         if let Some(connection) = &mut connection {
-            connection.set_limit(most.clamp(4 << 20, 64 << 20) + (64 << 10));
+            connection.set_limit(LONGEST);
         }
         let end = self.talk.add_to(server, name, connection);
         self.endings.resize(self.talk.ends.len(), None);

@@ -14,7 +14,7 @@ use super::portions::{MOST_PORTIONS, Portions};
 use super::{Fault, Player, Stop};
 
 /// No more migration data is read: nobody knows whether there would be an end.
-pub(super) const MOST_BYTES: u64 = 64 << 20;
+pub(super) const MOST_BYTES: u64 = 8 << 20;
 /// So many pieces are of the size that the line says; the rest of a long stream goes in large ones.
 const MOST_PIECES: usize = 4096;
 /// The largest piece: what the client of every case proposes as max_data_xfer_size.

@@ -10,7 +10,7 @@ use crate::target::{
 /// Bytes that a scratch range must have to be of use.
 const SCRATCH: u64 = 64;
 /// The largest transfer that a case makes.
-const MOST_DATA: u64 = 8 << 20;
+const MOST_DATA: u64 = 4 << 20;
 
 pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: &mut Discovered) {
     regions(found);
