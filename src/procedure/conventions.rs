@@ -232,6 +232,7 @@ pub(super) struct Talk<'a> {
 pub(super) fn negotiated<'a>(bench: &Bench<'a>, connection: Connection) -> io::Result<Result<Talk<'a>, String>> {
     let mut talk =
         Conversation::new(bench.dialect, std::sync::Arc::default(), bench.timeouts.patience(), bench.interrupt);
+    talk.end_at(Deadline::after(bench.timeouts.whole()));
     let end = talk.add("a", Some(connection));
     let mut session = Talk { talk, end };
     let answer = session.answer(bench, VERSION.name, vec![0; 4])?;

@@ -24,6 +24,10 @@ pub struct Timeouts {
     pub exit: Duration,
 }
 
+/// Deadlines for a reply that a whole conversation may take: many more than a slow server needs that answers each command in
+/// time. One that keeps it going beyond has the time of the harness, and no end.
+const WHOLE: u32 = 250;
+
 impl Timeouts {
     /// All of them, from the one for a reply.
     pub fn from_reply(reply: Duration) -> Timeouts {
@@ -48,6 +52,11 @@ impl Timeouts {
     /// What a conversation is given of them.
     pub fn patience(&self) -> Patience {
         Patience { reply: self.reply, first: self.start, most: self.long }
+    }
+
+    /// For one play of a case, or for all that is asked of a target: whatever a server does, it ends then.
+    pub fn whole(&self) -> Duration {
+        self.reply.saturating_mul(WHOLE)
     }
 }
 

@@ -26,6 +26,8 @@ const MANY: usize = 64;
 const PIECE: Duration = Duration::from_millis(50);
 /// Bytes read at one time.
 const CHUNK: usize = 16 * 1024;
+/// Reads before somebody looks at the time again: a server can always have one more byte.
+const READS: usize = 1024;
 
 /// Why a connection gives no more messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,7 +308,10 @@ impl Connection {
 
     fn fill_from_socket(&mut self) -> io::Result<()> {
         let mut chunk = [0u8; CHUNK];
-        while self.end.is_none() && !self.is_full() {
+        for _ in 0..READS {
+            if self.end.is_some() || self.is_full() {
+                break;
+            }
             let Some(lacking) = self.lacking() else { return Ok(()) };
             let Some(socket) = self.socket() else { return Ok(()) };
             let room = chunk.get_mut(..lacking.min(CHUNK)).unwrap_or_default();

@@ -102,7 +102,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Nothing more is waited for.
-    pub fn is_over(&self) -> bool {
+    pub fn time_is_up(&self) -> bool {
         self.until.passed()
     }
 

@@ -73,7 +73,7 @@ impl Conversation<'_> {
             for connection in self.ends.iter().filter_map(|end| end.connection.as_ref()) {
                 read &= connection.is_read()?;
             }
-            if read || deadline.passed() {
+            if read || deadline.passed() || self.time_is_up() {
                 return Ok(Waited::Ready);
             }
             // The kernel has no event for that. What comes meanwhile is taken, and served.

@@ -92,20 +92,29 @@ pub struct Play {
     pub lost: Option<String>,
 }
 
-/// A fault of the harness, or of a case: never the server's.
+/// A fault of the harness, or of a case; or what the target says of itself keeps a line from being carried out, which is a
+/// fault of nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Fault(String);
+#[error("{what}")]
+pub(super) struct Fault {
+    what: String,
+    ours: bool,
+}
 
 impl Fault {
     fn new(what: impl Into<String>) -> Fault {
-        Fault(what.into())
+        Fault { what: what.into(), ours: true }
+    }
+
+    /// Where numbers of the target, or what it did, are the reason: numbers that a case writes itself were checked before.
+    fn of_target(what: impl Into<String>) -> Fault {
+        Fault { what: what.into(), ours: false }
     }
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
-        Fault(format!("the harness: {error}"))
+        Fault::new(format!("the harness: {error}"))
     }
 }
 
@@ -128,7 +137,7 @@ enum Stop {
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Stop {
-        Stop::Fault(fault)
+        if fault.ours { Stop::Fault(fault) } else { Stop::Skip(format!("set-up: {fault}")) }
     }
 }
 
@@ -188,6 +197,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         asked: None,
         came: Vec::new(),
     };
+    player.talk.end_at(Deadline::after(context.timeouts.whole()));
     let stop = player.run().err();
     player.leave_running();
     player.finish(stop, started)
@@ -225,6 +235,7 @@ impl Player<'_> {
             if self.context.interrupt.raised() {
                 return Err(Stop::Interrupted);
             }
+            self.in_time()?;
             if !matches!(step.kind, StepKind::Send(_)) {
                 self.flush()?;
             }
@@ -254,7 +265,14 @@ impl Player<'_> {
     fn wait_for(&mut self, index: usize) -> Result<(), Stop> {
         let message = self.talk.sent.get(index).and_then(|sent| sent.command.message);
         let waited = self.talk.wait_for(index, self.context.timeouts.of(message))?;
-        if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(()) }
+        if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { self.in_time_for(index) }
+    }
+
+    /// What has not come while there is no more time need not be the server's silence.
+    fn in_time_for(&self, index: usize) -> Result<(), Stop> {
+        let sent = self.talk.sent.get(index);
+        let due = sent.is_some_and(|sent| sent.answer.is_none() && self.talk.ended(sent.end).is_none());
+        if due { self.in_time() } else { Ok(()) }
     }
 
     /// The same for a reply that need not come.
@@ -262,7 +280,8 @@ impl Player<'_> {
         let end = self.talk.sent.get(index).map_or(0, |sent| sent.end);
         let deadline = self.patience_to_settle()?;
         let answered = |talk: &Conversation<'_>| talk.sent.get(index).is_none_or(|sent| sent.answer.is_some());
-        if self.talk.pump(end, deadline, &answered)? == Waited::Interrupted { Err(Stop::Interrupted) } else { Ok(()) }
+        let waited = self.talk.pump(end, deadline, &answered)?;
+        if waited == Waited::Interrupted { Err(Stop::Interrupted) } else { self.in_time_for(index) }
     }
 
     /// Until when something may happen that need not, once the server has read what was sent.
@@ -286,6 +305,15 @@ impl Player<'_> {
         if open { self.time_to_act() } else { long.max(reply) }
     }
 
+    /// A server that is slow in everything, or always has something to say, is no server that anything can be said of.
+    pub(super) fn in_time(&self) -> Result<(), Stop> {
+        if !self.talk.time_is_up() {
+            return Ok(());
+        }
+        let seconds = self.context.timeouts.whole().as_secs_f64();
+        Err(Stop::Unsure(format!("the case was not over after {seconds:.1} s: a play takes no longer")))
+    }
+
     /// Until when something other than a reply may happen. Where the server is called directly, it has happened: now.
     pub(super) fn patience(&mut self, time: Duration) -> Result<Deadline, Stop> {
         if !self.instance.is_direct() {
@@ -306,7 +334,7 @@ impl Player<'_> {
         } else {
             wait(&[], moment, self.context.interrupt)?;
         }
-        if self.context.interrupt.raised() { Err(Stop::Interrupted) } else { Ok(()) }
+        if self.context.interrupt.raised() { Err(Stop::Interrupted) } else { self.in_time() }
     }
 
     /// VERSION was answered with success on this end.

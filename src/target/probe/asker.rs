@@ -26,6 +26,8 @@ pub(super) struct Asker<'a> {
     pub(super) launcher: &'a Launcher,
     pub(super) timeouts: Timeouts,
     pub(super) interrupt: &'a Interrupt,
+    /// When nothing more is waited for.
+    pub(super) until: Deadline,
 }
 
 /// One session.
@@ -79,6 +81,7 @@ impl<'a> Asker<'a> {
             other => other.into(),
         })?;
         let mut talk = Conversation::new(self.dialect, Arc::default(), self.timeouts.patience(), self.interrupt);
+        talk.end_at(self.until);
         talk.add("a", Some(connection));
         Ok(Question {
             instance: Some(instance),
@@ -96,6 +99,11 @@ impl<'a> Asker<'a> {
         found: &mut Discovered,
         ask: impl FnOnce(&mut Question<'a>, &mut Discovered) -> Asked<()>,
     ) -> Result<bool, ProbeError> {
+        if self.until.passed() {
+            let seconds = self.timeouts.whole().as_secs_f64();
+            found.troubles.push(format!("{name}: not asked, as all before had taken {seconds:.1} s"));
+            return Ok(false);
+        }
         let mut question = self.connect()?;
         let asked = question.version().and_then(|_| ask(&mut question, found));
         match asked {

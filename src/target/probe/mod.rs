@@ -62,7 +62,8 @@ pub fn probe(
     timeouts: Timeouts,
     interrupt: &Interrupt,
 ) -> Result<Discovered, ProbeError> {
-    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt };
+    let until = Deadline::after(timeouts.whole());
+    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until };
     let mut found = Discovered { profile, capabilities: Value::Null, ..Discovered::default() };
     version(&asker, &mut found)?;
     asker.group("DEVICE_GET_INFO", &mut found, device_info)?;

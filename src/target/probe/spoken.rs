@@ -12,7 +12,7 @@ use super::legacy::ask_action;
 use super::{ProbeError, no_version};
 use crate::Profile;
 use crate::run::Timeouts;
-use crate::session::Interrupt;
+use crate::session::{Deadline, Interrupt};
 use crate::target::Launcher;
 
 /// The version that a server is to be judged by.
@@ -30,7 +30,8 @@ pub struct Spoken {
 /// # Errors
 /// Where the server cannot be started or reached, never negotiates, or the user wants to stop.
 pub fn spoken(launcher: &Launcher, timeouts: Timeouts, interrupt: &Interrupt) -> Result<Spoken, ProbeError> {
-    let asker = |profile: Profile| Asker { dialect: profile.dialect(), launcher, timeouts, interrupt };
+    let until = Deadline::after(timeouts.whole());
+    let asker = |profile: Profile| Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until };
     let is = |profile, why: &str| Ok(Spoken { profile, why: why.to_owned() });
     // Each question has a server of its own: one that cannot bear it shall answer the others.
     let asks = |profile, question: fn(&mut Question<'_>) -> Asked<bool>| {
