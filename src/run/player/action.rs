@@ -1,5 +1,6 @@
 //! One line of a case, carried out.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +54,14 @@ impl Player<'_> {
             StepKind::Save(end, stream, arguments) => self.save(here, end.as_ref(), stream, arguments),
             StepKind::Restore(end, stream, arguments) => self.restore(here, end.as_ref(), stream, arguments),
             StepKind::Truncate(name, size) => {
-                let size = self.environment.u64(size, &self.talk)?;
-                Ok(self.environment.descriptor(&name.value)?.truncate(size)?)
+                let size = self.environment.file_size(size, &self.talk)?;
+                match self.environment.descriptor(&name.value)?.truncate(size) {
+                    // The server has the file, too, and may have sealed it.
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        Err(Fault::of_target(format!("`{}` cannot be truncated: {error}", name.value)).into())
+                    }
+                    truncated => Ok(truncated?),
+                }
             }
             StepKind::Baseline => {
                 let pid = self.pid()?;
@@ -191,19 +198,24 @@ impl Player<'_> {
             .checked_sub(start)
             .and_then(|length| usize::try_from(length).ok())
             .filter(|length| *length == wanted.len());
-        let length =
-            length.ok_or_else(|| Fault::new(format!("{} bytes for a range of {start:#x}..{end:#x}", wanted.len())))?;
+        let length = length
+            .ok_or_else(|| Fault::of_target(format!("{} bytes for a range of {start:#x}..{end:#x}", wanted.len())))?;
         let held = Arc::clone(self.environment.descriptor(&memory.name.value)?);
         let deadline = if memory.stays { self.patience_to_settle()? } else { self.patience(self.time_to_act())? };
         let mut got = vec![0; length];
-        loop {
+        let cut_off = loop {
             let file = held.memory().ok_or_else(|| Fault::new(format!("`{}` is no memory", memory.name.value)))?;
-            read_at(file, &mut got, start)?;
+            let whole = read_at(file, &mut got, start)?;
             // The device may write it by DMA_WRITE, which is served while waiting.
-            if (got == wanted) != memory.stays || deadline.passed() {
-                break;
+            if !whole || (got == wanted) != memory.stays || deadline.passed() {
+                break !whole;
             }
             self.pass_time(deadline)?;
+        };
+        if cut_off {
+            let (expected, actual) =
+                (format!("`{}` as long as it was", memory.name.value), "it was cut off".to_owned());
+            return self.conclude(line, false, &expected, || actual, Evidence::Received);
         }
         let at = got.iter().zip(wanted).position(|(got, wanted)| got != wanted).unwrap_or(0);
         let piece = |bytes: &[u8]| hex(bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default());
@@ -230,13 +242,13 @@ impl Player<'_> {
     /// Whether F_SEAL_WRITE could be added, and what that rests on.
     pub(super) fn seal(&mut self, held: &Held, free: bool) -> Result<(bool, Evidence), Stop> {
         let deadline = self.patience(self.time_to_let_go())?;
-        let mut sealed = held.seal()?;
+        let mut sealed = seal(held)?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.
         let open = self.talk.ends.iter().any(|end| end.connection.is_some() && end.twin_of.is_none());
         while free && !sealed && !open && !deadline.passed() {
             self.pass_time(deadline)?;
-            sealed = held.seal()?;
+            sealed = seal(held)?;
         }
         Ok((sealed, if open { Evidence::Received } else { Evidence::Deadline }))
     }
@@ -328,7 +340,8 @@ impl Player<'_> {
                 "count" => alteration.count = value,
                 "payload" if matches!(argument.value.value, Value::Integer(_)) && value >= 0 => {
                     let length = usize::try_from(value).ok().filter(|length| *length <= 1 << 20);
-                    alteration.length = Some(length.ok_or_else(|| Fault::new(format!("a payload of {value} bytes")))?);
+                    alteration.length =
+                        Some(length.ok_or_else(|| Fault::of_target(format!("a payload of {value} bytes")))?);
                 }
                 "data" | "payload" => alteration.payload = value,
                 "header.flags" | "header.type" => alteration.flags = Some(value as u32),
@@ -348,6 +361,9 @@ impl Player<'_> {
             talk.requests.iter().position(|request| !request.claimed && request.header.command == number)
         };
         self.talk.pump(0, deadline, &|talk| unclaimed(talk).is_some())?;
+        if unclaimed(&self.talk).is_none() {
+            self.in_time()?;
+        }
         self.take_judged();
         let Some(at) = unclaimed(&self.talk) else {
             let expected = format!("{} from the server", name.value);
@@ -401,16 +417,28 @@ impl Player<'_> {
     }
 }
 
-fn read_at(file: &std::os::fd::OwnedFd, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
+/// Adds F_SEAL_WRITE, unless the server has sealed the seals: it has the file, too.
+fn seal(held: &Held) -> Result<bool, Fault> {
+    match held.seal() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Fault::of_target("the server has sealed the memory of the client"))
+        }
+        sealed => Ok(sealed?),
+    }
+}
+
+/// Reads all of it; `false` where the file ends before that: the server has it, too.
+fn read_at(file: &std::os::fd::OwnedFd, buffer: &mut [u8], offset: u64) -> Result<bool, Fault> {
     let mut done = 0;
     while done < buffer.len() {
-        let at = i64::try_from(offset + done as u64).map_err(|_| Fault::new("an offset past the end of any file"))?;
+        let at =
+            i64::try_from(offset + done as u64).map_err(|_| Fault::of_target("an offset past the end of any file"))?;
         let read = nix::sys::uio::pread(file, buffer.get_mut(done..).unwrap_or_default(), at)
-            .map_err(|error| Fault::new(error.to_string()))?;
+            .map_err(|error| Fault::of_target(error.to_string()))?;
         if read == 0 {
-            return Err(Fault::new("a read past the end of the memory"));
+            return Ok(false);
         }
         done += read;
     }
-    Ok(())
+    Ok(true)
 }

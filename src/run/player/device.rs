@@ -95,6 +95,9 @@ impl Player<'_> {
         let name = format!("device.descriptor.{end}");
         if !self.environment.descriptors.contains_key(&name) {
             let page = self.context.discovered.page_size();
+            if i64::try_from(page).is_err() {
+                return Err(Fault::of_target(format!("there is no file of {page:#x} bytes")).into());
+            }
             let held = crate::session::Held::memfd(page, false)?;
             let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
             let file = std::sync::Arc::new(memory.try_clone()?);
@@ -114,7 +117,9 @@ impl Player<'_> {
         }
         let held = self.environment.descriptor(&name)?;
         let memory = held.memory().ok_or_else(|| Fault::new("no memory"))?;
-        nix::sys::uio::pwrite(memory, bytes, 0).map_err(std::io::Error::from)?;
+        // The server has the file, too, and may have sealed it.
+        nix::sys::uio::pwrite(memory, bytes, 0)
+            .map_err(|error| Fault::of_target(format!("the descriptor of the device cannot be written: {error}")))?;
         Ok(())
     }
 

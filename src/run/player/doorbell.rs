@@ -1,5 +1,6 @@
 //! `ring`, `< sub-region` and `< counted`: the descriptors of DEVICE_GET_REGION_IO_FDS, and what comes of them.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::poll::PollFlags;
@@ -8,7 +9,7 @@ use vfio_user_wire::message::{REGION_READ, RegionAccess, RegionIoFds};
 use vfio_user_wire::{Body, Field, IoEventFd, SubRegion, io_fd_type};
 
 use crate::case::{Condition, Expression, Name};
-use crate::session::{Deadline, Waited, wait};
+use crate::session::{Deadline, Interrupt, Waited, wait};
 use crate::verdict::Evidence;
 
 use super::environment::answer_of;
@@ -78,8 +79,8 @@ impl Player<'_> {
 
     /// The first sub-region of that reply of which this is true.
     fn sub_region(&self, label: &Name, conditions: &[Condition]) -> Result<Option<Vec<u8>>, Stop> {
-        let answer =
-            answer_of(&self.talk, &label.value).ok_or_else(|| Fault::new(format!("`{}` has no reply", label.value)))?;
+        let answer = answer_of(&self.talk, &label.value)
+            .ok_or_else(|| Fault::of_target(format!("`{}` has no reply", label.value)))?;
         let Some((info, array)) = RegionIoFds::parse(&answer.payload) else { return Ok(None) };
         let stride = info.stride().unwrap_or(SubRegion::SIZE);
         for entry in array.chunks_exact(stride.max(SubRegion::SIZE)).take(info.count as usize) {
@@ -116,8 +117,23 @@ fn texts(conditions: &[Condition]) -> String {
 }
 
 /// Adds 1 to an eventfd, once it takes that; `false` where it does not in time, or is nothing that can be signalled.
-fn signal(fd: BorrowedFd<'_>, deadline: Deadline, interrupt: &crate::session::Interrupt) -> std::io::Result<bool> {
+fn signal(fd: BorrowedFd<'_>, deadline: Deadline, interrupt: &Interrupt) -> io::Result<bool> {
     let (waited, ready) = wait(&[(fd, PollFlags::POLLOUT)], deadline, interrupt)?;
     let writable = ready.first().is_some_and(|flags| *flags == PollFlags::POLLOUT);
-    Ok(waited == Waited::Ready && writable && write(fd, &1u64.to_ne_bytes()) == Ok(8))
+    if waited != Waited::Ready || !writable {
+        return Ok(false);
+    }
+    // The server has the descriptor, too, and may fill it meanwhile; and it may be none that takes 8 bytes at one time. No flag
+    // of ours keeps such a write from blocking that the server would not see as well: a thread is left to it, which ends with
+    // the program at the latest.
+    let (done, mut told) = io::pipe()?;
+    let fd = fd.try_clone_to_owned()?;
+    std::thread::Builder::new().name("ring".to_owned()).spawn(move || {
+        if write(fd, &1u64.to_ne_bytes()) == Ok(8) {
+            // Nobody may listen any more.
+            let _ = io::Write::write_all(&mut told, &[1]);
+        }
+    })?;
+    let (waited, ready) = wait(&[(done.as_fd(), PollFlags::POLLIN)], deadline, interrupt)?;
+    Ok(waited == Waited::Ready && ready.first().is_some_and(|flags| flags.contains(PollFlags::POLLIN)))
 }

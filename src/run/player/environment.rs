@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 
-use crate::case::{Bytes, ConditionValue, Descriptor, Expression, Name, Spanned, Value, errno, pattern};
+use crate::case::{
+    Bytes, ConditionValue, Descriptor, EvaluationError, Expression, Name, Spanned, Value, errno, pattern,
+};
 use crate::run::Planned;
 use crate::session::{Answer, Conversation, Held};
 use crate::target::{Discovered, Has};
@@ -82,7 +84,16 @@ impl Environment {
 
     /// The value of an expression.
     pub(super) fn integer(&self, expression: &Expression, talk: &Conversation<'_>) -> Result<i128, Fault> {
-        expression.evaluate(&|name| self.lookup(name, talk)).map_err(|error| Fault::new(error.to_string()))
+        expression.evaluate(&|name| self.lookup(name, talk)).map_err(|error| match &error {
+            EvaluationError::Unknown(name) => {
+                let (label, field) = name.split_once('.').unwrap_or((name, ""));
+                match sent_of(talk, label) {
+                    Some(_) => Fault::of_target(format!("what answered `{label}` has no {field}")),
+                    None => Fault::new(error.to_string()),
+                }
+            }
+            EvaluationError::Overflow => Fault::of_target(error.to_string()),
+        })
     }
 
     /// The value of an expression that must fit in a u64; negative ones wrap, since a lying field may be meant.
@@ -90,7 +101,14 @@ impl Environment {
         let value = self.integer(expression, talk)?;
         u64::try_from(value)
             .or_else(|_| i64::try_from(value).map(|value| value as u64))
-            .map_err(|_| Fault::new(format!("{value} does not fit in 64 bits")))
+            .map_err(|_| Fault::of_target(format!("{value} does not fit in 64 bits")))
+    }
+
+    /// The size of a file.
+    pub(super) fn file_size(&self, expression: &Expression, talk: &Conversation<'_>) -> Result<u64, Fault> {
+        let size = self.u64(expression, talk)?;
+        let fits = i64::try_from(size).is_ok();
+        if fits { Ok(size) } else { Err(Fault::of_target(format!("there is no file of {size:#x} bytes"))) }
     }
 
     /// What stands for a value: a parameter's own value where it is just a parameter's name.
@@ -108,7 +126,7 @@ impl Environment {
             if (0..=MOST_BYTES).contains(&length) {
                 Ok(length as usize)
             } else {
-                Err(Fault::new(format!("a block of {length} bytes")))
+                Err(Fault::of_target(format!("there is no block of {length} bytes")))
             }
         };
         Ok(match bytes {
@@ -124,7 +142,8 @@ impl Environment {
             Bytes::Pattern(seed, count) => pattern(self.u64(seed, talk)?, length(count)?),
             Bytes::Of(name) => {
                 let label = name.value.strip_suffix(".data").unwrap_or(&name.value);
-                let answer = answer_of(talk, label).ok_or_else(|| Fault::new(format!("`{label}` has no reply")))?;
+                let answer =
+                    answer_of(talk, label).ok_or_else(|| Fault::of_target(format!("`{label}` has no reply")))?;
                 let fixed = sent_of(talk, label).map_or(0, |sent| sent.command.reply_body().fixed_size());
                 answer.payload.get(fixed..).unwrap_or_default().to_vec()
             }
@@ -178,10 +197,14 @@ impl Environment {
                 self.integers.insert(name.value.clone(), value);
                 return Ok(());
             }
-            Descriptor::Memfd(bytes) => Held::memfd(self.u64(bytes, talk)?, false),
-            Descriptor::MemfdReadOnly(bytes) => Held::memfd(self.u64(bytes, talk)?, true),
+            Descriptor::Memfd(bytes) => Held::memfd(self.file_size(bytes, talk)?, false),
+            Descriptor::MemfdReadOnly(bytes) => Held::memfd(self.file_size(bytes, talk)?, true),
             Descriptor::Eventfd(counter) => {
-                Held::eventfd(counter.as_ref().map_or(Ok(0), |counter| self.u64(counter, talk))?)
+                let counter = counter.as_ref().map_or(Ok(0), |counter| self.u64(counter, talk))?;
+                if counter == u64::MAX {
+                    return Err(Fault::of_target(format!("no eventfd counts to {counter}")));
+                }
+                Held::eventfd(counter)
             }
             Descriptor::Socketpair => Held::socketpair(false),
             Descriptor::SocketpairClosed => Held::socketpair(true),

@@ -45,8 +45,9 @@ impl Player<'_> {
             self.talk.ends.iter_mut().for_each(|end| end.session.forget_scratch());
         }
         let answer = super::environment::answer_of(&self.talk, &label.value)
-            .ok_or_else(|| Fault::new(format!("`{}` has no reply", label.value)))?;
-        let (info, _) = RegionInfo::parse(&answer.payload).ok_or_else(|| Fault::new("no region info"))?;
+            .ok_or_else(|| Fault::of_target(format!("`{}` has no reply", label.value)))?;
+        let (info, _) = RegionInfo::parse(&answer.payload)
+            .ok_or_else(|| Fault::of_target(format!("what answered `{}` is no region info", label.value)))?;
         let offset = integer(self, "offset")?.unwrap_or(0);
         if let Some(bytes) = wanted.as_ref().or(store.as_ref())
             && !can_be_mapped(&answer.payload, &info, offset, bytes.len() as u64)

@@ -41,6 +41,14 @@ const MAPPABLE: u32 = 1;
 /// No line has more ranges than this.
 const MOST_RANGES: u64 = 65_536;
 
+/// No line does anything more often: as many maps as QEMU can have, and one more.
+const MOST_TIMES: u64 = 65_536;
+
+/// How often a line does something. Numbers of the target can be any.
+fn at_most(times: u64) -> Result<u64, Fault> {
+    if times <= MOST_TIMES { Ok(times) } else { Err(Fault::of_target(format!("{times} times are too many"))) }
+}
+
 /// Bytes that wait for a `>+` line, or for the next line of another kind.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -81,7 +89,7 @@ impl Player<'_> {
             return Ok(());
         }
         let times = match send.arguments.iter().find(|argument| argument.key.value == "times") {
-            Some(argument) => self.environment.field(None, &argument.value, &self.talk)?,
+            Some(argument) => at_most(self.environment.field(None, &argument.value, &self.talk)?)?,
             None => 1,
         };
         for i in 0..times {
@@ -109,6 +117,8 @@ impl Player<'_> {
                 self.flush()?;
                 // What came meanwhile is taken, so that it does not pile up.
                 self.talk.pump(end, Deadline::after(Duration::ZERO), &|_| true)?;
+                self.take_judged();
+                self.in_time()?;
             }
         }
         Ok(())
@@ -147,7 +157,8 @@ impl Built {
             }
             Subject::Number(number) => {
                 let number = environment.u64(number, talk)?;
-                let number = u16::try_from(number).map_err(|_| Fault::new(format!("command number {number}")))?;
+                let number = u16::try_from(number)
+                    .map_err(|_| Fault::of_target(format!("there is no command number {number}")))?;
                 (number, talk.dialect.message(number))
             }
             Subject::Raw(_) | Subject::Sample => return Err(Fault::new("no message".to_owned())),
@@ -218,7 +229,7 @@ impl Arguments<'_> {
                 None => self.usual(message, field, payload, data),
             };
             if value > field.max() && (value as i64) >= 0 {
-                return Err(Fault::new(format!("{value:#x} does not fit in `{}`", field.name)));
+                return Err(Fault::of_target(format!("{value:#x} does not fit in `{}`", field.name)));
             }
             field.write(payload, value);
         }
@@ -242,7 +253,7 @@ impl Arguments<'_> {
     /// the times.
     fn several(&self) -> Result<Vec<u8>, Fault> {
         let times = match self.get("writes").or(self.get("entries")) {
-            Some(times) => self.environment.field(None, times, self.talk)?,
+            Some(times) => at_most(self.environment.field(None, times, self.talk)?)?,
             None => return self.once(self.environment),
         };
         let mut environment = self.environment.clone();
@@ -412,7 +423,7 @@ impl Arguments<'_> {
             Some(other) => return Err(Fault::new(format!("no size: {other:?}"))),
         };
         if !(0..=(16 << 20)).contains(&size) {
-            return Err(Fault::new(format!("a payload of {size} bytes")));
+            return Err(Fault::of_target(format!("there is no payload of {size} bytes")));
         }
         payload.resize(size as usize, 0);
         Ok(())

@@ -1,5 +1,7 @@
 //! Whether the server takes DMA maps, keeps a table of them, and maps client memory.
 
+use std::io;
+
 use nix::errno::Errno;
 use vfio_user_wire::message::{DMA_MAP, DMA_UNMAP};
 use vfio_user_wire::{Dialect, Layout};
@@ -24,10 +26,10 @@ pub(super) fn ask(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), Probe
             Ok(())
         })?;
         asker.group("DMA_MAP of a memfd", found, |question, _| {
-            let memory = Held::memfd(page, false)?;
+            let memory = memory(page)?;
             let map = map_request(question.dialect(), ADDRESS, page, true)?;
             let fds: Vec<_> = memory.descriptor().into_iter().collect();
-            holds = question.ask(DMA_MAP.name, &map, &fds)?.is_ok() && !memory.seal()?;
+            holds = question.ask(DMA_MAP.name, &map, &fds)?.is_ok() && !sealed(&memory)?;
             Ok(())
         })?;
     }
@@ -91,10 +93,28 @@ pub(super) fn takes_maps(question: &mut Question<'_>, size: u64) -> Asked<bool> 
     if question.ask(DMA_MAP.name, &plain, &[])?.is_ok() {
         return Ok(true);
     }
-    let memory = Held::memfd(size, false)?;
+    let memory = memory(size)?;
     let fds: Vec<_> = memory.descriptor().into_iter().collect();
     let map = map_request(question.dialect(), ADDRESS, size, true)?;
     Ok(question.ask(DMA_MAP.name, &map, &fds)?.is_ok())
+}
+
+/// Memory of that size, which may be a page that the server states.
+fn memory(size: u64) -> Asked<Held> {
+    if i64::try_from(size).is_err() {
+        return Err(Trouble::Answer(format!("there is no file of {size:#x} bytes")));
+    }
+    Ok(Held::memfd(size, false)?)
+}
+
+/// F_SEAL_WRITE could be added. The server has the file, too, and may have sealed the seals.
+fn sealed(memory: &Held) -> Asked<bool> {
+    match memory.seal() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Trouble::Answer("the server has sealed the memory of the client".to_owned()))
+        }
+        sealed => Ok(sealed?),
+    }
 }
 
 /// It takes the unmap of such a map.
