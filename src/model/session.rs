@@ -134,6 +134,8 @@ pub struct Session {
     in_step: bool,
     /// What the commands that were worked out put to the test, not yet taken up.
     tested: Vec<(usize, &'static str)>,
+    /// Why commands that were worked out were more than the server said that it takes.
+    exceeding: BTreeMap<usize, String>,
     /// The client has asked for interrupts that the device would not have raised itself.
     asked: bool,
 }
@@ -162,7 +164,8 @@ impl Session {
             alone: true,
         };
         let (negotiated, pending, tested) = (Negotiated::default(), VecDeque::new(), Vec::new());
-        Session { state, negotiated, pending, in_step: true, tested, asked: false }
+        let exceeding = BTreeMap::new();
+        Session { state, negotiated, pending, in_step: true, tested, exceeding, asked: false }
     }
 
     /// What both sides said in VERSION.
@@ -269,6 +272,9 @@ impl Session {
                 Some(Answer::Error(_)) => Given::Error,
                 None => Given::Unknown,
             };
+            if let Some(why) = ruling::exceeded(&self.state, &command) {
+                self.exceeding.insert(ticket, why);
+            }
             if let Some(answer) = &answer {
                 let permits = ruling::permits(&self.state, &command);
                 self.tested.extend(permits.tests.map(|requirement| (ticket, requirement)));
@@ -305,6 +311,13 @@ impl Session {
             ruling::apply(&mut state, &pending.command, Given::Unknown);
         }
         Permits::anything()
+    }
+
+    /// Why a command is more than the server said that it takes, where it is.
+    pub fn exceeds(&self, ticket: usize) -> Option<String> {
+        let waiting = || self.pending.iter().find(|pending| pending.ticket == ticket);
+        let known = self.exceeding.get(&ticket).cloned();
+        known.or_else(|| ruling::exceeded(&self.state, &waiting()?.command))
     }
 
     /// A command before this one, which has no answer either, is one that a server may end the connection at.

@@ -526,3 +526,9 @@ impl<'a> Conversation<'a> {
         self.memory.entry(server).or_default()
     }
 }
+    /// Why a command is more than its server said that it takes, where it is.
+    pub fn exceeds(&self, index: usize) -> Option<String> {
+        let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end))?;
+        end.session.exceeds(index)
+    }
+

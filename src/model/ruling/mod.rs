@@ -6,6 +6,7 @@ mod form;
 mod io_fds;
 mod irqs;
 mod legacy;
+mod limits;
 mod maps;
 mod mig_data;
 mod migration;
@@ -23,6 +24,7 @@ use vfio_user_wire::message::{
 use vfio_user_wire::{Dialect, Direction, Message};
 
 pub(super) use self::irqs::{automasked, may_interrupt};
+pub(super) use self::limits::exceeded;
 use super::edition::Edition;
 use super::permits::Permits;
 use super::session::{Given, Phase, State};

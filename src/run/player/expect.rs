@@ -303,6 +303,13 @@ impl Player<'_> {
         if broken.is_err() {
             self.give_way(line, message);
         }
+        // What a server said that it does not take, it may refuse, whatever the line is about.
+        if matches!(actual, Actual::Error(_) | Actual::Ended(Ending::Closed(_)))
+            && let Some(why) = self.talk.exceeds(index)
+        {
+            let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
+            return Err(Stop::Skip(format!("the server does not take this {name}: {why}")));
+        }
         broken
     }
 
