@@ -12,10 +12,31 @@ use super::super::{Command, LetGo};
 use super::legacy;
 use crate::verdict::Class::{Note, Violation};
 
+/// What clients in use propose: a server that requires something else serves none of them.
+fn usual(edition: Edition) -> &'static [&'static str] {
+    match edition {
+        Edition::Current => &["max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsizes", "write_multiple"],
+        Edition::Legacy => &["max_msg_fds", "max_data_xfer_size", "migration"],
+        Edition::Tables(_) => &["max_fds", "max_msg_fds", "max_msg_size", "migration"],
+    }
+}
+
 /// Longer version data may be more than a server reads.
 const LONG: usize = 512;
 
 pub(super) fn permits(state: &State, command: &Command) -> Permits {
+    let mut permits = permits_proposal(state, command);
+    let data = command.payload.get(Version::LAYOUT.size..).unwrap_or_default();
+    let proposed = VersionData::parse(data).unwrap_or_default();
+    // 478-479: a server that requires a capability which the client did not include closes the connection.
+    if state.phase == Phase::Connected && usual(state.edition()).iter().any(|name| proposed.capability(name).is_none())
+    {
+        permits.closed.clear();
+    }
+    permits
+}
+
+fn permits_proposal(state: &State, command: &Command) -> Permits {
     let Some((version, data)) = Version::parse(&command.payload) else { return Permits::either() };
     if state.phase != Phase::Connected {
         return Permits::either();
