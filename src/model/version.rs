@@ -10,7 +10,7 @@ use super::{Command, Judgements, Negotiated, Reply, legacy, twin};
 /// What both sides said, from the payloads of VERSION and its reply; malformed data counts as none.
 pub fn negotiated(request: &[u8], reply: &[u8]) -> Negotiated {
     let parse = |payload: &[u8]| VersionData::parse(payload.get(4..).unwrap_or_default()).unwrap_or_default();
-    Negotiated { client: parse(request), server: parse(reply) }
+    Negotiated { client: parse(request), server: parse(reply).with_whole_numbers() }
 }
 
 pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, _: &Negotiated, out: &mut Judgements) {
@@ -59,8 +59,8 @@ pub(super) fn judge(edition: Edition, command: &Command, reply: &Reply<'_>, _: &
     if data.ends_with(&[0, 0]) {
         out.should("VER-10", false, "one NUL at the end of the version data", || "more than one".to_owned(), all());
     }
-    if let Ok(parsed) = &parsed {
-        capabilities(edition, command, parsed, reply, out);
+    if let Ok(parsed) = parsed {
+        capabilities(edition, command, &parsed.with_whole_numbers(), reply, out);
     }
 }
 
@@ -89,7 +89,7 @@ fn capabilities(edition: Edition, command: &Command, answer: &VersionData, reply
         return legacy::judge_capabilities(edition, answer, data(), out);
     }
     if let Some(pgsizes) = answer.capability("pgsizes") {
-        let right = pgsizes.as_u64().is_some_and(|sizes| sizes != 0 && sizes & 0xfff == 0);
+        let right = answer.number("pgsizes").is_some_and(|sizes| sizes != 0 && sizes & 0xfff == 0);
         out.should(
             "VER-20",
             right,

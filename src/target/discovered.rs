@@ -122,7 +122,7 @@ impl Discovered {
     /// The capabilities that it stated.
     pub fn stated(&self) -> VersionData {
         let capabilities = self.capabilities.get("capabilities").and_then(serde_json::Value::as_object).cloned();
-        VersionData::with_capabilities(capabilities.unwrap_or_default())
+        VersionData::with_capabilities(capabilities.unwrap_or_default()).with_whole_numbers()
     }
 
     /// What the model judges by: what was found, and what the device file says.

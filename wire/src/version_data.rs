@@ -154,6 +154,13 @@ impl VersionData {
         self.capability(name)?.as_u64()
     }
 
+    /// The same, with 4096 for what is written 4096.0 or 4.096e3: JSON has one kind of number.
+    #[must_use]
+    pub fn with_whole_numbers(mut self) -> VersionData {
+        self.object.values_mut().for_each(make_whole);
+        self
+    }
+
     /// The limits that this peer states, with the defaults for what it does not state.
     pub fn limits(&self) -> Limits {
         // A limit holds only where it is a well-formed positive integer (policy A-21).
@@ -188,6 +195,22 @@ impl VersionData {
     }
 }
 
+fn make_whole(value: &mut Value) {
+    /// A float holds every integer below.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..MOST).contains(float));
+            if let (None, Some(float)) = (number.as_u64(), float) {
+                *number = (float as u64).into();
+            }
+        }
+        Value::Object(members) => members.values_mut().for_each(make_whole),
+        Value::Array(values) => values.iter_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -211,6 +234,13 @@ mod tests {
         assert_eq!(parsed("{}").unwrap().limits(), defaults);
         assert_eq!(limits("{}"), defaults);
         assert_eq!(limits(r#"{"max_msg_sz":4096,"twin_socket":{"supported":true}}"#), defaults);
+    }
+
+    #[test]
+    fn a_number_may_be_written_as_json_writes_numbers() {
+        let said = r#"{"max_msg_fds":1.6e1,"max_data_xfer_size":4.096E+3,"pgsizes":8192.0,"max_dma_maps":0.5}"#;
+        let said = parsed(&format!("{{\"capabilities\":{said}}}")).unwrap().with_whole_numbers().limits();
+        assert_eq!(said, Limits { max_msg_fds: 16, max_data_xfer_size: 4096, pgsizes: 8192, ..Limits::default() });
     }
 
     #[test]
