@@ -81,6 +81,9 @@ pub struct Discovered {
     /// It refuses the DEVICE_GET_INFO of version 8, a header alone, and answers that of later versions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub later_info: bool,
+    /// It raises interrupts that nobody asked for: one too many says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restless: bool,
     /// `flags` of DEVICE_GET_INFO.
     pub device_flags: Option<u32>,
     /// `num_regions` of DEVICE_GET_INFO.

@@ -132,6 +132,9 @@ impl Player<'_> {
                 let evidence = if count < wanted { Evidence::Deadline } else { Evidence::Received };
                 let expected =
                     format!("{wanted} {} on `{}`", if wanted == 1 { "signal" } else { "signals" }, name.value);
+                if count > wanted && self.context.discovered.restless {
+                    return self.one_too_many(line, &expected, count);
+                }
                 self.conclude(line, count == wanted, &expected, || format!("{count} came"), evidence)
             }
             FdExpectation::Quiet | FdExpectation::StaysQuiet => {
@@ -145,6 +148,9 @@ impl Player<'_> {
                     count = held.signals(now(), interrupt)?.count;
                 }
                 let expected = format!("no signal on `{}`", name.value);
+                if count > 0 && self.context.discovered.restless {
+                    return self.one_too_many(line, &expected, count);
+                }
                 self.conclude(line, count == 0, &expected, || format!("{count} came"), Evidence::Received)
             }
             FdExpectation::Conforms => {
@@ -158,6 +164,12 @@ impl Player<'_> {
                 self.conclude(line, closed, &expected, || "it is still open".to_owned(), Evidence::Deadline)
             }
         }
+    }
+
+    /// More signals than asked for, from a device that raises interrupts of its own accord: any of them may be its own.
+    fn one_too_many(&mut self, line: Line<'_>, expected: &str, count: u64) -> Result<(), Stop> {
+        let actual = format!("{count} came, and the device interrupts of its own accord");
+        self.break_line(line, Some(Class::Note), &Found::new(expected, actual, Evidence::Received))
     }
 
     /// How many signals came: all that are there once it is so many, or the deadline has passed.

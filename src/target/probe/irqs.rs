@@ -1,6 +1,7 @@
 //! The interrupt types, and whether the client can trigger them.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use vfio_user_wire::irq_set_flags::{ACTION_TRIGGER, DATA_EVENTFD, DATA_NONE};
 use vfio_user_wire::message::{DEVICE_GET_IRQ_INFO, DEVICE_SET_IRQS, IrqInfo, IrqSet};
@@ -48,8 +49,10 @@ pub(super) fn ask_triggers(asker: &Asker<'_>, found: &mut Discovered) -> Result<
     let (mut triggered, mut triggered_multi, mut socket) = (None, None, None);
     for irq in &usable {
         let mut works = false;
-        asker.group(&format!("triggering interrupt type {}", irq.index), found, |question, _| {
-            works = triggers(question, irq, asker.interrupt, &Held::eventfd(0)?)?;
+        asker.group(&format!("triggering interrupt type {}", irq.index), found, |question, found| {
+            let (triggered, surplus) = triggers(question, irq, asker.interrupt, &Held::eventfd(0)?)?;
+            works = triggered;
+            found.restless |= surplus;
             Ok(())
         })?;
         if works {
@@ -100,11 +103,16 @@ fn assign(question: &mut Question<'_>, irq: &Irq, fd: BorrowedFd<'_>) -> Asked<b
     set(question, irq, DATA_EVENTFD | ACTION_TRIGGER, &[fd])
 }
 
-fn triggers(question: &mut Question<'_>, irq: &Irq, interrupt: &Interrupt, held: &Held) -> Asked<bool> {
-    let Some(fd) = held.descriptor() else { return Ok(false) };
-    if !assign(question, irq, fd)? || !set(question, irq, DATA_NONE | ACTION_TRIGGER, &[])? {
-        return Ok(false);
+/// Whether the client can trigger the type, and whether an interrupt came before anybody asked for one.
+fn triggers(question: &mut Question<'_>, irq: &Irq, interrupt: &Interrupt, held: &Held) -> Asked<(bool, bool)> {
+    let Some(fd) = held.descriptor() else { return Ok((false, false)) };
+    let signals = |deadline| held.signals(deadline, interrupt).map(|signals| signals.count);
+    if !assign(question, irq, fd)? {
+        return Ok((false, false));
     }
-    let signals = held.signals(Deadline::after(question.time_to_signal()), interrupt)?;
-    Ok(signals.count > 0)
+    let surplus = signals(Deadline::after(Duration::ZERO))? > 0;
+    if !set(question, irq, DATA_NONE | ACTION_TRIGGER, &[])? {
+        return Ok((false, surplus));
+    }
+    Ok((signals(Deadline::after(question.time_to_signal()))? > 0, surplus))
 }
