@@ -461,6 +461,11 @@ impl Session {
         self.state.log.message(span(iova, length));
     }
 
+    /// A file is behind some of this memory.
+    pub fn has_file(&self, iova: u64, length: u64) -> bool {
+        !self.state.maps.with_file(span(iova, length)).is_empty()
+    }
+
     /// The device says that what it was made to do is done, or has failed.
     pub fn device_finished(&mut self, done: bool) {
         let reached = self.state.maps.with_file((0, 1 << 64));

@@ -11,6 +11,7 @@ use vfio_user_wire::message::{RegionAccess, VERSION};
 use vfio_user_wire::{Dialect, Frame, HEADER_SIZE, Header, TYPE_COMMAND};
 
 use super::outstanding::Outstanding;
+use super::request::{MOST_LINES, MOST_REQUESTS};
 use super::serving::{Alteration, Serving};
 use super::twin::KnownSockets;
 use super::{
@@ -55,6 +56,10 @@ pub struct Conversation<'a> {
     pub(super) served: usize,
     /// How many commands were answered.
     pub(super) answers: usize,
+    /// Bytes that the device was told to transfer.
+    told: u64,
+    /// The device wrote memory by message that it could have mapped.
+    pub by_message: bool,
     /// How long the server may take.
     pub(super) patience: Patience,
     /// When nothing more is waited for, whatever a server does to keep the conversation going.
@@ -88,6 +93,8 @@ impl<'a> Conversation<'a> {
             sockets: KnownSockets::default(),
             served: 0,
             answers: 0,
+            told: 0,
+            by_message: false,
             patience,
             until: Deadline::after(Duration::MAX),
             kept: 0,
@@ -502,10 +509,28 @@ impl<'a> Conversation<'a> {
         self.answered(index, frame, Vec::new(), entry);
     }
 
+    /// The device is told to transfer so many bytes.
+    pub fn device_transfers(&mut self, length: u64) {
+        self.told = self.told.saturating_add(length);
+    }
+
+    /// How many commands of the server are no flood: a device may transfer what it is told to line by line of memory.
+    pub(super) fn most_requests(&self) -> usize {
+        /// Bytes of a line.
+        const LINE: u64 = 64;
+        MOST_REQUESTS + usize::try_from(self.told / LINE).unwrap_or(usize::MAX).min(MOST_LINES)
+    }
+
     /// What may be answered to a command that has no answer yet.
     pub fn permits(&self, index: usize) -> Permits {
         let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end));
         end.map_or_else(Permits::anything, |end| end.session.permits(index))
+    }
+
+    /// Why a command is more than its server said that it takes, where it is.
+    pub fn exceeds(&self, index: usize) -> Option<String> {
+        let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end))?;
+        end.session.exceeds(index)
     }
 
     /// A command before this one on its end is one that a server may end the connection at, and has no answer either.
@@ -526,9 +551,3 @@ impl<'a> Conversation<'a> {
         self.memory.entry(server).or_default()
     }
 }
-    /// Why a command is more than its server said that it takes, where it is.
-    pub fn exceeds(&self, index: usize) -> Option<String> {
-        let end = self.sent.get(index).and_then(|sent| self.ends.get(sent.end))?;
-        end.session.exceeds(index)
-    }
-

@@ -11,8 +11,10 @@ use super::dma_command;
 use super::{ClientMemory, Conversation, Deadline, Ended, Judged, Serving, Way};
 use crate::model::{Channel, Negotiated, judge_request};
 
-/// Commands of a server before no more are read.
-const MOST_REQUESTS: usize = 10_000;
+/// Commands of a server before no more are read, those apart that transfer what the device was told to.
+pub(super) const MOST_REQUESTS: usize = 10_000;
+/// So many of those are read.
+pub(super) const MOST_LINES: usize = 50_000;
 
 /// A command of the server.
 #[derive(Debug)]
@@ -55,10 +57,11 @@ impl Conversation<'_> {
             (writes, dma_command::parse(dialect, &payload), self.ends.get_mut(main))
         {
             end.session.device_sends(access.address, access.count);
+            self.by_message |= end.session.has_file(access.address, access.count);
         }
         self.requests.push(Request { end, header, payload, entry, claimed: false });
-        let count = self.requests.len();
-        if let Some(connection) = self.connection(end).filter(|_| count >= MOST_REQUESTS) {
+        let (count, most) = (self.requests.len(), self.most_requests());
+        if let Some(connection) = self.connection(end).filter(|_| count >= most) {
             connection.give_up(Ended::Flood { what: "commands of the server", count });
         }
         self.serve()

@@ -56,6 +56,9 @@ impl Player<'_> {
             }
         }
         self.place(line, end, &file.descriptor_bytes(action, &parameters), file.descriptor_size)?;
+        if what != DeviceAction::RaiseIrq {
+            self.talk.device_transfers(parameters.length);
+        }
         if let Some(end) = self.talk.ends.get_mut(end) {
             match what {
                 DeviceAction::DmaWrite => end.session.device_writes(parameters.iova, parameters.length),
@@ -65,12 +68,17 @@ impl Player<'_> {
         }
         self.asked = Some(Asked { end, status: action.status, doorbell: None });
         let last = action.steps.iter().rposition(|step| matches!(step, Step::Write { .. }));
+        // What a device reads of its own accord before its doorbell rings is none of what the case is about.
+        let mut alteration = self.talk.alteration.take();
         for (n, step) in action.steps.iter().enumerate() {
             let Step::Write { value, region, offset, width } = step else { continue };
             let data = value.bytes(&parameters, *width);
             let access = RegionAccess { offset: *offset, region: *region, count: *width };
             let mut payload = access.bytes().to_vec();
             payload.extend_from_slice(&data);
+            if Some(n) == last {
+                self.talk.alteration = alteration.take();
+            }
             if Some(n) == last && (self.talk.serving == Serving::Hold || self.talk.alteration.is_some()) {
                 // The device may want its DMA before it answers: its answer is asked for once it is served again.
                 let index = self.command(line, end, REGION_WRITE.name, payload, Effect::None)?;
@@ -79,6 +87,7 @@ impl Player<'_> {
                 self.access(line, end, REGION_WRITE.name, payload)?;
             }
         }
+        self.talk.alteration = self.talk.alteration.take().or(alteration);
         if what == DeviceAction::RaiseIrq
             && let Some(end) = self.talk.ends.get_mut(end)
         {

@@ -80,6 +80,11 @@ impl Player<'_> {
         if free {
             return self.answer_conforms(index, line, &actual);
         }
+        let asks_pages = |outcome: &crate::case::Spanned<Wanted>| {
+            let pages = |condition: &Condition| matches!(condition.value.value, ConditionValue::Pages(_));
+            matches!(&outcome.value, Wanted::Ok(conditions) if conditions.iter().any(pages))
+        };
+        let by_message = actual == Actual::Ok && self.talk.by_message && outcomes.conforms.iter().any(asks_pages);
         let mut miss = None;
         for (class, wanted) in outcomes
             .conforms
@@ -94,6 +99,7 @@ impl Player<'_> {
                             self.hold(line);
                             Ok(())
                         }
+                        Some(_) if by_message => Err(by_message_alone()),
                         Some(_) => {
                             let expected = self.describe(&outcomes.conforms);
                             let said = self.say(index, &actual);
@@ -122,6 +128,9 @@ impl Player<'_> {
         }
         if self.says_nothing_more(index, line, &actual) {
             return self.set_up(index, Line { requirements: &[], ..line }, &actual, &miss);
+        }
+        if by_message {
+            return Err(by_message_alone());
         }
         self.report(index, line, None, miss, &actual)
     }
@@ -438,3 +447,8 @@ fn brief(bytes: &[u8], at: usize) -> String {
     let after = if to < bytes.len() { ".." } else { "" };
     format!("{before}{}{after}", crate::session::hex(bytes.get(from..to).unwrap_or_default()))
 }
+/// What comes by message the client knows by itself (policy A-31).
+fn by_message_alone() -> Stop {
+    Stop::Skip("the device writes by message what it could map: that need not be in its log".to_owned())
+}
+
