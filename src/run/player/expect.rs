@@ -1,6 +1,6 @@
 //! `<` lines about the answer to a command.
 
-use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, RegionAccess};
+use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, REGION_READ, RegionAccess};
 use vfio_user_wire::tables::Table;
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
@@ -205,6 +205,15 @@ impl Player<'_> {
         if let ConditionValue::Bytes(bytes) = &condition.value.value {
             let wanted = self.environment.bytes(bytes, &self.talk)?;
             let same = tail == wanted.as_slice();
+            if !same
+                && condition.relation == Relation::Equal
+                && self.is_short(index, answer)
+                && wanted.starts_with(tail)
+            {
+                // As far as it goes it is right (policy A-41).
+                let (got, all) = (tail.len(), wanted.len());
+                return Err(Stop::Skip(format!("the server reads {got} of {all} bytes at one time")));
+            }
             let held = if condition.relation == Relation::Unequal { !same } else { same };
             let at = tail
                 .iter()
@@ -263,6 +272,16 @@ impl Player<'_> {
         }))
     }
 
+    /// A reply to REGION_READ that says that it has less than was asked for.
+    fn is_short(&self, index: usize, answer: &Answer) -> bool {
+        let Some(command) = self.talk.sent.get(index).map(|sent| &sent.command) else { return false };
+        let counts = RegionAccess::parse(&command.payload).zip(RegionAccess::parse(&answer.payload));
+        command.message.is_some_and(|message| message.name == REGION_READ.name)
+            && counts.is_some_and(|((asked, _), (got, data))| {
+                got.count > 0 && got.count < asked.count && got.count as usize == data.len()
+            })
+    }
+
     /// What a reply to REGION_WRITE says was written: its count, or in version 8, where that is 0, all that was asked for.
     fn written(&self, index: usize, answer: &Answer) -> Option<u64> {
         let (answered, _) = RegionAccess::parse(&answer.payload)?;
@@ -284,6 +303,13 @@ impl Player<'_> {
         miss: Miss,
         actual: &Actual,
     ) -> Result<(), Stop> {
+        // What a server said that it does not take, it may refuse, whatever the line is about.
+        if matches!(actual, Actual::Error(_) | Actual::Ended(Ending::Closed(_)))
+            && let Some(why) = self.talk.exceeds(index)
+        {
+            let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
+            return Err(Stop::Skip(format!("the server does not take this {name}: {why}")));
+        }
         let evidence = match actual {
             Actual::Silent => Evidence::Deadline,
             Actual::Ended(Ending::Crashed(..)) => Evidence::Exited,
@@ -311,13 +337,6 @@ impl Player<'_> {
         let broken = self.break_line(line, class, &found);
         if broken.is_err() {
             self.give_way(line, message);
-        }
-        // What a server said that it does not take, it may refuse, whatever the line is about.
-        if matches!(actual, Actual::Error(_) | Actual::Ended(Ending::Closed(_)))
-            && let Some(why) = self.talk.exceeds(index)
-        {
-            let name = self.talk.sent.get(index).map(|sent| sent.command.name()).unwrap_or_default();
-            return Err(Stop::Skip(format!("the server does not take this {name}: {why}")));
         }
         broken
     }
@@ -435,6 +454,11 @@ impl Player<'_> {
     }
 }
 
+/// What comes by message the client knows by itself (policy A-31).
+fn by_message_alone() -> Stop {
+    Stop::Skip("the device writes by message what it could map: that need not be in its log".to_owned())
+}
+
 fn number(value: u64) -> String {
     if value < 4096 { value.to_string() } else { format!("{value:#x}") }
 }
@@ -447,8 +471,3 @@ fn brief(bytes: &[u8], at: usize) -> String {
     let after = if to < bytes.len() { ".." } else { "" };
     format!("{before}{}{after}", crate::session::hex(bytes.get(from..to).unwrap_or_default()))
 }
-/// What comes by message the client knows by itself (policy A-31).
-fn by_message_alone() -> Stop {
-    Stop::Skip("the device writes by message what it could map: that need not be in its log".to_owned())
-}
-
