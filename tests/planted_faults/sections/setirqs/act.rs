@@ -160,7 +160,8 @@ fn disabled() -> Vec<Fault> {
                 }
             })
         })
-        .also("SETIRQS-02", "nothing is bound"),
+        .also("SETIRQS-02", "nothing is bound")
+        .also("IRQINFO-05", "nothing is bound"),
         fault("SETIRQS-32", "one-less-than-none", || {
             with_lines(|step, lines| {
                 let set = Set::of(&step.frame).filter(Set::disables);
