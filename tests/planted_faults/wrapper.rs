@@ -350,9 +350,9 @@ impl<T: Twist> Machine for Twisting<T> {
 }
 
 /// Memory behind a twist.
-struct Twisted<'a, T> {
-    memory: &'a mut dyn Memory,
-    twist: &'a mut T,
+pub(crate) struct Twisted<'a, T> {
+    pub(crate) memory: &'a mut dyn Memory,
+    pub(crate) twist: &'a mut T,
 }
 
 impl<T: Twist> Memory for Twisted<'_, T> {

@@ -29,6 +29,11 @@ impl Probed {
     pub(crate) fn of(profile: Profile, target: Target, timeouts: Timeouts) -> Probed {
         let text = include_str!("../../fixtures/devices/conformance.toml");
         let device = DeviceFile::parse("conformance.toml", text).unwrap();
+        Probed::with(profile, target, timeouts, device)
+    }
+
+    /// A target with another device.
+    pub(crate) fn with(profile: Profile, target: Target, timeouts: Timeouts, device: DeviceFile) -> Probed {
         let interrupt = Interrupt::new().unwrap();
         let launcher = Launcher::new(target, timeouts.start, false).unwrap();
         let discovered = probe(profile, &launcher, Some(&device), timeouts, &interrupt).unwrap();
