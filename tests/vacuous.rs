@@ -152,3 +152,33 @@ fn probed(profile: Profile, without: &str) -> Option<Discovered> {
     let found: Value = serde_json::from_str(&ended.stdout).unwrap();
     Some(serde_json::from_value(found).unwrap())
 }
+
+/// The list of all that could make a verdict a lie names tests and files that there are.
+#[test]
+fn the_list_of_lies_names_what_there_is() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/testing.md")).unwrap();
+    let list = text.split("## How it could lie").nth(1).unwrap();
+    let list = list.split("\n## ").next().unwrap();
+    let mut sources = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&std::fs::read_to_string(entry).unwrap());
+            }
+        }
+    }
+    let mut named = 0;
+    for word in list.split('`').skip(1).step_by(2) {
+        if word.starts_with("src/") || word.starts_with("tests/") {
+            assert!(root.join(word).exists(), "no file {word}");
+        } else if word.len() > 25 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+            assert!(sources.contains(&format!("fn {word}(")), "no test {word}");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
+}

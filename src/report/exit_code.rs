@@ -129,3 +129,58 @@ fn parted(report: &Report) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Context;
+    use crate::report::collector::Collector;
+    use crate::report::sample;
+    use crate::run::{Event, Generated};
+    use crate::verdict::{CaseRecord, CaseResult};
+
+    /// The code of a run that selected the first of the sample's passing cases, and came to this.
+    fn code(cases: Vec<CaseRecord>, generated: Option<Generated>, end: End) -> u8 {
+        let register = sample::register();
+        let selected = ["version.plain".to_owned()];
+        let context = Context { selected: &selected, ..sample::context(&register) };
+        let mut collector = Collector::of_findings(context);
+        collector.event(&sample::start());
+        for case in cases {
+            collector.event(&Event::CaseFinished(Box::new(case)));
+        }
+        if let Some(generated) = generated {
+            collector.event(&Event::Generated(generated));
+        }
+        collector.event(&Event::Ended(end)).unwrap().exit_code
+    }
+
+    fn case(result: CaseResult) -> CaseRecord {
+        sample::case("version.plain", result, Some("why"))
+    }
+
+    fn complete() -> End {
+        End { complete: true, ..End::default() }
+    }
+
+    #[test]
+    fn a_result_too_many_or_too_few_is_a_fault_of_ours() {
+        assert_eq!(code(vec![case(CaseResult::Pass)], None, complete()), 0);
+        assert_eq!(code(vec![case(CaseResult::Pass), case(CaseResult::Pass)], None, complete()), 70);
+        assert_eq!(code(Vec::new(), None, complete()), 70);
+        let other = sample::case("other.case", CaseResult::Pass, None);
+        assert_eq!(code(vec![case(CaseResult::Pass), other], None, complete()), 70);
+    }
+
+    #[test]
+    fn a_run_that_ended_early_for_no_reason_is_not_green() {
+        assert_eq!(code(vec![case(CaseResult::Pass)], None, End::default()), 70);
+    }
+
+    #[test]
+    fn sequences_of_which_no_message_was_answered_are_nothing() {
+        let generated = |answered| Some(Generated { sequences: 5, steps: 40, answered, failed: 0, seed: 1 });
+        assert_eq!(code(vec![case(CaseResult::Skip)], generated(0), complete()), 5);
+        assert_eq!(code(vec![case(CaseResult::Skip)], generated(1), complete()), 0);
+    }
+}
