@@ -11,7 +11,8 @@
 //! [`wrapper`] has the wrappers. A fault that `--spawn`ed servers only can show (a crash, an exit, descriptors left open)
 //! is one `.by_process()`: this program is started once more to be its server.
 //!
-//! `cargo test --test planted_faults -- HDR-02` runs those of one requirement.
+//! `cargo test --test planted_faults -- HDR-02` runs those of one requirement. With `VFIO_USER_CONFORMANCE_FAIL_FAST` none
+//! is begun after the first that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
 
 mod clients;
@@ -31,6 +32,7 @@ mod wrapper;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use vfio_user_conformance::Profile;
@@ -72,7 +74,15 @@ fn main() -> ExitCode {
 
 /// In a hurry first; what fails then may have failed because the machine is busy.
 fn is_caught(fault: &Arc<Fault>) -> Result<(), Failed> {
-    try_to_catch(fault, brisk()).or_else(|_| try_to_catch(fault, patient())).map_err(Failed::from)
+    static STOPPED: AtomicBool = AtomicBool::new(false);
+    if STOPPED.load(Ordering::Relaxed) {
+        return Err("not begun, after another that failed".into());
+    }
+    let caught = try_to_catch(fault, brisk()).or_else(|_| try_to_catch(fault, patient()));
+    if caught.is_err() && std::env::var_os("VFIO_USER_CONFORMANCE_FAIL_FAST").is_some() {
+        STOPPED.store(true, Ordering::Relaxed);
+    }
+    caught.map_err(Failed::from)
 }
 
 fn try_to_catch(fault: &Arc<Fault>, timeouts: Timeouts) -> Result<(), String> {
