@@ -199,9 +199,12 @@ fn silence_is_seen_without_waiting() {
     assert_eq!(record.result, CaseResult::Fail, "{}", verdict(&record));
     assert!(record.findings.iter().all(|found| found.evidence == Evidence::Deadline), "{}", verdict(&record));
     for line in ["< fd event signalled", "< ram[0..1] == hex:01"] {
-        let text = format!("case a.b\nlet event = eventfd\nlet ram = memfd 0x1000\n{line} [SETIRQS-01]\n");
+        let text = format!(
+            "case a.b\nlet event = eventfd\nlet ram = memfd 0x1000\n> asked: DEVICE_GET_INFO\n{line} [SETIRQS-01]\n< asked: ok\n"
+        );
         let record = bench.judge(&case(&text));
         assert_eq!(record.result, CaseResult::Fail, "{line}: {}", verdict(&record));
+        assert!(record.findings.iter().any(|found| found.requirement == "SETIRQS-01"), "{line}: {}", verdict(&record));
     }
 }
 
