@@ -11,7 +11,7 @@ use support::{Bench, Ended, Moment, PASSES, RESETS, Standing};
 /// Far longer than a test takes: whatever ends before it was interrupted.
 const LONG: [&str; 2] = ["--timeout", "8s"];
 
-const IN_ERROR: &str = "case huge.offset\n> REGION_READ region=0 offset={target.num_regions}*0x7fffffffffffffff count=4\n< error                                                 [RREAD-01]\n";
+const IN_ERROR: &str = "case huge.offset\nwith n = 4\n> REGION_READ region=0 offset={n}*0x7fffffffffffffff count=4\n< error                                                 [RREAD-01]\n";
 const VIOLATED: &str =
     "case info.refused\n> DEVICE_GET_INFO\n< error                                                 [INFO-01]\n";
 
@@ -106,8 +106,8 @@ fn stands_over_errors_violations_and_drift() {
     let bench = Bench::new(&[("a.case", IN_ERROR), ("b.case", VIOLATED), ("c.case", RESETS)]);
     let ended = interrupted(&bench, "silent", Signal::SIGINT, &["--jobs", "1"]);
     is_interrupted(&ended);
-    assert_eq!(ended.names(), ["huge.offset", "info.refused"]);
-    assert_eq!(ended.case("huge.offset")["result"], "error");
+    assert_eq!(ended.names(), ["huge.offset/4", "info.refused"]);
+    assert_eq!(ended.case("huge.offset/4")["result"], "error");
     assert_eq!(ended.case("info.refused")["result"], "fail");
     let bench = Bench::new(&[("b.case", VIOLATED), ("c.case", RESETS)]);
     let pins = bench.write("pins.toml", "");

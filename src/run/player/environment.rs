@@ -92,8 +92,18 @@ impl Environment {
                     None => Fault::new(error.to_string()),
                 }
             }
-            EvaluationError::Overflow => Fault::of_target(error.to_string()),
+            EvaluationError::Overflow if self.rests_on_target(expression) => Fault::of_target(error.to_string()),
+            EvaluationError::Overflow => Fault::new(error.to_string()),
         })
+    }
+
+    /// A number of the target is part of it, and not only the case's own ones.
+    fn rests_on_target(&self, expression: &Expression) -> bool {
+        let own = |name: &str| match self.parameters.get(name)? {
+            Value::Integer(expression) => expression.evaluate(&|_| None).ok(),
+            _ => None,
+        };
+        matches!(expression.evaluate(&own), Err(EvaluationError::Unknown(_)))
     }
 
     /// The value of an expression that must fit in a u64; negative ones wrap, since a lying field may be meant.

@@ -267,10 +267,12 @@ fn cuts() -> Vec<Fault> {
         loop_fault("DISC-08", "a-failed-write-is-a-panic", |listener, stop| {
             serve_unread(&listener, &stop, |_| panic!("Broken pipe"));
         })
-        .by_process(),
+        .by_process()
+        .perhaps("IOFDS-06", "this loop passes no descriptors"),
         loop_fault("DISC-08", "sends-until-it-works", |listener, stop| {
             serve_unread(&listener, &stop, until_stopped);
-        }),
+        })
+        .perhaps("IOFDS-06", "this loop passes no descriptors"),
     ]
 }
 
