@@ -92,18 +92,20 @@ impl Environment {
                     None => Fault::new(error.to_string()),
                 }
             }
-            EvaluationError::Overflow if self.rests_on_target(expression) => Fault::of_target(error.to_string()),
-            EvaluationError::Overflow => Fault::new(error.to_string()),
+            EvaluationError::Overflow => self.unfit(expression, error.to_string()),
         })
     }
 
-    /// A number of the target is part of it, and not only the case's own ones.
-    fn rests_on_target(&self, expression: &Expression) -> bool {
+    /// Whose fault it is that an expression has a value that is of no use: the case's, where it has only numbers of its own.
+    fn unfit(&self, expression: &Expression, what: String) -> Fault {
         let own = |name: &str| match self.parameters.get(name)? {
             Value::Integer(expression) => expression.evaluate(&|_| None).ok(),
             _ => None,
         };
-        matches!(expression.evaluate(&own), Err(EvaluationError::Unknown(_)))
+        match expression.evaluate(&own) {
+            Err(EvaluationError::Unknown(_)) => Fault::of_target(what),
+            _ => Fault::new(what),
+        }
     }
 
     /// The value of an expression that must fit in a u64; negative ones wrap, since a lying field may be meant.
@@ -111,14 +113,14 @@ impl Environment {
         let value = self.integer(expression, talk)?;
         u64::try_from(value)
             .or_else(|_| i64::try_from(value).map(|value| value as u64))
-            .map_err(|_| Fault::of_target(format!("{value} does not fit in 64 bits")))
+            .map_err(|_| self.unfit(expression, format!("{value} does not fit in 64 bits")))
     }
 
     /// The size of a file.
     pub(super) fn file_size(&self, expression: &Expression, talk: &Conversation<'_>) -> Result<u64, Fault> {
         let size = self.u64(expression, talk)?;
         let fits = i64::try_from(size).is_ok();
-        if fits { Ok(size) } else { Err(Fault::of_target(format!("there is no file of {size:#x} bytes"))) }
+        if fits { Ok(size) } else { Err(self.unfit(expression, format!("there is no file of {size:#x} bytes"))) }
     }
 
     /// What stands for a value: a parameter's own value where it is just a parameter's name.
