@@ -51,4 +51,9 @@ impl End {
             place,
         }
     }
+
+    /// A client's connection, not its twin socket, that the client has not closed.
+    pub fn is_clients(&self) -> bool {
+        self.connection.is_some() && self.twin_of.is_none()
+    }
 }

@@ -1,16 +1,17 @@
 //! How long a reply is waited for.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Conversation, Deadline, Waited, wait};
+use super::{Conversation, Deadline, End, Waited, wait};
 
 /// How long a server may take for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// To read a reply of the client, or to answer where nothing else is said.
     pub reply: Duration,
-    /// For the first message on a connection: it may have to accept it, and to be done with the client before.
+    /// To read the first message on a connection: it may have to accept it, and to be done with the client before.
     pub first: Duration,
     /// To be done with all that it has to do before an answer, while it answers nothing.
     pub most: Duration,
@@ -26,8 +27,12 @@ impl Conversation<'_> {
     /// Faults of ours.
     pub fn wait_for(&mut self, index: usize, time: Duration) -> io::Result<Waited> {
         let Some(end) = self.sent.get(index).map(|sent| sent.end) else { return Ok(Waited::Ready) };
-        let heard = self.ends.get(end).is_some_and(|end| end.heard);
-        let time = if heard { time } else { time.max(self.patience.first) };
+        if !self.ends.get(end).is_some_and(|end| end.heard) {
+            let waited = self.wait_until_read_of(end..=end, self.time_to_be_read(end))?;
+            if waited != Waited::Ready {
+                return Ok(waited);
+            }
+        }
         let most = self.patience.most.max(time);
         let mut last = Deadline::after(most);
         let mut deadline = if self.is_behind(index) { last } else { Deadline::after(time) };
@@ -46,6 +51,13 @@ impl Conversation<'_> {
         }
     }
 
+    /// A server that answers another client now is there, and need not be done with it first.
+    fn time_to_be_read(&self, end: usize) -> Duration {
+        let server = self.ends.get(end).map(|end| end.server);
+        let answers = |other: &End| Some(other.server) == server && other.heard && other.is_clients();
+        if self.ends.iter().any(answers) { self.patience.reply } else { self.patience.first }
+    }
+
     /// A command before this one on its end has no answer, and none behind it has one.
     fn is_behind(&self, index: usize) -> bool {
         let end = self.sent.get(index).map(|sent| sent.end);
@@ -55,10 +67,9 @@ impl Conversation<'_> {
 
     /// A command was sent that may be under way: it has no answer, and nothing that was sent behind it has one.
     pub fn is_under_way(&self) -> bool {
-        let open = |end: usize| self.ends.get(end).is_some_and(|end| end.connection.is_some() && end.twin_of.is_none());
-        (0..self.ends.len())
-            .filter(|end| open(*end))
-            .any(|end| self.sent.iter().rev().find(|sent| sent.end == end).is_some_and(|sent| sent.answer.is_none()))
+        let last = |end: usize| self.sent.iter().rev().find(|sent| sent.end == end);
+        let mut open = self.ends.iter().enumerate().filter(|(_, end)| end.is_clients());
+        open.any(|(end, _)| last(end).is_some_and(|sent| sent.answer.is_none()))
     }
 
     /// Until the server has read all that was sent to it, or had the time for a reply to do so: what does not come in the
@@ -67,17 +78,24 @@ impl Conversation<'_> {
     /// # Errors
     /// Faults of ours.
     pub fn wait_until_read(&mut self) -> io::Result<Waited> {
-        let deadline = Deadline::after(self.patience.reply);
+        let waited = self.wait_until_read_of(0..=usize::MAX, self.patience.reply)?;
+        Ok(if waited == Waited::Deadline { Waited::Ready } else { waited })
+    }
+
+    fn wait_until_read_of(&mut self, ends: RangeInclusive<usize>, time: Duration) -> io::Result<Waited> {
+        let deadline = Deadline::after(time);
         loop {
             let mut read = true;
-            for connection in self.ends.iter().filter_map(|end| end.connection.as_ref()) {
+            let known = self.ends.iter().enumerate().filter(|(number, _)| ends.contains(number));
+            for connection in known.filter_map(|(_, end)| end.connection.as_ref()) {
                 read &= connection.is_read()?;
             }
             if read || deadline.passed() || self.time_is_up() {
-                return Ok(Waited::Ready);
+                return Ok(if read { Waited::Ready } else { Waited::Deadline });
             }
             // The kernel has no event for that. What comes meanwhile is taken, and served.
-            let waited = self.pump(0, Deadline::after(Duration::from_millis(1)), &|_| false)?;
+            let before = self.progress();
+            let waited = self.pump(0, Deadline::after(Duration::from_millis(1)), &|talk| talk.progress() != before)?;
             if waited == Waited::Interrupted {
                 return Ok(waited);
             }

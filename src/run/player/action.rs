@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::case::{
     Argument, Condition, Expect, FdExpectation, Given, Memory, Name, SealExpectation, Serve, Step, StepKind, Value,
 };
-use crate::session::{Alteration, Connection, Deadline, Held, Serving, Way, hex, is_want};
+use crate::session::{Alteration, Connection, Deadline, End, Held, Serving, Way, hex, is_want};
 use crate::target::{crash_report, open_descriptors};
 use crate::verdict::{Class, Evidence, Exit};
 
@@ -257,7 +257,7 @@ impl Player<'_> {
         let mut sealed = seal(held)?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.
-        let open = self.talk.ends.iter().any(|end| end.connection.is_some() && end.twin_of.is_none());
+        let open = self.talk.ends.iter().any(End::is_clients);
         while free && !sealed && !open && !deadline.passed() {
             self.pass_time(deadline)?;
             sealed = seal(held)?;

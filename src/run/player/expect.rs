@@ -5,7 +5,7 @@ use vfio_user_wire::tables::Table;
 use vfio_user_wire::{Field, HEADER_SIZE, Header, NO_REPLY, TYPE_MASK};
 
 use crate::case::{Condition, ConditionValue, Name, Outcome as Wanted, Outcomes, Pages, Relation, errno, error_text};
-use crate::model::Command;
+use crate::model::{Command, Kind};
 use crate::session::{Answer, Origin};
 use crate::verdict::{Class, Evidence, Exit, FieldMark, Outcome};
 
@@ -59,13 +59,14 @@ impl Player<'_> {
             |outcomes: &[crate::case::Spanned<Wanted>]| outcomes.iter().any(|outcome| outcome.value == Wanted::Silent);
         let quiet_conforms = quiet(&outcomes.conforms);
         let quiet_known = quiet_conforms || quiet(&outcomes.note);
+        let free = outcomes.conforms.iter().any(|outcome| outcome.value == Wanted::Conforms);
         let later_answered = |player: &Self| {
             let end = player.talk.sent.get(index).map(|sent| sent.end);
             player.talk.sent.iter().skip(index + 1).any(|sent| Some(sent.end) == end && sent.answer.is_some())
         };
         let unanswered = |player: &Self| player.talk.sent.get(index).is_some_and(|sent| sent.answer.is_none());
         if unanswered(self) && !(quiet_known && later_answered(self)) {
-            if quiet_conforms {
+            if quiet_conforms || free && self.talk.permits(index).breaks(Kind::Silent).is_empty() {
                 self.wait_a_little_for(index)?;
             } else {
                 self.wait_for(index)?;
@@ -76,7 +77,6 @@ impl Player<'_> {
             sent.claimed = true;
         }
         let actual = self.actual(index);
-        let free = outcomes.conforms.iter().any(|outcome| outcome.value == Wanted::Conforms);
         if free {
             return self.answer_conforms(index, line, &actual);
         }

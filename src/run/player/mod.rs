@@ -38,7 +38,7 @@ use crate::Profile;
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::Kind;
 use crate::requirement::Register;
-use crate::session::{Conversation, Deadline, Effect, Interrupt, Origin, Passed, Transcript, Waited, wait};
+use crate::session::{Conversation, Deadline, Effect, End, Interrupt, Origin, Passed, Transcript, Waited, wait};
 use crate::target::{DeviceFile, Discovered, Instance, Launcher};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
@@ -300,7 +300,7 @@ impl Player<'_> {
 
     /// How long to wait for what a server does when all clients have left, or while they have not.
     fn time_to_let_go(&self) -> Duration {
-        let open = self.talk.ends.iter().any(|end| end.connection.is_some() && end.twin_of.is_none());
+        let open = self.talk.ends.iter().any(End::is_clients);
         let Timeouts { reply, long, .. } = self.context.timeouts;
         if open { self.time_to_act() } else { long.max(reply) }
     }
