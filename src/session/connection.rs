@@ -89,6 +89,8 @@ pub struct Connection {
     queued: usize,
     limit: usize,
     end: Option<Ended>,
+    /// The client has said that nothing more comes.
+    shut: bool,
     /// What comes here is there when the server's call on another connection returns: nobody waits for it.
     called: bool,
 }
@@ -123,7 +125,7 @@ impl Connection {
 
     fn through(channel: Channel) -> Connection {
         let (partial, fds, queue) = (Vec::new(), Vec::new(), VecDeque::new());
-        Connection { channel, partial, fds, queue, queued: 0, limit: 2 << 20, end: None, called: false }
+        Connection { channel, partial, fds, queue, queued: 0, limit: 2 << 20, end: None, shut: false, called: false }
     }
 
     pub(super) fn socket(&self) -> Option<&OwnedFd> {
@@ -143,6 +145,11 @@ impl Connection {
         self.end.as_ref()
     }
 
+    /// Neither side has said that nothing more comes from it.
+    pub(super) fn goes_on(&self) -> bool {
+        self.end.is_none() && !self.shut
+    }
+
     /// The process that listens at the other end, as the kernel knows it (SO_PEERCRED).
     pub fn peer_pid(&self) -> Option<i32> {
         nix::sys::socket::getsockopt(self.socket()?, nix::sys::socket::sockopt::PeerCredentials)
@@ -159,6 +166,7 @@ impl Connection {
 
     /// No more will be sent.
     pub fn shutdown(&mut self) {
+        self.shut = true;
         match &mut self.channel {
             Channel::Socket(socket) => {
                 // Fails only where the server is gone already, which reading will show.

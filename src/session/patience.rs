@@ -4,7 +4,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Conversation, Deadline, End, Waited, wait};
+use super::{Connection, Conversation, Deadline, End, Waited, wait};
 
 /// How long a server may take for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,8 @@ impl Conversation<'_> {
     /// A server that answers another client now is there, and need not be done with it first.
     fn time_to_be_read(&self, end: usize) -> Duration {
         let server = self.ends.get(end).map(|end| end.server);
-        let answers = |other: &End| Some(other.server) == server && other.heard && other.is_clients();
+        let goes_on = |other: &End| other.connection.as_ref().is_some_and(Connection::goes_on);
+        let answers = |other: &End| Some(other.server) == server && other.heard && goes_on(other);
         if self.ends.iter().any(answers) { self.patience.reply } else { self.patience.first }
     }
 

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -18,7 +17,8 @@ pub(crate) const PLAY: &str = "play-hostile";
 
 /// What the harness may take, in KiB.
 const MEMORY: u64 = 64 << 10;
-/// Nothing takes so long: whoever does hangs. Far above the bound of a case, for a machine that is busy.
+/// Nothing takes so long: whoever does hangs. Far above the bounds of a probe and of all attempts at a case, which are ten
+/// seconds each, for a machine that is busy.
 const HANGS: Duration = Duration::from_secs(120);
 /// How long threads and descriptors of a server may take to be gone.
 const GONE: Duration = Duration::from_secs(20);
@@ -27,8 +27,8 @@ const PLAYS: u32 = 500;
 
 /// Panics of any thread.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// When the play began that is under way, in milliseconds since the start; 0 for none.
-static BEGAN: AtomicU64 = AtomicU64::new(0);
+/// When the play began that is under way, and what plays it again.
+static UNDER_WAY: Mutex<Option<(Instant, String)>> = Mutex::new(None);
 
 /// `calls|sockets replies VERSION COUNT SEED`, `calls|sockets input HEX`, or `bound NAME`.
 pub(crate) fn main(words: &[String]) -> ExitCode {
@@ -77,7 +77,8 @@ fn usage() -> ExitCode {
 
 fn bound(name: &str) -> Result<String, String> {
     let (_, hold) = BOUNDS.iter().chain(&LINES).find(|(known, _)| *known == name).ok_or("no such bound")?;
-    watch(Instant::now());
+    watch();
+    begin(name.to_owned());
     hold()?;
     if peak() > MEMORY { Err(format!("{} KiB of memory", peak())) } else { Ok(format!("{name}: {} KiB", peak())) }
 }
@@ -85,7 +86,8 @@ fn bound(name: &str) -> Result<String, String> {
 fn input(mode: &Mode, text: &str) -> Result<String, String> {
     let bytes = unhex(text).ok_or("no hexadecimal")?;
     let bench = Bench::new(bytes.first().copied().unwrap_or_default());
-    watch(Instant::now());
+    watch();
+    begin(again(mode, &bytes));
     forget_peak();
     let base = peak();
     let before = descriptors();
@@ -98,7 +100,7 @@ fn input(mode: &Mode, text: &str) -> Result<String, String> {
 fn replies(mode: &Mode, version: u8, wanted: u64, first: u64) -> Result<String, String> {
     let bench = Bench::new(version);
     let started = Instant::now();
-    watch(started);
+    watch();
     let (mut plays, mut longest, mut seed, mut most) = (0, (Duration::ZERO, String::new()), first, 0);
     let mut results = std::collections::BTreeMap::<String, u64>::new();
     while sent(mode) < wanted {
@@ -112,10 +114,10 @@ fn replies(mode: &Mode, version: u8, wanted: u64, first: u64) -> Result<String, 
             if sent(mode) >= wanted {
                 return Ok(());
             }
-            BEGAN.store(started.elapsed().as_millis() as u64 + 1, Ordering::SeqCst);
+            begin(again(mode, &input));
             forget_peak();
             let played = bench.play(mode, &input);
-            BEGAN.store(0, Ordering::SeqCst);
+            *UNDER_WAY.lock().unwrap() = None;
             let checked = played.and_then(|played| holds(before).map(|()| played));
             match checked {
                 Ok(played) => {
@@ -134,7 +136,7 @@ fn replies(mode: &Mode, version: u8, wanted: u64, first: u64) -> Result<String, 
         if let Err(error) = outcome {
             return Err(match error {
                 TestError::Fail(why, input) => {
-                    format!("seed {seed}: {why}\nplay it again: HOSTILE_INPUT={}:{}", name(mode), hex(&input))
+                    format!("seed {seed}: {why}\n{}", again(mode, &input))
                 }
                 TestError::Abort(why) => format!("seed {seed}: {why}"),
             });
@@ -152,6 +154,11 @@ fn replies(mode: &Mode, version: u8, wanted: u64, first: u64) -> Result<String, 
         longest.0,
         longest.1,
     ))
+}
+
+/// How an input is played again.
+fn again(mode: &Mode, input: &[u8]) -> String {
+    format!("play it again: HOSTILE_INPUT={}:{}", name(mode), hex(input))
 }
 
 /// How many hostile replies were sent.
@@ -200,15 +207,18 @@ fn holds(before: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Ends the process where a play hangs: what it plays is told by the parent's seed.
-fn watch(started: Instant) {
-    std::thread::spawn(move || {
+/// A play begins; `what` is told if it hangs.
+fn begin(what: String) {
+    *UNDER_WAY.lock().unwrap() = Some((Instant::now(), what));
+}
+
+/// Ends the process where a play hangs.
+fn watch() {
+    std::thread::spawn(|| {
         loop {
             std::thread::sleep(Duration::from_secs(1));
-            let began = BEGAN.load(Ordering::SeqCst);
-            let now = started.elapsed().as_millis() as u64;
-            if began > 0 && now.saturating_sub(began) > HANGS.as_millis() as u64 {
-                println!("a play hangs");
+            if let Some((_, what)) = UNDER_WAY.lock().unwrap().as_ref().filter(|(began, _)| began.elapsed() > HANGS) {
+                println!("a play hangs\n{what}");
                 std::process::abort();
             }
         }

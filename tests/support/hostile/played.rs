@@ -34,7 +34,7 @@ pub(crate) enum Mode {
 impl Mode {
     fn timeouts(&self) -> Timeouts {
         Timeouts::from_reply(Duration::from_millis(match self {
-            Mode::Calls => 200,
+            Mode::Calls => 40,
             Mode::Sockets(_) => 8,
         }))
     }
