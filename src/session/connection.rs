@@ -89,6 +89,8 @@ pub struct Connection {
     queued: usize,
     limit: usize,
     end: Option<Ended>,
+    /// The client has sent something.
+    spoken: bool,
     /// The client has said that nothing more comes.
     shut: bool,
     /// What comes here is there when the server's call on another connection returns: nobody waits for it.
@@ -125,7 +127,18 @@ impl Connection {
 
     fn through(channel: Channel) -> Connection {
         let (partial, fds, queue) = (Vec::new(), Vec::new(), VecDeque::new());
-        Connection { channel, partial, fds, queue, queued: 0, limit: 2 << 20, end: None, shut: false, called: false }
+        Connection {
+            channel,
+            partial,
+            fds,
+            queue,
+            queued: 0,
+            limit: 2 << 20,
+            end: None,
+            spoken: false,
+            shut: false,
+            called: false,
+        }
     }
 
     pub(super) fn socket(&self) -> Option<&OwnedFd> {
@@ -143,6 +156,11 @@ impl Connection {
     /// Why no more messages come, if none do.
     pub fn ended(&self) -> Option<&Ended> {
         self.end.as_ref()
+    }
+
+    /// The client has sent something on it.
+    pub(super) fn spoken(&self) -> bool {
+        self.spoken
     }
 
     /// Neither side has said that nothing more comes from it.
@@ -190,6 +208,7 @@ impl Connection {
         deadline: Deadline,
         interrupt: &Interrupt,
     ) -> io::Result<bool> {
+        self.spoken |= !bytes.is_empty();
         let mut start = 0;
         let ends = cuts.iter().copied().filter(|cut| *cut > 0 && *cut < bytes.len()).chain([bytes.len()]);
         for end in ends {

@@ -25,12 +25,18 @@ impl Conversation<'_> {
     ///
     /// # Errors
     /// Faults of ours.
-    pub fn wait_for(&mut self, index: usize, time: Duration) -> io::Result<Waited> {
+    pub fn wait_for(&mut self, index: usize, mut time: Duration) -> io::Result<Waited> {
         let Some(end) = self.sent.get(index).map(|sent| sent.end) else { return Ok(Waited::Ready) };
-        if !self.ends.get(end).is_some_and(|end| end.heard) {
-            let waited = self.wait_until_read_of(end..=end, self.time_to_be_read(end))?;
-            if waited != Waited::Ready {
-                return Ok(waited);
+        if self.ends.get(end).is_some_and(|end| !end.heard) {
+            let first = self.time_to_be_read(end);
+            if self.connection(end).is_some_and(|connection| connection.spoken()) {
+                let waited = self.wait_until_read_of(end..=end, first)?;
+                if waited != Waited::Ready {
+                    return Ok(waited);
+                }
+            } else {
+                // Nothing shows that the server has accepted it.
+                time = time.max(first);
             }
         }
         let most = self.patience.most.max(time);
