@@ -78,6 +78,7 @@ pub const NEEDS: &[Need] = &[
         "device file",
         &["large.region", "large.offset", "large.length"],
     ),
+    need("small-limit", "max_data_xfer_size of at most 2 MiB", "VERSION", &[]),
     need(
         "io-fds",
         "region with sub-regions that have descriptors",

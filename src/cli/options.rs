@@ -30,7 +30,7 @@ pub(super) struct TargetOptions {
     #[arg(long, value_name = "P", default_value = "auto", env = "VFIO_USER_CONFORMANCE_PROFILE")]
     profile: AskedProfile,
     /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it: five times as long for what may
-    /// take long (a start, the first answer on a connection, DEVICE_RESET, DMA_MAP and DMA_UNMAP, DEVICE_FEATURE, migration
+    /// take long (a start, the reading of the first message on a connection, DEVICE_RESET, DMA_MAP and DMA_UNMAP, DEVICE_FEATURE, migration
     /// data, DIRTY_PAGES, what is done when a client has left), an eighth for what need not come.
     #[arg(long, value_name = "D", default_value = "2s", value_parser = duration, env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
     timeout: Duration,

@@ -11,7 +11,7 @@ use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
 use vfio_user_wire::{Frame, Header};
 
 use super::{Bench, Outcome};
-use crate::session::{Connection, Conversation, Deadline, Effect, Origin, Passed};
+use crate::session::{Connection, Conversation, Deadline, Effect, Origin, Passed, usual_proposal, version_payload};
 use crate::target::{Instance, StartError};
 use crate::verdict::Evidence;
 
@@ -235,7 +235,7 @@ pub(super) fn negotiated<'a>(bench: &Bench<'a>, connection: Connection) -> io::R
     talk.end_at(Deadline::after(bench.timeouts.whole()));
     let end = talk.add("a", Some(connection));
     let mut session = Talk { talk, end };
-    let answer = session.answer(bench, VERSION.name, vec![0; 4])?;
+    let answer = session.answer(bench, VERSION.name, version_payload(usual_proposal(bench.dialect)))?;
     Ok(match answer {
         Some(header) if !header.is_error() => Ok(session),
         Some(_) => Err("VERSION was refused".to_owned()),

@@ -18,7 +18,7 @@ pub struct Timeouts {
     pub long: Duration,
     /// For a reply that need not come.
     pub settle: Duration,
-    /// For a server to accept its first connection, and for the first answer on any.
+    /// For a server to accept its first connection, and to read the first message on any.
     pub start: Duration,
     /// For a server's end, after it closed a connection, where it is known to end then.
     pub exit: Duration,

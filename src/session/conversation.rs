@@ -23,8 +23,12 @@ use crate::model::{Command, LetGo, Offer, Permits, Released, Reply, Session, Sig
 /// Messages that answer nothing before no more are read.
 const MOST_STRAYS: usize = 1000;
 
-/// Bytes of replies that are kept at one time before no more are read: no case asks for as much.
-const MOST_KEPT: usize = 12 << 20;
+/// Bytes of replies, or of commands that are not answered yet, that are kept at one time before no more are read: no case asks
+/// for as much (`MOST_DATA` of the probe).
+pub(super) const MOST_KEPT: usize = 20 << 20;
+
+/// Descriptors of replies that are kept: those that come after are closed, and only counted.
+const MOST_DESCRIPTORS: usize = 1024;
 
 /// All connections of one case.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ pub struct Conversation<'a> {
     pub(super) sockets: KnownSockets,
     /// How many of the requests were answered, or needed no answer.
     pub(super) served: usize,
+    /// Bytes of the requests that were not served yet.
+    pub(super) held: usize,
     /// How many commands were answered.
     pub(super) answers: usize,
     /// Bytes that the device was told to transfer.
@@ -66,6 +72,8 @@ pub struct Conversation<'a> {
     until: Deadline,
     /// Bytes of the replies that came since they were last counted.
     kept: usize,
+    /// Descriptors that came with replies, and were kept.
+    descriptors: usize,
     pub(super) transcript: Transcript,
     pub(super) interrupt: &'a Interrupt,
 }
@@ -92,12 +100,14 @@ impl<'a> Conversation<'a> {
             unanswered: Outstanding::default(),
             sockets: KnownSockets::default(),
             served: 0,
+            held: 0,
             answers: 0,
             told: 0,
             by_message: false,
             patience,
             until: Deadline::after(Duration::MAX),
             kept: 0,
+            descriptors: 0,
             transcript: Transcript::default(),
             interrupt,
         }
@@ -434,6 +444,10 @@ impl<'a> Conversation<'a> {
         let passed = fds.len();
         let twin = agreed.filter(|index| *index < passed).map(|index| fds.remove(index));
         self.answers += 1;
+        if self.descriptors + fds.len() > MOST_DESCRIPTORS {
+            fds.clear();
+        }
+        self.descriptors += fds.len();
         sent.answer = Some(Answer { header: frame.header, payload: frame.payload, fds, passed, entry });
         for (ticket, requirement) in tested {
             self.sent.get_mut(ticket).into_iter().for_each(|sent| sent.judged.push(requirement));

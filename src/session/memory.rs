@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use vfio_user_wire::message::DmaAccess;
 
-/// The most that is read at one time, in bytes. No case proposes a `max_data_xfer_size` above that.
+/// The most that is read at one time, in bytes: more than any case lets a device transfer.
 const MOST: u64 = 4 << 20;
 
 /// A range of IOVAs that the client has mapped.

@@ -108,7 +108,10 @@ impl Conversation<'_> {
             }
             if self.is_over(0) {
                 // Without a first client to wait for, nothing is waited for above.
-                wait(&[], Deadline::after(Duration::from_millis(1)), self.interrupt)?;
+                let (waited, _) = wait(&[], Deadline::after(Duration::from_millis(1)), self.interrupt)?;
+                if waited == Waited::Interrupted {
+                    return Ok(waited);
+                }
             }
         }
     }

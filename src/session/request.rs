@@ -7,6 +7,7 @@ use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess};
 use vfio_user_wire::tables::VM_INTERRUPT;
 use vfio_user_wire::{Frame, Header};
 
+use super::conversation::MOST_KEPT;
 use super::dma_command;
 use super::{ClientMemory, Conversation, Deadline, Ended, Judged, Serving, Way};
 use crate::model::{Channel, Negotiated, judge_request};
@@ -59,7 +60,12 @@ impl Conversation<'_> {
             end.session.device_sends(access.address, access.count);
             self.by_message |= end.session.has_file(access.address, access.count);
         }
+        self.held += payload.len();
         self.requests.push(Request { end, header, payload, entry, claimed: false });
+        let count = self.held;
+        if let Some(connection) = self.connection(end).filter(|_| count > MOST_KEPT) {
+            connection.give_up(Ended::Flood { what: "bytes of commands without an answer", count });
+        }
         let (count, most) = (self.requests.len(), self.most_requests());
         if let Some(connection) = self.connection(end).filter(|_| count >= most) {
             connection.give_up(Ended::Flood { what: "commands of the server", count });
@@ -77,6 +83,7 @@ impl Conversation<'_> {
             self.served += 1;
             let (end, header) = (request.end, request.header);
             let payload = std::mem::take(&mut request.payload);
+            self.held = self.held.saturating_sub(payload.len());
             // What an `await` line may still ask about; the data would only take memory.
             request.payload = payload.get(..DmaAccess::LAYOUT.size.min(payload.len())).unwrap_or_default().to_vec();
             let unanswered = header.no_reply() || self.ends.get(end).is_none_or(|end| end.torn);

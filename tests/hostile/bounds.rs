@@ -1,12 +1,14 @@
 //! Servers that go for one bound each: what is kept of what they send, and how long they can go on.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, setrlimit};
 use vfio_user_conformance::Profile;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::{Context, Library, Plan, Planned, Runner, Timeouts};
@@ -25,12 +27,14 @@ const ASKED: usize = (2 << 20) - HEADER_SIZE;
 pub(crate) type Held = fn() -> Result<(), String>;
 
 /// Each bound by its name.
-pub(crate) const BOUNDS: [(&str, Held); 7] = [
+pub(crate) const BOUNDS: [(&str, Held); 9] = [
     ("large replies to many commands", large_replies),
     ("large version data", large_version_data),
     ("large messages that answer nothing", large_strays),
     ("large region infos", large_region_infos),
     ("migration data without end", endless_migration_data),
+    ("large commands that are not answered", held_commands),
+    ("descriptors with every answer", descriptors),
     ("late answers to many commands", late_answers),
     ("replies that are read slowly", slow_reader),
 ];
@@ -38,25 +42,32 @@ pub(crate) const BOUNDS: [(&str, Held); 7] = [
 /// What comes of a message of the client, and how often.
 pub(crate) type Answer = fn(&Frame, &[OwnedFd]) -> (Frame, usize);
 
-/// A server that answers each message by itself.
-#[derive(Debug)]
-pub(crate) struct Answering(pub(crate) Answer);
+/// A server that answers each message by itself, and passes so many descriptors with each answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answering(pub(crate) Answer, pub(crate) usize);
 
 impl DirectTarget for Answering {
     fn start(&self) -> io::Result<Box<dyn DirectServer>> {
-        Ok(Box::new(Answering(self.0)))
+        Ok(Box::new(*self))
     }
 }
 
 impl DirectServer for Answering {
     fn connect(&mut self) -> Option<Box<dyn Direct>> {
-        Some(Box::new(Client { answer: self.0, stream: Vec::new(), asked: VecDeque::new(), leaving: None }))
+        Some(Box::new(Client {
+            answer: self.0,
+            passed: self.1,
+            stream: Vec::new(),
+            asked: VecDeque::new(),
+            leaving: None,
+        }))
     }
 }
 
 #[derive(Debug)]
 struct Client {
     answer: Answer,
+    passed: usize,
     stream: Vec<u8>,
     asked: VecDeque<(Frame, Vec<OwnedFd>)>,
     /// An answer, and how often it is yet to come.
@@ -83,7 +94,8 @@ impl Direct for Client {
         };
         let bytes = frame.bytes();
         self.leaving = (times > 1).then(|| (frame, times - 1));
-        Some((bytes, Vec::new()))
+        let passed = (0..self.passed).map(|_| File::open("/dev/null").map(OwnedFd::from));
+        Some((bytes, passed.collect::<io::Result<_>>().unwrap()))
     }
 
     fn shutdown(&mut self) {}
@@ -140,7 +152,7 @@ fn play(target: Target, timeouts: Timeouts, text: &str, offers: &[&str]) -> Resu
 }
 
 pub(crate) fn called(answer: Answer, text: &str, offers: &[&str]) -> Result<CaseRecord, String> {
-    let target = Target::Direct(Arc::new(Answering(answer)));
+    let target = Target::Direct(Arc::new(Answering(answer, 0)));
     play(target, Timeouts::default(), text, offers).map(|(record, _)| record)
 }
 
@@ -154,7 +166,14 @@ fn large_replies() -> Result<(), String> {
         13 => (reply(frame, vec![7; LARGE]), 1),
         _ => usual(frame, &[]),
     };
-    fails(&called(answer, "case a.b\n> DEVICE_RESET times=100\n< ok [RESET-01]\n", &[])?, "bytes of replies")
+    fails(&called(answer, "case a.b\n> DEVICE_RESET times=100\n< ok [RESET-01]\n", &[])?, "bytes of replies")?;
+    // As many of the largest transfers as a case makes.
+    let answer: Answer = |frame, _| match frame.header.command {
+        13 => (reply(frame, vec![7; LARGE / 2]), 1),
+        _ => usual(frame, &[]),
+    };
+    let record = called(answer, "case a.b\n> DEVICE_RESET times=9\n< ok [RESET-01]\n", &[])?;
+    if fails(&record, "bytes of replies").is_err() { Ok(()) } else { Err(format!("{record:?}")) }
 }
 
 fn large_version_data() -> Result<(), String> {
@@ -202,7 +221,7 @@ fn large_region_infos() -> Result<(), String> {
         }
         _ => usual(frame, &[]),
     };
-    let launcher = Launcher::new(Target::Direct(Arc::new(Answering(answer))), Duration::from_secs(1), false);
+    let launcher = Launcher::new(Target::Direct(Arc::new(Answering(answer, 0))), Duration::from_secs(1), false);
     let launcher = launcher.map_err(|error| error.to_string())?;
     let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
     let found = probe(Profile::V0_9_2, &launcher, None, Timeouts::default(), &interrupt);
@@ -229,6 +248,24 @@ fn endless_migration_data() -> Result<(), String> {
     )?;
     let found: Vec<_> = record.findings.iter().map(|found| (&found.requirement, &found.actual)).collect();
     if record.result == CaseResult::Inconclusive { Ok(()) } else { Err(format!("{:?} {found:?}", record.reason)) }
+}
+
+/// DMA_WRITE without end, to a client that answers none of it.
+fn held_commands() -> Result<(), String> {
+    let answer: Answer = |frame, _| {
+        let write = DmaAccess { address: 0x1_0000, count: LARGE as u64 - 16 };
+        let payload = [write.bytes(), &vec![0; LARGE - 16]].concat();
+        if frame.header.command == 4 { (Frame::command(1, 12, payload), 100) } else { usual(frame, &[]) }
+    };
+    let record = called(answer, "case a.b\nserve hold\n> DEVICE_GET_INFO\n< ok [INFO-01]\n", &[])?;
+    fails(&record, "bytes of commands without an answer")
+}
+
+/// More than this process may have.
+fn descriptors() -> Result<(), String> {
+    setrlimit(Resource::RLIMIT_NOFILE, 2000, 2000).map_err(|error| error.to_string())?;
+    let text = "case a.b\n> DEVICE_GET_INFO times=1000\n< ok [INFO-01]\n";
+    play(Target::Direct(Arc::new(Answering(usual, 250))), Timeouts::default(), text, &[]).map(|_| ())
 }
 
 /// What a server in a thread does with a client.
@@ -266,7 +303,7 @@ fn late_answers() -> Result<(), String> {
     };
     let timeouts = Timeouts::from_reply(Duration::from_millis(2));
     let text = format!("case a.b\n{}", "> DEVICE_GET_INFO\n< ok [INFO-01]\n".repeat(3000));
-    let (record, _) = play(Target::Direct(Arc::new(Answering(answer))), timeouts, &text, &[])?;
+    let (record, _) = play(Target::Direct(Arc::new(Answering(answer, 0))), timeouts, &text, &[])?;
     let said = record.reason.clone().unwrap_or_default();
     let cut_off = record.result == CaseResult::Inconclusive && said.contains("was not over after");
     if cut_off { Ok(()) } else { Err(format!("{:?} {said}", record.result)) }

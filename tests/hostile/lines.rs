@@ -85,7 +85,7 @@ fn large_pages() -> Result<(), String> {
         2 => (reply(frame, Vec::new()), 1),
         _ => usual(frame, fds),
     };
-    let launcher = Launcher::new(Target::Direct(Arc::new(Answering(answer))), Duration::from_secs(1), false);
+    let launcher = Launcher::new(Target::Direct(Arc::new(Answering(answer, 0))), Duration::from_secs(1), false);
     let launcher = launcher.map_err(|error| error.to_string())?;
     let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
     let found = probe(Profile::V0_9_2, &launcher, None, Timeouts::default(), &interrupt);

@@ -5,14 +5,12 @@ use vfio_user_wire::message::VERSION;
 
 use super::ending::Ending;
 use super::expect::Actual;
-use super::send::usual_version_data;
 use super::{Fault, Player, Stop};
-use crate::session::{Connection, Effect, Origin, Passed};
+use crate::session::{Connection, Effect, Origin, Passed, usual_proposal, version_payload};
 use crate::target::StartError;
 use crate::verdict::Evidence;
 
-/// The longest message that is taken, in bytes: the largest transfer of a case, and room for a reply that is longer than it
-/// should be by a little.
+/// The longest message that is taken, in bytes: twice the largest transfer of a case.
 const LONGEST: usize = (4 << 20) + (64 << 10);
 
 impl Player<'_> {
@@ -34,7 +32,7 @@ impl Player<'_> {
                 if !negotiate {
                     return Ok(());
                 }
-                let index = self.send_version(end, usual_version_data(self.talk.dialect))?;
+                let index = self.send_version(end, usual_proposal(self.talk.dialect))?;
                 match self.actual(index) {
                     Actual::Ok => return Ok(()),
                     Actual::Ended(ending) => ending,
@@ -87,10 +85,7 @@ impl Player<'_> {
     fn send_version(&mut self, end: usize, data: &str) -> Result<usize, Stop> {
         let command = self.talk.dialect.command(VERSION.name);
         let (number, _) = command.ok_or_else(|| Fault::new("no VERSION in this dialect"))?;
-        let mut payload = vec![0; 4];
-        payload.extend_from_slice(data.as_bytes());
-        payload.push(0);
-        let frame = Frame::command(self.talk.fresh_id(end), number, payload);
+        let frame = Frame::command(self.talk.fresh_id(end), number, version_payload(data));
         let origin = Origin { line: self.case.line, ..Origin::default() };
         let index = self.talk.expect(end, origin, &frame, Passed::default(), Effect::None);
         self.transmit(end, &frame)?;

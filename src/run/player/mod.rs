@@ -32,13 +32,16 @@ pub use self::exchange::Exchange;
 use self::expect::Actual;
 use self::judge::Found;
 pub use self::rehearsal::{Rehearsal, rehearse};
-use self::send::{Outbox, TWIN_VERSION_DATA, usual_version_data};
+use self::send::Outbox;
 use super::{Planned, Timeouts};
 use crate::Profile;
 use crate::case::{Given, Name, Step, StepKind};
 use crate::model::Kind;
 use crate::requirement::Register;
-use crate::session::{Conversation, Deadline, Effect, End, Interrupt, Origin, Passed, Transcript, Waited, wait};
+use crate::session::{
+    Conversation, Deadline, Effect, End, Interrupt, Origin, Passed, TWIN_PROPOSAL, Transcript, Waited, usual_proposal,
+    wait,
+};
 use crate::target::{DeviceFile, Discovered, Instance, Launcher};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
@@ -212,11 +215,11 @@ impl Player<'_> {
             }
             Given::Negotiated => {
                 let end = self.connect()?;
-                self.negotiate(end, usual_version_data(self.talk.dialect))?;
+                self.negotiate(end, usual_proposal(self.talk.dialect))?;
             }
             Given::Twin => {
                 let end = self.connect()?;
-                self.negotiate(end, TWIN_VERSION_DATA)?;
+                self.negotiate(end, TWIN_PROPOSAL)?;
                 if self.talk.twin(end).is_none() {
                     return Err(Stop::Skip("set-up: VERSION was answered without a twin socket".to_owned()));
                 }

@@ -10,30 +10,15 @@ use vfio_user_wire::message::{
     MigrationData, REGION_READ, REGION_WRITE, SingleWrite, VERSION,
 };
 use vfio_user_wire::tables::{DmaUnmapEntries, Table, dma_map_entries};
-use vfio_user_wire::{Body, Dialect, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail};
+use vfio_user_wire::{Body, Field, Frame, HEADER_SIZE, Header, Message, NO_REPLY, TYPE_MASK, Tail};
 
 use crate::case::{Argument, Range, Send, Subject, Value, Write};
 use crate::model::PassedFd;
-use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed};
+use crate::session::{Conversation, Deadline, Effect, Held, LentRange, Origin, Passed, usual_proposal};
 
 use super::environment::Environment;
 use super::pages::Asked;
 use super::{Fault, Player, Stop};
-
-/// The version data that QEMU 11 sends.
-const QEMU_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#;
-
-/// The same, from a client that wants a twin socket.
-pub(super) const TWIN_VERSION_DATA: &str = r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true, "twin_socket": {"supported": true}}}"#;
-
-/// What a client of version 8 would say in their place: its names, and the limits that it can have at most.
-const VERSION_8_DATA: &str =
-    r#"{"capabilities": {"max_fds": 16, "max_msg_fds": 16, "max_msg_size": 1048608, "migration": {"pgsize": 4096}}}"#;
-
-/// The version data that a client of this version sends.
-pub(super) fn usual_version_data(dialect: &Dialect) -> &'static str {
-    if dialect.table.is_some() { VERSION_8_DATA } else { QEMU_VERSION_DATA }
-}
 
 /// The flag of a region in a table that has a descriptor.
 const MAPPABLE: u32 = 1;
@@ -307,7 +292,7 @@ impl Arguments<'_> {
             return Ok(Vec::new());
         }
         let mut text = match self.get("json") {
-            None => usual_version_data(self.talk.dialect).as_bytes().to_vec(),
+            None => usual_proposal(self.talk.dialect).as_bytes().to_vec(),
             Some(Value::Words(words)) if words.iter().any(|word| word.value == "none") => return Ok(Vec::new()),
             Some(Value::Bytes(bytes)) => self.environment.bytes(bytes, self.talk)?,
             Some(other) => return Err(Fault::new(format!("no JSON: {other:?}"))),

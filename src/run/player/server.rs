@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::session::Deadline;
+use crate::session::{Deadline, usual_proposal};
 use crate::target::{Instance, StartError};
 
-use super::send::usual_version_data;
 use super::{Player, Stop};
 
 impl Player<'_> {
@@ -21,7 +20,7 @@ impl Player<'_> {
         self.further.push(instance);
         let server = self.further.len();
         let end = self.add(server, name, Some(connection?));
-        self.negotiate(end, usual_version_data(self.talk.dialect))
+        self.negotiate(end, usual_proposal(self.talk.dialect))
     }
 
     /// The server that an end is connected to.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use vfio_user_wire::message::{VERSION, Version};
@@ -161,8 +162,7 @@ impl Question<'_> {
         let frame = Frame::command(self.talk.fresh_id(0), number, payload.to_vec());
         let passed = vec![PassedFd { id: 0, kind: FdKind::Other }; fds.len()];
         let index = self.talk.expect(0, Origin::default(), &frame, Passed { fds: &passed, cuts: &[] }, Effect::None);
-        let first = name == VERSION.name;
-        let time = if first { self.timeouts.start } else { self.timeouts.of(Some(message)) };
+        let (started, time) = (Instant::now(), self.timeouts.of(Some(message)));
         self.talk.send(0, &frame.bytes(), fds, &[], Deadline::after(time))?;
         let waited = self.talk.wait_for(index, time)?;
         if waited == Waited::Interrupted {
@@ -173,7 +173,10 @@ impl Question<'_> {
             Some(answer) if answer.header.is_error() => Ok(Err(answer.header.error)),
             Some(answer) => Ok(Ok(Reply { payload: answer.payload, fds: answer.fds })),
             None if self.talk.ended(0).is_some() => Err(Trouble::Answer(self.ending(name))),
-            None => Err(Trouble::Answer(format!("no answer to {name} within {:.1} s", time.as_secs_f64()))),
+            None => {
+                let time = started.elapsed().as_secs_f64();
+                Err(Trouble::Answer(format!("no answer to {name} within {time:.1} s")))
+            }
         }
     }
 
@@ -205,10 +208,18 @@ impl Question<'_> {
         self.talk.dialect
     }
 
-    /// How long a signal may take.
-    pub(super) fn time_to_signal(&self) -> std::time::Duration {
-        let direct = self.instance.as_ref().is_some_and(Instance::is_direct);
-        if direct { std::time::Duration::ZERO } else { self.timeouts.reply }
+    /// How long a signal may take that must come.
+    pub(super) fn time_to_signal(&self) -> Duration {
+        if self.is_direct() { Duration::ZERO } else { self.timeouts.reply }
+    }
+
+    /// How long to look for one that need not.
+    pub(super) fn time_to_settle(&self) -> Duration {
+        if self.is_direct() { Duration::ZERO } else { self.timeouts.settle }
+    }
+
+    fn is_direct(&self) -> bool {
+        self.instance.as_ref().is_some_and(Instance::is_direct)
     }
 
     /// The server; the session is closed.

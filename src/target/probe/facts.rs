@@ -9,12 +9,18 @@ use crate::target::{
 
 /// Bytes that a scratch range must have to be of use.
 const SCRATCH: u64 = 64;
-/// The largest transfer that a case makes.
-const MOST_DATA: u64 = 4 << 20;
+/// The largest transfer that a case makes, in bytes: a case may keep nine of them.
+const MOST_DATA: u64 = 2 << 20;
+const TOO_LARGE: &str = "its max_data_xfer_size is larger than any transfer of a case";
 
 pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: &mut Discovered) {
     regions(found);
     irqs(found);
+    if found.limits().max_data_xfer_size > MOST_DATA {
+        found.no("small-limit", TOO_LARGE);
+    } else {
+        found.yes("small-limit", &[]);
+    }
     if let Some(device) = device {
         scratch(device, found);
         actions(device, found);
@@ -171,9 +177,7 @@ fn scratch(device: &DeviceFile, found: &mut Discovered) {
             let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             found.yes("scratch-large", &names);
         }
-        None if most > MOST_DATA => {
-            found.no("scratch-large", "its max_data_xfer_size is larger than any transfer of a case")
-        }
+        None if most > MOST_DATA => found.no("scratch-large", TOO_LARGE),
         None => found.no(
             "scratch-large",
             &format!("the device file names no scratch range of {most} bytes, the server's max_data_xfer_size"),

@@ -1,7 +1,6 @@
 //! The interrupt types, and whether the client can trigger them.
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 use vfio_user_wire::irq_set_flags::{ACTION_TRIGGER, DATA_EVENTFD, DATA_NONE};
 use vfio_user_wire::message::{DEVICE_GET_IRQ_INFO, DEVICE_SET_IRQS, IrqInfo, IrqSet};
@@ -110,7 +109,7 @@ fn triggers(question: &mut Question<'_>, irq: &Irq, interrupt: &Interrupt, held:
     if !assign(question, irq, fd)? {
         return Ok((false, false));
     }
-    let surplus = signals(Deadline::after(Duration::ZERO))? > 0;
+    let surplus = signals(Deadline::after(question.time_to_settle()))? > 0;
     if !set(question, irq, DATA_NONE | ACTION_TRIGGER, &[])? {
         return Ok((false, surplus));
     }
