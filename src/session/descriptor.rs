@@ -14,7 +14,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
 use nix::unistd::{ftruncate, pipe2};
 
-use super::fork::no_fork;
 use super::{Deadline, Interrupt, Waited, wait};
 use crate::model::{FdKind, PassedFd};
 
@@ -194,7 +193,6 @@ impl Held {
     /// Any other error of fcntl(2).
     pub fn seal(&self) -> io::Result<bool> {
         let Some(memory) = self.memory() else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
-        let _no_fork = no_fork();
         match fcntl(memory, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE)) {
             Ok(_) => Ok(true),
             Err(Errno::EBUSY) => Ok(false),

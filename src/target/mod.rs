@@ -8,6 +8,7 @@ mod leftover;
 mod output;
 mod probe;
 mod process;
+mod spawn;
 mod thread;
 
 pub use device_file::*;

@@ -1,9 +1,9 @@
 //! A server's process, from its start to its certain end.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::leftover::{Known, Leftover};
-use crate::session::{Deadline, Interrupt, forking, wait};
+use super::spawn::{Setting, spawn};
+use crate::session::{Deadline, Interrupt, wait};
 use crate::verdict::Exit;
 
 /// How much of what a server prints is kept.
@@ -51,7 +52,7 @@ pub fn inherited_descriptor_limits() -> nix::Result<(u64, u64)> {
 /// A server's process, in a process group of its own, killed when dropped.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    pid: Pid,
     pidfd: OwnedFd,
     output: Arc<Mutex<Printing>>,
     /// Says that the output's end was seen.
@@ -59,7 +60,7 @@ pub struct Process {
     exit: Option<Exit>,
     /// Until when it may end by itself.
     grace: Option<Deadline>,
-    _group: Option<Known>,
+    _group: Known,
 }
 
 impl Process {
@@ -68,48 +69,24 @@ impl Process {
     /// # Errors
     /// Those of the start itself: ENOENT for a command that does not exist.
     pub fn start(arguments: &[String], inherit: Option<BorrowedFd<'_>>) -> io::Result<Process> {
-        let Some((program, arguments)) = arguments.split_first() else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        };
         let (reading, writing) = io::pipe()?;
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(writing.try_clone()?).stderr(writing).process_group(0);
-        let inherited = inherit.map(|fd| fd.as_raw_fd());
-        let limits = DESCRIPTOR_LIMITS.get().copied();
-        // SAFETY: between fork and exec only prctl, setrlimit and fcntl are called, which are async-signal-safe; the descriptor is
-        // kept open by the caller's borrow until start returns.
-        unsafe {
-            command.pre_exec(move || {
-                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-                if let Some((soft, hard)) = limits {
-                    setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
-                }
-                if let Some(fd) = inherited {
-                    Errno::result(libc::fcntl(fd, libc::F_SETFD, 0))?;
-                }
-                Ok(())
-            });
-        }
+        let setting = Setting { output: writing.as_fd(), inherit, descriptors: DESCRIPTOR_LIMITS.get().copied() };
         // It returns when the program is executed, or could not be.
-        let child = {
-            let _forking = forking();
-            command.spawn()
-        };
-        let mut child = child?;
-        drop(command);
-        let pidfd = pidfd(child.id()).inspect_err(|_| {
-            // A child that cannot be watched must not be left behind.
-            let _ = child.kill();
-            let _ = child.wait();
+        let pid = spawn(arguments, &setting)?;
+        drop(writing);
+        let pidfd = pidfd(pid).inspect_err(|_| {
+            // A process that cannot be watched must not be left behind.
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = reap(pid, 0);
         })?;
-        let group = i32::try_from(child.id()).ok().map(|group| Leftover::Group(group).known());
+        let group = Leftover::Group(pid.as_raw()).known();
         fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let watched = reading.try_clone()?;
         let output = Arc::new(Mutex::new(Printing { reading, kept: Vec::new(), ended: false }));
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
         // From here on it is ended when it is dropped, whatever else cannot be had.
-        let process = Process { child, pidfd, output, finished, exit: None, grace: None, _group: group };
+        let process = Process { pid, pidfd, output, finished, exit: None, grace: None, _group: group };
         std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
             keep(&watched, &kept);
             // Nobody listens where the process was dropped.
@@ -120,15 +97,13 @@ impl Process {
 
     /// Its process id.
     pub fn pid(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap_or(-1)
+        self.pid.as_raw()
     }
 
     /// How it ended, if it has, without waiting.
     pub fn ended(&mut self) -> Option<Exit> {
-        if self.exit.is_none()
-            && let Ok(Some(status)) = self.child.try_wait()
-        {
-            self.exit = Some(status.signal().map_or_else(|| Exit::Status(status.code().unwrap_or(-1)), Exit::Signal));
+        if self.exit.is_none() {
+            self.exit = reap(self.pid, libc::WNOHANG).ok().flatten();
         }
         self.exit
     }
@@ -169,14 +144,14 @@ impl Process {
     /// # Errors
     /// ESRCH where it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        nix::sys::signal::kill(Pid::from_raw(self.pid()), signal).map_err(Into::into)
+        kill(self.pid, signal).map_err(Into::into)
     }
 
     /// Asks it to end, and starts its time of grace.
     pub fn terminate(&mut self) {
         if self.grace.is_none() && self.ended().is_none() {
             // ESRCH where it ended meanwhile.
-            let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGTERM);
+            let _ = killpg(self.pid, Signal::SIGTERM);
         }
         self.grace.get_or_insert_with(|| Deadline::after(GRACE));
     }
@@ -192,9 +167,13 @@ impl Process {
             }
         }
         // Whatever it left behind in its group goes as well.
-        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
-        if self.exit.is_none() {
-            let _ = self.child.wait();
+        let _ = killpg(self.pid, Signal::SIGKILL);
+        while self.exit.is_none() {
+            match reap(self.pid, 0) {
+                Ok(exit) => self.exit = exit,
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
         }
     }
 }
@@ -285,9 +264,19 @@ fn keep(watched: &io::PipeReader, output: &Mutex<Printing>) {
     }
 }
 
-fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+/// How a process ended, if it has: waitpid(2), for any signal, those of real time, too.
+fn reap(pid: Pid, options: i32) -> nix::Result<Option<Exit>> {
+    let mut status = 0;
+    // SAFETY: the address is that of a live local.
+    let ended = Errno::result(unsafe { libc::waitpid(pid.as_raw(), &mut status, options) })?;
+    let status = ExitStatus::from_raw(status);
+    let exit = status.signal().map_or_else(|| Exit::Status(status.code().unwrap_or(-1)), Exit::Signal);
+    Ok((ended != 0).then_some(exit))
+}
+
+fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0 as libc::c_long) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid.as_raw()), 0 as libc::c_long) };
     let fd = Errno::result(fd)?;
     // SAFETY: the kernel has just made this descriptor for this process, and nothing else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::Other))?) })
