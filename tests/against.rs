@@ -13,7 +13,7 @@ mod wrapper;
 use direct::DirectMachine;
 use probed::Probed;
 use support::{Bench, server};
-use vfio_user_conformance::generate::Against;
+use vfio_user_conformance::generate::{Against, Comparison};
 use vfio_user_conformance::run::Timeouts;
 use vfio_user_conformance::verdict::{Answered, Class, Differential, Divergence, Side};
 use vfio_user_reference_server::{Effect, Machine, Server};
@@ -58,6 +58,17 @@ fn leaves_at_the_unknown() -> Box<dyn Machine> {
 
 /// Plays sequences against both, by calls.
 fn part(a: fn() -> Box<dyn Machine>, b: fn() -> Box<dyn Machine>, count: u64) -> (Differential, Vec<String>) {
+    let (found, files) = compared(a, b, count, false);
+    assert!(found.complete && found.lost.is_none());
+    (found.differential, files)
+}
+
+fn compared(
+    a: fn() -> Box<dyn Machine>,
+    b: fn() -> Box<dyn Machine>,
+    count: u64,
+    fail_fast: bool,
+) -> (Comparison, Vec<String>) {
     let [a, b] = [a, b].map(|machine| Probed::new(DirectMachine::target("a machine", machine), Timeouts::default()));
     let folder = tempfile::tempdir().unwrap();
     let against = Against {
@@ -65,7 +76,7 @@ fn part(a: fn() -> Box<dyn Machine>, b: fn() -> Box<dyn Machine>, count: u64) ->
         b: b.context(),
         names: ["one", "other"],
         jobs: 2,
-        fail_fast: false,
+        fail_fast,
         seed: 1,
         count,
         shard: None,
@@ -73,9 +84,8 @@ fn part(a: fn() -> Box<dyn Machine>, b: fn() -> Box<dyn Machine>, count: u64) ->
         replay: ["{file}", "{file}"],
     };
     let found = against.run(|_| ()).unwrap();
-    assert!(found.complete && found.lost.is_none());
     let files = found.differential.divergences.iter().map(|one| std::fs::read_to_string(&one.file).unwrap()).collect();
-    (found.differential, files)
+    (found, files)
 }
 
 fn blamed(side: &Side, requirement: &str) -> bool {
@@ -127,6 +137,27 @@ fn what_both_may_do_is_no_fault() {
     assert!(found.parted > 0, "{found:#?}");
     assert!(found.divergences.iter().all(Divergence::is_permitted), "{:#?}", found.divergences);
     assert!(found.divergences.iter().any(|one| one.b.answered == Some(Answered::Closed)), "{:#?}", found.divergences);
+}
+
+#[test]
+fn fail_fast_stops_where_one_of_them_is_at_fault_and_nowhere_else() {
+    let (found, _) = compared(good, leaves_at_the_unknown, 200, true);
+    assert!(found.complete && !found.stopped && found.differential.parted > 0);
+    assert_eq!(found.differential.sequences, 200);
+    let (found, _) = compared(good, maps_everything, 200, true);
+    assert!(found.stopped && found.differential.sequences < 200, "{}", found.differential.sequences);
+    assert_eq!(found.differential.class(), Some(Class::Violation));
+}
+
+#[test]
+fn fail_fast_does_not_stop_at_a_deadline_that_does_not_pass_again() {
+    let bench = Bench::new(&[]);
+    let (good, keep) = (server("good"), bench.word("kept"));
+    let late = server(&format!("silent-once --on REGION_READ --marker {}", bench.word("marker")));
+    let generate = ["--generate", "20", "--seed", "1", "--jobs", "1", "--keep", &keep, "--timeout", "300ms"];
+    let against = ["run", "--spawn", &good, "--against", &late, "--fail-fast"];
+    let ended = bench.program(&[&against[..], &generate].concat());
+    ended.has_code(0).says("1 causes showed by a deadline alone and did not come back").says("20 sequences");
 }
 
 #[test]

@@ -146,6 +146,51 @@ fn what_generation_finds_is_pinned_by_its_seed() {
     bench.against("good", &with(&[&generate[..], &["--expect", &drafted]].concat())).has_code(6).says("no longer seen");
 }
 
+/// A bench whose server fails at what is drawn, the words for that, and what is drafted from it.
+fn generated() -> (Bench, [String; 8], String) {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    let (drafted, keep) = (bench.word("drafted.toml"), bench.word("kept"));
+    let generate = ["generated", "--generate", "12", "--seed", "4", "--jobs=1", "--keep", &keep].map(str::to_owned);
+    let words: Vec<&str> = generate.iter().map(String::as_str).collect();
+    bench.against(SURPLUS, &with(&[&words[..], &["--expect-write", &drafted]].concat())).has_code(2);
+    (bench, generate, drafted)
+}
+
+const SURPLUS: &str = "surplus --on DEVICE_GET_REGION_INFO";
+
+#[test]
+fn fail_fast_goes_on_past_what_is_pinned_of_what_is_generated() {
+    let (bench, generate, drafted) = generated();
+    let generate: Vec<&str> = generate.iter().map(String::as_str).chain(["--fail-fast"]).collect();
+    let ended = bench.against(SURPLUS, &with(&[&generate[..], &["--expect", &drafted]].concat()));
+    ended.has_code(0);
+    assert_eq!(ended.report()["complete"], true);
+    assert_eq!(ended.report()["generated"]["sequences"], 12);
+    // What is not pinned stops it, and nothing is said of what was not looked at.
+    let pins = bench.write("pins.toml", &pin("generated.hdr-19", "HDR-19", "violation"));
+    for (more, code) in [(Vec::new(), 2), (vec!["--expect", &pins], 6)] {
+        let ended = bench.against(SURPLUS, &with(&[&generate[..], &more].concat()));
+        ended.has_code(code).says("stopped at the first failure");
+        assert_eq!(ended.report()["complete"], false);
+        assert!(ended.report()["generated"]["sequences"].as_u64().unwrap() < 12);
+        assert!(!ended.stdout.contains("no longer seen"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_part_of_what_is_generated_says_nothing_of_the_rest() {
+    let (bench, generate, drafted) = generated();
+    let generate: Vec<&str> = generate.iter().map(String::as_str).collect();
+    for part in ["1/6", "2/6", "3/6"] {
+        let ended = bench.against(SURPLUS, &with(&[&generate[..], &["--expect", &drafted, "--shard", part]].concat()));
+        ended.has_code(0);
+    }
+    // None is as good as another part.
+    bench.against("good", &with(&["--generate", "0", "--expect", &drafted])).has_code(0);
+    let all = bench.write("all.toml", &std::fs::read_to_string(&drafted).unwrap().replace("generated.", "*"));
+    bench.against(SURPLUS, &with(&[&generate[..], &["--expect", &all]].concat())).has_code(0);
+}
+
 #[test]
 fn a_draft_that_cannot_be_written_is_70() {
     let bench = resets(1);

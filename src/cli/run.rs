@@ -198,7 +198,8 @@ impl Run {
             all: &all,
             selected: &names,
             elsewhere: &elsewhere,
-            generates: self.generate.is_some(),
+            generates: self.generate.is_some_and(|count| count > 0),
+            sharded: self.shard.is_some_and(|(_, count)| count > 1),
         };
         // What a server that was never spoken to would show is not known.
         let expectations = expectations.filter(|_| unreachable.is_none());

@@ -12,7 +12,7 @@ use super::shrink::{Trial, shrink};
 use super::{Offer, Progress, SearchError, draw};
 use crate::case::{Case, print};
 use crate::run::{Context, Planned, Play, Timeouts, play};
-use crate::verdict::{CaseResult, Differential, Divergence};
+use crate::verdict::{CaseResult, Class, Differential, Divergence};
 
 /// So many plays shrink one divergence, at the most.
 const TRIALS: usize = 400;
@@ -34,7 +34,7 @@ pub struct Against<'a> {
     pub names: [&'a str; 2],
     /// How many sequences are played at once.
     pub jobs: usize,
-    /// Stop after the first sequence in which they part.
+    /// Stop after the first sequence in which they part and one of them may not.
     pub fail_fast: bool,
     /// Which sequences: the same seed draws the same ones, for two targets that offer the same.
     pub seed: u64,
@@ -55,7 +55,7 @@ pub struct Comparison {
     pub differential: Differential,
     /// All that was asked for was played.
     pub complete: bool,
-    /// It was stopped where they part first.
+    /// It was stopped where they first part and one of them may not.
     pub stopped: bool,
     /// A server was lost: the sentence for it.
     pub lost: Option<String>,
@@ -68,6 +68,10 @@ struct Shown {
     sends: usize,
     count: u64,
     parting: Parting,
+    /// It was shrunk and played again.
+    judged: bool,
+    /// Where it stands among the divergences, if it came back.
+    at: Option<usize>,
 }
 
 /// Why a sequence was not compared.
@@ -93,29 +97,47 @@ impl Against<'_> {
         found.differential.offers.clone_from(&apart.said);
         let [_, against] = self.names;
         against.clone_into(&mut found.differential.against);
-        let shown = self.play_all(&offer, &apart, &mut found, &mut progress)?;
-        let count = shown.len();
-        for (at, (cause, shown)) in shown.into_iter().enumerate() {
-            progress(Progress::Shrinking(at + 1, count));
-            self.keep(&offer, &apart, &cause, shown, &mut found.differential)?;
+        let (next, mut shown) = (AtomicU64::new(0), BTreeMap::new());
+        loop {
+            self.play_all(&offer, &apart, &next, &mut shown, &mut found, &mut progress)?;
+            let fresh = || shown.values().filter(|shown| !shown.judged);
+            let count = fresh().count();
+            for (n, (cause, shown)) in shown.iter_mut().filter(|(_, shown)| !shown.judged).enumerate() {
+                progress(Progress::Shrinking(n + 1, count));
+                shown.at = self.keep(&offer, &apart, cause, shown, &mut found.differential)?;
+                shown.judged = true;
+            }
+            found.complete &= !self.a.interrupt.raised();
+            let fails = found.differential.class() == Some(Class::Violation);
+            if !found.stopped || fails || !found.complete {
+                break;
+            }
+            // It rested on a deadline and did not come back: nothing was found yet.
+            found.stopped = false;
         }
-        found.complete &= !self.a.interrupt.raised();
+        for shown in shown.values() {
+            if let Some(divergence) = shown.at.and_then(|at| found.differential.divergences.get_mut(at)) {
+                divergence.sequences = shown.count;
+            }
+        }
         Ok(found)
     }
 
+    /// Plays the sequences from `next` on, until there are no more or one of them is a reason to stop.
     fn play_all(
         &self,
         offer: &Offer,
         apart: &Apart,
+        next: &AtomicU64,
+        shown: &mut BTreeMap<Cause, Shown>,
         found: &mut Comparison,
         progress: &mut impl FnMut(Progress),
-    ) -> Result<BTreeMap<Cause, Shown>, SearchError> {
-        let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    ) -> Result<(), SearchError> {
+        let stop = AtomicBool::new(false);
         let (sender, receiver) = mpsc::channel();
-        let mut shown: BTreeMap<Cause, Shown> = BTreeMap::new();
         std::thread::scope(|scope| -> Result<(), SearchError> {
             for worker in 0..self.jobs.max(1) {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                let (sender, stop) = (sender.clone(), &stop);
                 let work = move || {
                     while !stop.load(Ordering::SeqCst) {
                         let number = next.fetch_add(1, Ordering::SeqCst);
@@ -141,11 +163,11 @@ impl Against<'_> {
             for (number, sends, compared) in receiver {
                 match compared {
                     Ok(compared) => {
-                        if self.fail_fast && !compared.partings.is_empty() {
+                        if self.fail_fast && compared.partings.iter().any(|parting| is_new_fault(parting, shown)) {
                             stop.store(true, Ordering::SeqCst);
                             found.stopped = true;
                         }
-                        take(&mut found.differential, &mut shown, number, sends, compared);
+                        take(&mut found.differential, shown, number, sends, compared);
                     }
                     Err(Stop::Skipped) => {}
                     Err(Stop::Interrupted) => found.complete = false,
@@ -160,8 +182,7 @@ impl Against<'_> {
                 }
             }
             Ok(())
-        })?;
-        Ok(shown)
+        })
     }
 
     fn is_mine(&self, number: u64) -> bool {
@@ -186,15 +207,15 @@ impl Against<'_> {
         Ok(compare(case, in_a, in_b, apart))
     }
 
-    /// Shrinks a sequence in which they part, and keeps it.
+    /// Shrinks a sequence in which they part, and keeps it: where it stands then, if it came back.
     fn keep(
         &self,
         offer: &Offer,
         apart: &Apart,
         cause: &Cause,
-        shown: Shown,
+        shown: &Shown,
         found: &mut Differential,
-    ) -> Result<(), SearchError> {
+    ) -> Result<Option<usize>, SearchError> {
         let case = draw(offer, self.seed, shown.number);
         let late = shown.parting.late;
         let left = if late { SLOW_TRIALS } else { TRIALS };
@@ -202,12 +223,12 @@ impl Against<'_> {
         let small = if self.a.interrupt.raised() { case } else { shrink(&case, &mut attempt) };
         // What is shown is what the last play shows, with the true deadlines.
         attempt.late = false;
-        let parting = attempt.last.take().unwrap_or(shown.parting);
+        let parting = attempt.last.take().unwrap_or_else(|| shown.parting.clone());
         let small = named(&small, &parting.divergence);
         let seen = (0..REPLAYS).filter(|_| attempt.parts_so(&small)).count();
         if late && seen < REPLAYS && !self.a.interrupt.raised() {
             found.unsure += 1;
-            return Ok(());
+            return Ok(None);
         }
         let mut divergence = attempt.last.take().unwrap_or(parting).divergence;
         let written =
@@ -218,11 +239,10 @@ impl Against<'_> {
         let [replay_a, replay_b] = self.replay;
         divergence.a.replay = replay_a.replace("{file}", &quoted);
         divergence.b.replay = replay_b.replace("{file}", &quoted);
-        divergence.sequences = shown.count;
         divergence.seen = (seen < REPLAYS).then_some((seen, REPLAYS));
         divergence.file = file;
         found.divergences.push(divergence);
-        Ok(())
+        Ok(Some(found.divergences.len() - 1))
     }
 
     fn comments(&self, divergence: &Divergence, number: u64) -> Vec<String> {
@@ -275,6 +295,11 @@ fn played(context: Context<'_>, planned: &Planned, name: &str) -> Result<Play, S
     Err(Stop::Lost(format!("{name}: {lost}")))
 }
 
+/// One of them breaks something where they part, in a way that was not looked into yet.
+fn is_new_fault(parting: &Parting, shown: &BTreeMap<Cause, Shown>) -> bool {
+    !parting.divergence.is_permitted() && shown.get(&parting.cause).is_none_or(|known| !known.judged)
+}
+
 /// Counts what a sequence shows, and keeps the shortest one of each cause.
 fn take(found: &mut Differential, shown: &mut BTreeMap<Cause, Shown>, number: u64, sends: usize, compared: Compared) {
     found.sequences += 1;
@@ -298,7 +323,7 @@ fn take(found: &mut Differential, shown: &mut BTreeMap<Cause, Shown>, number: u6
                     (known.number, known.sends, known.parting) = (number, sends, parting.clone());
                 }
             })
-            .or_insert(Shown { number, sends, count: 1, parting });
+            .or_insert(Shown { number, sends, count: 1, parting, judged: false, at: None });
     }
 }
 

@@ -125,6 +125,10 @@ struct Failure {
     evidence: Evidence,
     /// What it came to when it was played.
     record: Box<CaseRecord>,
+    /// It was shrunk and written, or is another one's.
+    judged: bool,
+    /// Where it stands among what was found.
+    at: Option<usize>,
 }
 
 fn violation<'f>(mut findings: impl Iterator<Item = &'f Finding>) -> Option<&'f Finding> {
@@ -132,7 +136,8 @@ fn violation<'f>(mut findings: impl Iterator<Item = &'f Finding>) -> Option<&'f 
 }
 
 impl Search<'_> {
-    /// Plays all sequences; what fails is shrunk, written to a file, and that file is played.
+    /// Plays all sequences; what fails is shrunk, written to a file, and that file is played. Where the first failure is to end
+    /// it, what fails is shrunk as soon as it is seen: only then it has the name by which it may be pinned.
     ///
     /// # Errors
     /// Faults of ours.
@@ -141,18 +146,50 @@ impl Search<'_> {
         let mut failures: BTreeMap<Cause, Failure> = BTreeMap::new();
         let mut next = 0;
         while next < self.count && found.complete {
-            let end = self.count.min(next + BATCH);
+            let end = self.count.min(next + self.at_once());
             self.batch(next..end, &mut found, &mut failures)?;
             next = end;
             progress(Progress::Played(found.sequences));
+            if self.runner.fail_fast && self.keep_all(&mut failures, &mut found, &mut progress)? && next < self.count {
+                found.stopped = true;
+                found.complete = false;
+            }
         }
-        let causes: BTreeSet<Cause> = failures.keys().cloned().collect();
-        let count = failures.len();
-        for (at, (cause, failure)) in failures.into_iter().enumerate() {
-            progress(Progress::Shrinking(at + 1, count));
-            self.keep(&cause, &failure, &causes, &mut found)?;
+        self.keep_all(&mut failures, &mut found, &mut progress)?;
+        for failure in failures.values().filter(|failure| failure.count > 1) {
+            if let Some(record) = failure.at.and_then(|at| found.records.get_mut(at)) {
+                record.reason.get_or_insert_with(|| format!("{} sequences fail so", failure.count));
+            }
         }
         Ok(found)
+    }
+
+    /// How many sequences are played before what failed among them is looked into.
+    fn at_once(&self) -> u64 {
+        let parts = self.shard.map_or(1, |(_, count)| count);
+        if self.runner.fail_fast { (self.runner.jobs.max(1) * parts) as u64 } else { BATCH }
+    }
+
+    /// Keeps the failures that are new; whether one of them is a reason to stop.
+    fn keep_all(
+        &self,
+        failures: &mut BTreeMap<Cause, Failure>,
+        found: &mut Found,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<bool, SearchError> {
+        let causes: BTreeSet<Cause> = failures.keys().cloned().collect();
+        let count = failures.values().filter(|failure| !failure.judged).count();
+        let mut fails = false;
+        for (n, (cause, failure)) in failures.iter_mut().filter(|(_, failure)| !failure.judged).enumerate() {
+            progress(Progress::Shrinking(n + 1, count));
+            failure.judged = true;
+            if let Some(record) = self.keep(cause, failure, &causes, found)? {
+                fails |= self.runner.fails(&record);
+                failure.at = Some(found.records.len());
+                found.records.push(record);
+            }
+        }
+        Ok(fails)
     }
 
     fn batch(
@@ -189,12 +226,12 @@ impl Search<'_> {
             found.failed += 1;
             let (number, evidence) = (numbers.get(at).copied().unwrap_or_default(), finding.evidence);
             let cause = Cause::of(finding);
-            let failure = Failure { number, sends, count: 1, evidence, record };
+            let failure = Failure { number, sends, count: 1, evidence, record, judged: false, at: None };
             match failures.get_mut(&cause) {
                 None => drop(failures.insert(cause, failure)),
                 Some(known) => {
                     let count = known.count + 1;
-                    if (sends, number) < (known.sends, known.number) {
+                    if !known.judged && (sends, number) < (known.sends, known.number) {
                         *known = failure;
                     }
                     known.count = count;
@@ -206,7 +243,6 @@ impl Search<'_> {
             return Err(SearchError::Fault(fault));
         }
         found.complete &= ended.complete;
-        found.stopped |= ended.stopped;
         found.lost = found.lost.take().or(ended.lost);
         Ok(())
     }
@@ -214,19 +250,19 @@ impl Search<'_> {
     /// Most of what is drawn for a server that falls silent ends in silence: a deadline that passes too soon is found out
     /// when the failure is played again.
     fn brisk(&self) -> Runner<'_> {
-        let Runner { mut context, jobs, fail_fast, pinned, ref replay } = *self.runner;
+        let Runner { mut context, jobs, ref replay, .. } = *self.runner;
         context.timeouts = Timeouts::from_reply(context.timeouts.reply / 4);
-        Runner { context, jobs, fail_fast, pinned, replay: replay.clone() }
+        Runner { context, jobs, fail_fast: false, pinned: None, replay: replay.clone() }
     }
 
-    /// Shrinks a failure and keeps it, unless another one came to the same.
+    /// Shrinks a failure and writes it to a file: what it comes to then, unless another one came to the same.
     fn keep(
         &self,
         cause: &Cause,
         failure: &Failure,
         causes: &BTreeSet<Cause>,
         found: &mut Found,
-    ) -> Result<(), SearchError> {
+    ) -> Result<Option<CaseRecord>, SearchError> {
         let case = draw(self.offer, self.seed, failure.number);
         // A server that is called has no time in which to be late.
         let slow = failure.evidence == Evidence::Deadline && !self.runner.context.launcher.calls();
@@ -240,8 +276,8 @@ impl Search<'_> {
             case
         };
         // What goes wrong in one piece as well is no matter of the pieces, and is told as what it is.
-        if self.in_one_piece(&small).is_some_and(|other| causes.contains(&other)) {
-            return Ok(());
+        if self.in_one_piece(&small).is_some_and(|other| other != *cause && causes.contains(&other)) {
+            return Ok(None);
         }
         let mut written = Case { name: super::message::word(&self.name(cause, found)), ..small.clone() };
         written.comments = self.comments(cause, failure, attempt.last.as_ref());
@@ -254,37 +290,39 @@ impl Search<'_> {
         }
         let alike = |record: &CaseRecord| same_steps(record, &written);
         if found.records.iter().any(alike) {
-            return Ok(());
+            return Ok(None);
         }
         let path = self.write(&written)?;
         let shown = path.display().to_string();
         let file = shlex::try_quote(&shown).map_or_else(|_| shown.clone(), Into::into);
         let replay = self.replay.replace("{file}", &file);
-        let many = (failure.count > 1).then(|| format!("{} sequences fail so", failure.count));
-        if self.runner.context.interrupt.raised() {
-            // It is told as it was seen when it was drawn.
-            found.complete = false;
-            let (name, record) = (written.name.value, CaseRecord::clone(&failure.record));
-            found.records.push(CaseRecord { name, file: shown, replay, reason: many, ..record });
-            return Ok(());
-        }
         let mut planned = Planned::of(&written).map_err(SearchError::Fault)?;
-        planned.source = Arc::new(Source { name: shown, text: planned.source.text.clone() });
-        match self.runner.judge(&planned) {
+        planned.source = Arc::new(Source { name: shown.clone(), text: planned.source.text.clone() });
+        let judged = match self.runner.context.interrupt.raised() {
+            true => Err(None),
+            false => self.runner.judge(&planned).map_err(Some),
+        };
+        match judged {
             Ok(mut record) => {
                 if record.result == CaseResult::Pass {
                     record.result = CaseResult::Inconclusive;
-                    record.reason = Some("a deadline passed, and did not pass again".to_owned());
+                    let why = match failure.evidence {
+                        Evidence::Deadline => "a deadline passed, and did not pass again",
+                        _ => "it failed when it was drawn, and passed when its file was played",
+                    };
+                    record.reason = Some(why.to_owned());
                 }
-                let reason = record.reason.clone().or(many);
-                found.records.push(CaseRecord { replay, reason, ..record });
+                Ok(Some(CaseRecord { replay, ..record }))
             }
-            Err(why) => {
+            Err(lost) => {
+                // It is told as it was seen when it was drawn.
                 found.complete = false;
-                found.lost.get_or_insert(why);
+                let interrupted = self.runner.context.interrupt.raised();
+                found.lost = found.lost.take().or(lost.filter(|_| !interrupted));
+                let (name, record) = (written.name.value, CaseRecord::clone(&failure.record));
+                Ok(Some(CaseRecord { name, file: shown, replay, ..record }))
             }
         }
-        Ok(())
     }
 
     /// Why a case with messages in pieces fails with the same messages in one piece, if it does.

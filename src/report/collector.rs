@@ -62,9 +62,10 @@ impl<'a> Collector<'a> {
         let complete = end.complete && end.nothing.is_none() && !end.interrupted && !end.stopped && end.lost.is_none();
         let account = Account::of(context.selected, &cases, complete);
         let (not_run, mut faults) = (account.not_run, account.faults);
-        let expectations = context
-            .expectations
-            .map(|expectations| expectations.clone().with_strict(context.strict).compare(&cases, &not_run));
+        let expectations = context.expectations.map(|expectations| {
+            let expectations = expectations.clone().with_strict(context.strict).of_run_cut_short(!complete);
+            expectations.compare(&cases, &not_run)
+        });
         faults.extend(end.nothing.iter().chain(&end.lost).cloned());
         if end.interrupted {
             faults.push("the run was interrupted".to_owned());

@@ -26,7 +26,7 @@ pub struct Runner<'a> {
     pub context: Context<'a>,
     /// How many servers at once; 1 also means that no server is started before the one before it has its verdict.
     pub jobs: usize,
-    /// Stop after the first failure, or the first that is not pinned.
+    /// Stop after the first failure that is not pinned.
     pub fail_fast: bool,
     /// What is pinned.
     pub pinned: Option<&'a Expectations>,
@@ -146,7 +146,7 @@ impl Runner<'_> {
     }
 
     /// A failure that ends a run with `--fail-fast`: one that is pinned as it came does not.
-    fn fails(&self, record: &CaseRecord) -> bool {
+    pub(crate) fn fails(&self, record: &CaseRecord) -> bool {
         record.result == CaseResult::Fail && self.pinned.is_none_or(|pinned| !pinned.expect(record))
     }
 

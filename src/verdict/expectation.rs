@@ -19,7 +19,7 @@ pub enum Observed {
     Silent,
     /// The server closed the connection.
     Closed,
-    /// A deadline passed once and did not pass again.
+    /// What the case is about could not be told.
     Inconclusive,
 }
 
@@ -68,7 +68,7 @@ pub struct Expectation {
     pub reason: String,
     /// Where more is written of it.
     pub link: Option<String>,
-    /// Cases of it exist that were not selected.
+    /// What it speaks of is looked at in part only: cases of it exist that were not selected.
     pub(super) partial: bool,
     matcher: GlobMatcher,
 }
@@ -79,9 +79,10 @@ impl Expectation {
         self.case == case || self.matcher.is_match(case)
     }
 
-    /// It is about what generation wrote.
-    pub(super) fn is_generated(&self) -> bool {
-        self.case.starts_with("generated.")
+    /// It is about what generation wrote, among others or alone.
+    pub(super) fn may_be_generated(&self) -> bool {
+        let id = self.requirement.as_deref().unwrap_or("any").to_lowercase();
+        self.case.starts_with("generated.") || self.covers(&format!("generated.{id}"))
     }
 }
 
@@ -93,6 +94,7 @@ pub struct Expectations {
     /// The entries, in the order of the file.
     pub entries: Vec<Expectation>,
     pub(super) strict: bool,
+    pub(super) cut_short: bool,
     /// The entries that nothing in the run can meet.
     pub(super) misfits: Vec<Drift>,
 }
@@ -180,12 +182,18 @@ impl Expectations {
                 matcher,
             });
         }
-        Ok(Expectations { target: file.target, entries, strict: false, misfits: Vec::new() })
+        Ok(Expectations { target: file.target, entries, ..Expectations::default() })
     }
 
     /// With `strict`, a note needs a pin as a violation does.
     pub fn with_strict(mut self, strict: bool) -> Expectations {
         self.strict = strict;
+        self
+    }
+
+    /// Of a run that did not come to its end: what it generated is not all that it was to generate.
+    pub fn of_run_cut_short(mut self, cut_short: bool) -> Expectations {
+        self.cut_short = cut_short;
         self
     }
 }

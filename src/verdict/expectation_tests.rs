@@ -194,7 +194,7 @@ fn within(text: &str, all: &[&str], selected: &[&str], generates: bool) -> Expec
     let elsewhere = [("dirty-pages.start".to_owned(), Profile::V0_9_1)];
     let profile = Profile::V0_9_2;
     let (register, elsewhere) = (&register, elsewhere.as_slice());
-    let scope = Scope { register, profile, all: &all, selected: &selected, elsewhere, generates };
+    let scope = Scope { register, profile, all: &all, selected: &selected, elsewhere, generates, sharded: false };
     pins(text).within(&scope)
 }
 
@@ -246,6 +246,13 @@ fn what_generation_found_is_pinned_for_runs_that_generate() {
     let generates = within(&text, &["a.b"], &["a.b"], true);
     assert_eq!(generates.compare(&[crash("generated.hdr-19")], &[]).drift, []);
     assert_eq!(sentences(&generates.compare(&[], &[])).len(), 1);
+    // A search that did not come to its end has not looked at all that it was to.
+    let lost = generates.of_run_cut_short(true);
+    assert_eq!(lost.compare(&[], &[]).drift, []);
+    assert_eq!(lost.compare(&[crash("generated.hdr-20")], &[]).drift.len(), 1);
+    let all = PINS.replace("header.surplus/*", "*");
+    let lost = within(&all, &["a.b"], &["a.b"], true).of_run_cut_short(true);
+    assert_eq!(lost.compare(&[case("a.b", CaseResult::Pass, Vec::new())], &[]).drift, []);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub struct Scope<'a> {
     pub elsewhere: &'a [(String, Profile)],
     /// Sequences are generated.
     pub generates: bool,
+    /// Only a part of them, as of the cases.
+    pub sharded: bool,
 }
 
 impl Expectations {
@@ -46,17 +48,18 @@ impl Expectation {
     fn is_within(&mut self, scope: &Scope<'_>) -> bool {
         let covers = |names: &[String]| names.iter().filter(|name| self.covers(name)).count();
         let (all, selected) = (covers(scope.all), covers(scope.selected));
-        if all == 0 && self.is_generated() {
+        if all == 0 && self.may_be_generated() {
+            self.partial = scope.sharded;
             return scope.generates;
         }
         self.partial = selected < all;
-        selected > 0 || all == 0
+        selected > 0 || all == 0 || scope.generates && self.may_be_generated()
     }
 
     /// Why nothing in a run of this version can meet it.
     fn misfit(&self, scope: &Scope<'_>) -> Option<Drift> {
         let (case, requirement) = (self.case.clone(), self.requirement.clone());
-        if !self.is_generated() && !scope.all.iter().any(|name| self.covers(name)) {
+        if !self.may_be_generated() && !scope.all.iter().any(|name| self.covers(name)) {
             let elsewhere = scope.elsewhere.iter().find(|(name, _)| self.covers(name));
             let of = elsewhere.map(|(_, profile)| profile.to_string());
             return Some(Drift::NoCase { case, requirement, of });
