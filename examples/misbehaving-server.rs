@@ -81,6 +81,8 @@ enum Mode {
     FourGibReply,
     /// Answers with another message ID.
     WrongId,
+    /// Answers three times.
+    Thrice,
     /// Succeeds, with a surplus of payload.
     Surplus,
     /// Answers, and creates `--marker`; where that exists, no such server starts any more.
@@ -116,6 +118,7 @@ const MODES: &[(&str, Mode)] = &[
     ("garbage", Mode::Garbage),
     ("four-gib-reply", Mode::FourGibReply),
     ("wrong-id", Mode::WrongId),
+    ("thrice", Mode::Thrice),
     ("surplus", Mode::Surplus),
     ("last-one", Mode::LastOne),
 ];
@@ -290,6 +293,10 @@ impl Server {
                     let reply =
                         Frame::error(&Header { id: header.id.wrapping_add(7), ..header }, nix::libc::ENOTSUP as u32);
                     stream.write_all(&reply.bytes())?;
+                    return Ok(true);
+                }
+                Mode::Thrice => {
+                    stream.write_all(&Frame::error(&header, nix::libc::ENOTSUP as u32).bytes().repeat(3))?;
                     return Ok(true);
                 }
                 Mode::Surplus => {

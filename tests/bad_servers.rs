@@ -244,6 +244,17 @@ fn a_server_that_sends_replies_without_end() {
 }
 
 #[test]
+fn a_server_that_answers_three_times_is_told_of_once() {
+    let ended = bench().against("thrice", &PATIENT);
+    ended.has_code(2);
+    let case = ended.case("reset.refused");
+    let checks = case["checks"].as_array().unwrap().iter();
+    let violated: Vec<_> = checks.filter(|check| check["said"] == "violated").collect();
+    assert_eq!(violated.len(), 1, "{violated:#?}");
+    assert_eq!(violated[0]["requirement"], "HDR-14");
+}
+
+#[test]
 fn a_server_that_panics() {
     let ended = bench().against("panics", &PATIENT);
     ended.has_code(2).says("the server crashed").says("attempt to subtract with overflow");

@@ -112,6 +112,40 @@ fn small_files_are_told_as_that() {
     assert_eq!(ended.case("take.gigabyte")["result"], "error");
 }
 
+/// What the program ends with, and complains of, where nobody reads its standard output any more.
+fn unread(bench: &Bench, arguments: &[&str]) -> (i32, String) {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new("timeout");
+    command.args(["120", PROGRAM]).args(arguments).env("TMPDIR", bench.path("tmp")).stdout(writer);
+    let output = command.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_changes_no_exit_code() {
+    let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS)]);
+    let (cases, good, bad) = (bench.word("cases"), server("good"), server("wrong-id"));
+    let wrong = bench.write("wrong.case", "case wrong\n> NOTHING\n");
+    let commands: [(&[&str], i32); 7] = [
+        (&["list"], 0),
+        (&["explain", "DMAP-05"], 0),
+        (&["check"], 0),
+        (&["check", &wrong], 1),
+        (&["probe", "--spawn", &good], 0),
+        (&["run", "--cases", &cases, "--spawn", &good, "--timeout", "5s"], 0),
+        (&["run", "--cases", &cases, "--spawn", &bad, "--timeout", "5s"], 2),
+    ];
+    for (command, code) in commands {
+        let (ended, said) = unread(&bench, command);
+        assert_eq!(ended, code, "{command:?} {said}");
+        assert!(!said.contains("ipe") && !said.contains("written"), "{command:?} {said}");
+    }
+    // A report is not for who looks at the beginning of it.
+    let report = ["run", "--cases", &cases, "--spawn", &good, "--report", "json=/dev/stdout"];
+    assert_eq!(unread(&bench, &report).0, 70);
+}
+
 #[test]
 fn standard_output_that_takes_nothing_is_70() {
     let bench = Bench::new(&[("a.case", PASSES)]);
@@ -201,6 +235,38 @@ fn threads_and_processes_that_cannot_be_had_are_told_as_that() {
     for limit in 1..14 {
         is_sound(&run(limit), &whole, &["Resource temporarily unavailable", "Cannot fork"]);
     }
+}
+
+/// The first attempt is silent; the second one, where there is a mode for it, is another server; then there is none any more.
+fn lost_while_repeated(second: Option<&str>) -> (Bench, Ended) {
+    let bench = Bench::new(&[("b.case", RESETS)]);
+    let (silent, later) = (bench.word("silent"), bench.word("later"));
+    let first = server(&format!("silent-once --marker {silent}"));
+    let second = second.map_or("false".to_owned(), server);
+    let script = format!(
+        "[ -e {silent} ] || exec {first} \"$@\"\n[ -e {later} ] && exit 3\ntouch {later}\nexec {second} \"$@\"\n"
+    );
+    let command = format!("sh {}", bench.write("server.sh", &script));
+    let ended = bench.run(&["--spawn", &command, "--jobs", "1", "--timeout", "1s"]);
+    (bench, ended)
+}
+
+#[test]
+fn what_was_seen_before_a_server_is_lost_is_told() {
+    let (_bench, ended) = lost_while_repeated(Some("wrong-id"));
+    ended.has_code(4).says("1 fail").says("exit status 3");
+    let case = ended.case("reset.refused");
+    assert_eq!(case["attempts"].as_array().unwrap().len(), 2, "{case:#}");
+    let findings: Vec<_> = case["findings"].as_array().unwrap().iter().map(|found| &found["requirement"]).collect();
+    assert_eq!(findings, ["HDR-02"], "a deadline that was not waited for three times is no finding");
+    assert_eq!(ended.report()["complete"], false);
+}
+
+#[test]
+fn a_deadline_that_nobody_could_wait_for_again_is_inconclusive() {
+    let (_bench, ended) = lost_while_repeated(None);
+    ended.has_code(4).says("the server was lost before the case could be repeated");
+    assert_eq!(ended.case("reset.refused")["result"], "inconclusive");
 }
 
 /// A server that is called, and panics in the harness's own thread when it is started for the second time.

@@ -1,6 +1,6 @@
 //! Plays the planned cases, several at once, and reports what happens.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -69,7 +69,7 @@ impl Runner<'_> {
             }
             Ok(())
         })?;
-        let complete = finished == cases.len() && !interrupted;
+        let complete = finished == cases.len() && !interrupted && lost.is_none();
         Ok(End {
             complete,
             stopped: failed.load(Ordering::SeqCst) && !complete,
@@ -91,7 +91,7 @@ impl Runner<'_> {
         match self.case(case, &mut None) {
             Verdict::Record(record) => Ok(*record),
             Verdict::Interrupted => Err("interrupted".to_owned()),
-            Verdict::Lost(why) => Err(why),
+            Verdict::Lost(_, why) => Err(why),
         }
     }
 
@@ -136,8 +136,10 @@ impl Runner<'_> {
                     send(Message::Interrupted);
                     return;
                 }
-                Verdict::Lost(why) => {
+                Verdict::Lost(record, why) => {
                     stop.store(true, Ordering::SeqCst);
+                    // What was seen before is no less true.
+                    record.into_iter().for_each(|record| send(Message::Finished(record)));
                     send(Message::Lost(why));
                     return;
                 }
@@ -158,7 +160,7 @@ impl Runner<'_> {
                 Ok(instance) => instance,
                 Err(StartError::Interrupted) => return Verdict::Interrupted,
                 Err(StartError::Ours(error)) => return Verdict::Record(Box::new(self.error(case, &error.to_string()))),
-                Err(error) => return Verdict::Lost(error.to_string()),
+                Err(error) => return self.lost(case, plays, error.to_string()),
             };
             if self.jobs > 1 {
                 // The next case's server starts up while this case is played.
@@ -171,7 +173,7 @@ impl Runner<'_> {
             if let Some(why) = &played.lost {
                 // One that was started ahead may have waited for its client too long.
                 if std::mem::replace(&mut lost_before, true) || !self.context.launcher.spawns() {
-                    return Verdict::Lost(why.clone());
+                    return self.lost(case, plays, why.clone());
                 }
                 continue;
             }
@@ -182,12 +184,18 @@ impl Runner<'_> {
                 break;
             }
         }
-        Verdict::Record(Box::new(self.record(case, plays)))
+        Verdict::Record(Box::new(self.record(case, plays, true)))
+    }
+
+    /// There is no server any more: the verdict is that of the attempts before, if there are any.
+    fn lost(&self, case: &Planned, plays: Vec<Play>, why: String) -> Verdict {
+        let record = (!plays.is_empty()).then(|| Box::new(self.record(case, plays, false)));
+        Verdict::Lost(record, why)
     }
 
     /// One verdict from all attempts: what rests on bytes, a close or an exit stays; what rests on a deadline alone
-    /// must have come back every time.
-    fn record(&self, case: &Planned, plays: Vec<Play>) -> CaseRecord {
+    /// must have come back every time, and does not count where the case was not `repeated` as often as it should have been.
+    fn record(&self, case: &Planned, plays: Vec<Play>, repeated: bool) -> CaseRecord {
         let count = plays.len();
         let mut record = self.empty(case);
         record.attempts = plays
@@ -208,7 +216,7 @@ impl Runner<'_> {
                 continue;
             }
             let times = seen(finding);
-            if finding.evidence == Evidence::Deadline && times < count {
+            if finding.evidence == Evidence::Deadline && (times < count || !repeated) {
                 unsure |= finding.class == Class::Violation;
                 continue;
             }
@@ -226,7 +234,7 @@ impl Runner<'_> {
         if let Some(play) = shown {
             record.result = play.result;
             record.reason = play.reason;
-            record.checks = play.checks;
+            record.checks = distinct(play.checks);
             record.transcript = play.transcript.into_entries();
             record.stderr = play.stderr;
         }
@@ -234,7 +242,11 @@ impl Runner<'_> {
             record.result = CaseResult::Fail;
         } else if unsure {
             record.result = CaseResult::Inconclusive;
-            record.reason = Some("a deadline passed, and did not pass again when the case was repeated".to_owned());
+            let why = match repeated {
+                true => "a deadline passed, and did not pass again when the case was repeated",
+                false => "a deadline passed, and the server was lost before the case could be repeated",
+            };
+            record.reason = Some(why.to_owned());
         }
         // The checks say what the findings of all attempts say.
         let found = |check: &Check| findings.iter().any(|finding| finding.requirement == check.requirement);
@@ -289,6 +301,12 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }
 
+/// Each once, in the order in which they were reached.
+fn distinct(checks: Vec<Check>) -> Vec<Check> {
+    let mut seen = HashSet::new();
+    checks.into_iter().filter(|check| seen.insert((check.requirement.clone(), check.line, check.said))).collect()
+}
+
 fn violations(play: &Play) -> impl Iterator<Item = &Finding> {
     play.findings.iter().filter(|finding| finding.class == Class::Violation)
 }
@@ -300,7 +318,8 @@ fn same(a: &Finding, b: &Finding) -> bool {
 enum Verdict {
     Record(Box<CaseRecord>),
     Interrupted,
-    Lost(String),
+    /// What was seen before, and why there is no server any more.
+    Lost(Option<Box<CaseRecord>>, String),
 }
 
 enum Message {

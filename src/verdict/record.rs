@@ -54,14 +54,14 @@ pub enum CaseResult {
     Fail,
     /// It does not apply to this target; the record's reason says why.
     Skip,
-    /// A deadline passed once and did not pass again.
+    /// What it is about could not be told, as where a deadline passed and did not pass again; the record's reason says why.
     Inconclusive,
     /// The harness could not play it: our fault, never the server's.
     Error,
 }
 
 /// What a check said of its requirement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Said {
     /// Reached, and as required.
@@ -113,7 +113,7 @@ pub struct CaseRecord {
     pub requirements: Vec<String>,
     /// How often it was played, and what came of it.
     pub attempts: Vec<Attempt>,
-    /// The checks that were reached.
+    /// The checks that were reached, and what they said, each once.
     pub checks: Vec<Check>,
     /// What was found.
     pub findings: Vec<Finding>,

@@ -207,6 +207,11 @@ impl Ended {
         assert_eq!(results + total("not_run"), total("selected"), "{:#}\n{said}", report["totals"]);
         assert_eq!(results as usize, report["cases"].as_array().unwrap().len(), "{said}");
         assert_eq!(total("not_run") as usize, report["not_run"].as_array().unwrap().len(), "{said}");
+        for case in report["cases"].as_array().unwrap() {
+            let checks: Vec<String> = case["checks"].as_array().unwrap().iter().map(Value::to_string).collect();
+            let distinct: std::collections::HashSet<&String> = checks.iter().collect();
+            assert_eq!(distinct.len(), checks.len(), "a check that is told twice: {:#}", case["checks"]);
+        }
         if report["complete"] == true {
             assert_eq!(total("not_run"), 0, "{said}");
         } else {
