@@ -117,7 +117,7 @@ fn what_comes_once_and_not_again_is_3() {
     let bench = Bench::new(&[("a.case", PASSES), ("b.case", READS)]);
     let marker = bench.word("marker");
     let ended = bench.against(&format!("silent-once --on REGION_READ --marker {marker}"), &BRISK);
-    ended.has_code(3).says("1 inconclusive").says("run the inconclusive cases once more");
+    ended.has_code(3).says("1 inconclusive").says("1 case came to no verdict");
     let case = ended.case("read.refused");
     assert_eq!(case["result"], "inconclusive");
     assert_eq!(case["attempts"].as_array().unwrap().len(), 3);

@@ -117,7 +117,7 @@ pub struct Totals {
     pub fail: usize,
     /// Cases that do not apply to the target.
     pub skip: usize,
-    /// Cases with a deadline that passed once and did not pass again.
+    /// Cases that came to no verdict, as where a deadline passed and did not pass again.
     pub inconclusive: usize,
     /// Cases that the harness could not play.
     pub error: usize,

@@ -91,8 +91,8 @@ impl ExitCode {
                 }
             }
             ExitCode::Inconclusive => {
-                "no violation was seen, but deadlines passed that did not pass again: \
-                 run the inconclusive cases once more"
+                let cases = count(totals.inconclusive, "case");
+                &format!("no violation was seen, but {cases} came to no verdict, for the reasons that are told")
             }
             ExitCode::Unreachable => "the server could not be started or reached, never negotiates, or was lost",
             ExitCode::NothingRan if report.generated.is_some() || report.differential.is_some() => {

@@ -113,7 +113,7 @@ impl Drift {
         match self {
             Drift::Unexpected { observed: None, .. } => "see why the case is in error: the server has no part in it",
             Drift::Unexpected { observed: Some(Observed::Inconclusive), .. } => {
-                "run it again with a longer --timeout; pin it only if it is so each time"
+                "see why, and run it again (with a longer --timeout where a deadline passed); pin it only if it is so each time"
             }
             Drift::Unexpected { .. } => "mend the server, or pin it with its reason (--expect-write drafts the entry)",
             Drift::OtherOutcome { .. } => {

@@ -191,7 +191,7 @@ impl Summary<'_> {
 
     fn undecided(&self, lines: &mut Vec<String>) {
         let kinds = [
-            (CaseResult::Inconclusive, "INCONCLUSIVE", "a deadline passed, and did not pass again"),
+            (CaseResult::Inconclusive, "INCONCLUSIVE", "no verdict, for the reason that is told"),
             (CaseResult::Error, "IN ERROR", "the fault of this program, not of the server"),
         ];
         for (result, word, meaning) in kinds {

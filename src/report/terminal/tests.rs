@@ -152,13 +152,27 @@ fn the_last_line_says_what_the_exit_code_means() {
     );
     assert_eq!(code(vec![note()], true), "Exit code 2: no violation was seen, but 1 note with --strict.");
     assert_eq!(code(vec![sample::wrong_errno(), late()], false), "Exit code 2: the server violates 1 requirement.");
-    assert!(code(vec![pass(), late()], false).starts_with("Exit code 3: no violation was seen, but"));
+    assert_eq!(
+        code(vec![pass(), late()], false),
+        "Exit code 3: no violation was seen, but 1 case came to no verdict, for the reasons that are told."
+    );
     assert_eq!(code(vec![skip()], false), "Exit code 5: nothing was judged: every selected case was skipped.");
     assert_eq!(code(vec![], false), "Exit code 5: nothing was judged: no case was selected.");
     let text = told(vec![sample::wrong_errno()], end(false, Some("gpio went away")), false, |_| ());
     assert!(last_line(&text).starts_with("Exit code 4: "), "{text}");
     let text = told(sample::cases(), end(true, Some("gpio went away")), false, |_| ());
     assert!(last_line(&text).starts_with("Exit code 130: "), "{text}");
+}
+
+#[test]
+fn an_inconclusive_case_need_not_have_met_a_deadline() {
+    let why = "there still is more migration data after 8 MiB";
+    let cases = || vec![sample::case("mig-data.whole", CaseResult::Inconclusive, Some(why))];
+    let text = told(cases(), sample::ended(), false, |_| ());
+    assert!(text.contains(why) && !text.contains("deadline"), "{text}");
+    let pins = Box::leak(Box::new(crate::verdict::Expectations::parse("pins.toml", "").unwrap()));
+    let text = told(cases(), sample::ended(), false, |context| context.expectations = Some(pins));
+    assert!(text.contains("a longer --timeout where a deadline passed"), "{text}");
 }
 
 #[test]

@@ -461,9 +461,9 @@ impl Player<'_> {
             Some(Stop::Lost(why)) => lost = Some(why),
         }
         let violated = self.findings.iter().any(|finding| finding.class == Class::Violation);
-        // A case whose lines that check were all left out by a condition has checked nothing.
+        // A case whose lines that check were all left out by a condition, or found nothing to look at, has checked nothing.
         if !error && !violated && reason.is_none() && !self.has_checked() {
-            reason = Some("none of its lines that check was reached".to_owned());
+            reason = Some("nothing that its lines check was seen".to_owned());
         }
         let result = match (error, violated, &reason) {
             (true, ..) => CaseResult::Error,
