@@ -81,12 +81,17 @@ impl Failure {
     }
 }
 
-/// Writes a text to standard output, by [`say!`].
+/// Writes a text to standard output, by [`say!`]. Who reads no further, as `head` does, has seen enough: the exit code is that
+/// of what was asked for.
 fn write_out(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
-    std::io::Write::write_all(&mut out, text.as_bytes())
-        .and_then(|()| std::io::Write::flush(&mut out))
-        .map_err(|error| Failure::ours(format!("standard output could not be written: {error}")))
+    let written = std::io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| std::io::Write::flush(&mut out));
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::ours(format!("standard output could not be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The program.

@@ -17,7 +17,7 @@ use summary::Summary;
 
 use super::collector::Collector;
 use super::text::{cut, harmless, wrap};
-use super::{Context, Reporter};
+use super::{Context, Report, Reporter};
 use crate::Profile;
 use crate::run::{Event, Start};
 use crate::verdict::{CaseRecord, CaseResult};
@@ -27,7 +27,8 @@ const WIDTH: usize = 108;
 /// How many lines of one trouble of the probe's are shown.
 const TROUBLE: usize = 5;
 
-/// Tells a run to people. It writes colours; [`Terminal::stdout`] takes them out where nobody would see them.
+/// Tells a run to people. It writes colours; [`Terminal::stdout`] takes them out where nobody would see them. Who reads no
+/// further has seen enough: that is no error, and the run goes on to its verdict.
 #[derive(Debug)]
 pub struct Terminal<'a, W> {
     out: W,
@@ -112,6 +113,15 @@ impl<'a, W: Write> Terminal<'a, W> {
 impl<W: Write> Reporter for Terminal<'_, W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let report = self.collector.event(event);
+        match self.tell(event, report) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            told => told,
+        }
+    }
+}
+
+impl<W: Write> Terminal<'_, W> {
+    fn tell(&mut self, event: &Event, report: Option<Report>) -> io::Result<()> {
         match event {
             Event::Started(start) => self.started(start)?,
             Event::CaseStarted { name } => {
