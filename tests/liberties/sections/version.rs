@@ -289,7 +289,6 @@ pub(crate) fn liberties() -> Vec<Liberty> {
         .noted("TWIN-04", "VERSION is closed upon")
         .noted("TWIN-05", "VERSION is closed upon")
         .noted("TWIN-11", "VERSION is closed upon")
-        .noted("VER-06", "policy A-23: a value is stated unasked")
         .noted("VER-09", "VERSION is closed upon")
         .noted("VER-11", "VERSION is closed upon")
         .noted("VER-16", "VERSION is closed upon")
