@@ -46,6 +46,8 @@ enum Mode {
     PanicsAtVersion,
     /// Sends replies without end that nobody asked for, once VERSION is answered.
     EndlessReplies,
+    /// Closes the connection on a VERSION that does not propose `max_msg_fds`, as it may (specification 478-479).
+    Requires,
     /// Answers VERSION and nothing else.
     Mute,
     /// Answers VERSION, and closes the connection on everything else.
@@ -101,6 +103,7 @@ const MODES: &[(&str, Mode)] = &[
     ("refuses-version", Mode::RefusesVersion),
     ("panics-at-version", Mode::PanicsAtVersion),
     ("endless-replies", Mode::EndlessReplies),
+    ("requires", Mode::Requires),
     ("mute", Mode::Mute),
     ("leaves", Mode::Leaves),
     ("refuses-all", Mode::RefusesAll),
@@ -259,6 +262,11 @@ impl Server {
             panic_now("index out of bounds: the len is 0 but the index is 3");
         }
         match self.mode {
+            Mode::Requires
+                if name == VERSION.name && !String::from_utf8_lossy(&frame.payload).contains("max_msg_fds") =>
+            {
+                return Ok(false);
+            }
             Mode::Mute if name != VERSION.name => return Ok(true),
             Mode::Leaves if name != VERSION.name => return Ok(false),
             _ => {}

@@ -363,6 +363,16 @@ fn a_server_that_answers_with_another_id() {
 }
 
 #[test]
+fn a_server_that_requires_a_capability_is_looked_at_all_the_same() {
+    let procedures = [("stays-in-foreground", "BACKEND-01"), ("keeps-standard-descriptors", "BACKEND-03")];
+    for (procedure, requirement) in procedures.into_iter().chain([("connection-storm count=20", "SEC-07")]) {
+        let text = format!("case a.b\nneeds reconnect\ngiven nothing\ndo {procedure} [{requirement}]\n");
+        let ended = Bench::new(&[("a.case", &text)]).against("requires", &PATIENT);
+        assert_eq!(ended.has_code(0).case("a.b")["result"], "pass", "{procedure}");
+    }
+}
+
+#[test]
 fn a_server_that_sends_a_surplus() {
     let ended = bench().against("surplus", &PATIENT);
     ended.has_code(2).says("a payload of 3 bytes");
