@@ -247,7 +247,9 @@ fn lost_while_repeated(second: Option<&str>) -> (Bench, Ended) {
         "[ -e {silent} ] || exec {first} \"$@\"\n[ -e {later} ] && exit 3\ntouch {later}\nexec {second} \"$@\"\n"
     );
     let command = format!("sh {}", bench.write("server.sh", &script));
-    let ended = bench.run(&["--spawn", &command, "--jobs", "1", "--timeout", "1s"]);
+    let more = ["--jobs", "1", "--timeout", "1s", "--generate", "2", "--keep", &bench.word("kept")];
+    let ended = bench.run(&[&["--spawn", &command], &more[..]].concat());
+    assert!(ended.report()["generated"].is_null(), "nothing is drawn for a server that was lost");
     (bench, ended)
 }
 
@@ -267,6 +269,28 @@ fn a_deadline_that_nobody_could_wait_for_again_is_inconclusive() {
     let (_bench, ended) = lost_while_repeated(None);
     ended.has_code(4).says("the server was lost before the case could be repeated");
     assert_eq!(ended.case("reset.refused")["result"], "inconclusive");
+}
+
+#[test]
+fn what_a_search_has_seen_before_it_loses_its_server_is_told() {
+    let bench = Bench::new(&[]);
+    let (count, keep) = (bench.word("count"), bench.word("kept"));
+    let good_until = |last: usize| {
+        let surplus = server("surplus --on DEVICE_GET_REGION_INFO");
+        let script = format!("echo >> {count}\n[ $(wc -l < {count}) -gt {last} ] && exit 3\nexec {surplus} \"$@\"\n");
+        let command = format!("sh {}", bench.write("server.sh", &script));
+        let generate =
+            ["generated", "--generate", "1", "--seed", "1", "--jobs", "1", "--keep", &keep, "--timeout", "5s"];
+        let _ = fs::remove_file(&count);
+        bench.run(&[&["--spawn", &command], &generate[..]].concat())
+    };
+    good_until(usize::MAX >> 1).has_code(2);
+    let starts = fs::read_to_string(&count).unwrap().lines().count();
+    // The last one is for what is reported.
+    let ended = good_until(starts - 1);
+    ended.has_code(4).says("exit status 3");
+    assert_eq!(ended.case("generated.reginfo-01")["result"], "fail");
+    assert_eq!(ended.report()["complete"], false);
 }
 
 /// A server that is called, and panics in the harness's own thread when it is started for the second time.
