@@ -264,8 +264,9 @@ fn held_commands() -> Result<(), String> {
 /// More than this process may have.
 fn descriptors() -> Result<(), String> {
     setrlimit(Resource::RLIMIT_NOFILE, 2000, 2000).map_err(|error| error.to_string())?;
-    let text = "case a.b\n> DEVICE_GET_INFO times=1000\n< ok [INFO-01]\n";
-    play(Target::Direct(Arc::new(Answering(usual, 250))), Timeouts::default(), text, &[]).map(|_| ())
+    let text = format!("case a.b\n{}", "> DEVICE_GET_INFO\n< ok [INFO-01]\n".repeat(100));
+    let target = Target::Direct(Arc::new(Answering(usual, 250)));
+    play(target, Timeouts::default(), &text, &[]).map(|_| ())
 }
 
 /// What a server in a thread does with a client.
