@@ -373,6 +373,15 @@ fn a_server_that_requires_a_capability_is_looked_at_all_the_same() {
 }
 
 #[test]
+fn a_server_that_crashes_of_a_question_is_not_one_that_lacks_what_it_was_asked_for() {
+    let text = "case a.b\nneeds spawned\ngiven nothing\ndo survives-questions [SEC-01]\n";
+    let bench = Bench::new(&[("a.case", text)]);
+    let ended = bench.against("panics --on DEVICE_FEATURE", &PATIENT);
+    ended.has_code(2).says("SEC-01").says("attempt to subtract with overflow");
+    bench.against("closes --on DEVICE_FEATURE", &PATIENT).has_code(0);
+}
+
+#[test]
 fn a_server_that_sends_a_surplus() {
     let ended = bench().against("surplus", &PATIENT);
     ended.has_code(2).says("a payload of 3 bytes");

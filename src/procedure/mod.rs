@@ -2,6 +2,7 @@
 
 mod announced;
 mod conventions;
+mod questions;
 mod storm;
 
 use std::io;
@@ -24,6 +25,8 @@ pub struct Bench<'a> {
     pub timeouts: Timeouts,
     /// The user's wish to stop.
     pub interrupt: &'a Interrupt,
+    /// How servers crashed when the target was asked what it offers.
+    pub crashes: &'a [String],
     /// `key=value` of its line.
     pub arguments: &'a [(String, u64)],
 }
@@ -80,6 +83,7 @@ pub const PROCEDURES: &[Procedure] = &[
     Procedure { name: "keeps-standard-descriptors", run: conventions::keeps_standard_descriptors },
     Procedure { name: "announced-lengths", run: announced::announced_lengths },
     Procedure { name: "connection-storm", run: storm::connection_storm },
+    Procedure { name: "survives-questions", run: questions::survives_questions },
 ];
 
 /// The procedure of that name.

@@ -103,6 +103,9 @@ pub struct Discovered {
     pub dma_logging: bool,
     /// Every word of `needs`.
     pub has: BTreeMap<String, Has>,
+    /// Questions of which a server crashed, and what it came to: a panic's words, or a signal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crashes: Vec<String>,
     /// What went wrong while asking: a question and its sentence.
     pub troubles: Vec<String>,
 }

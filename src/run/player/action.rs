@@ -414,6 +414,7 @@ impl Player<'_> {
             launcher: self.context.launcher,
             timeouts: self.context.timeouts,
             interrupt: self.context.interrupt,
+            crashes: &self.context.discovered.crashes,
             arguments: &values,
         };
         match (procedure.run)(&bench, &mut self.instance)? {

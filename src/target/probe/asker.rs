@@ -1,5 +1,6 @@
 //! A session for questions.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::case::error_text;
 use crate::model::{FdKind, PassedFd};
 use crate::run::Timeouts;
 use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Passed, Waited};
-use crate::target::output::printed;
+use crate::target::output::{crash_report, printed};
 use crate::target::{Discovered, Instance, Launcher, StartError};
 use crate::verdict::Exit;
 
@@ -29,6 +30,8 @@ pub(super) struct Asker<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// When nothing more is waited for.
     pub(super) until: Deadline,
+    /// How servers crashed.
+    pub(super) crashes: &'a RefCell<Vec<String>>,
 }
 
 /// One session.
@@ -38,6 +41,7 @@ pub(super) struct Question<'a> {
     launcher: &'a Launcher,
     timeouts: Timeouts,
     interrupt: &'a Interrupt,
+    crashes: &'a RefCell<Vec<String>>,
 }
 
 /// A successful reply.
@@ -90,6 +94,7 @@ impl<'a> Asker<'a> {
             launcher: self.launcher,
             timeouts: self.timeouts,
             interrupt: self.interrupt,
+            crashes: self.crashes,
         })
     }
 
@@ -190,7 +195,10 @@ impl Question<'_> {
         let process = self.instance.as_mut().and_then(|instance| instance.process.as_mut());
         let Some(process) = process else { return how };
         let Some(exit) = process.wait(deadline, self.interrupt) else { return how };
-        format!("{how}, and ended with {exit}{}", printed(&process.output(Deadline::after(self.timeouts.settle))))
+        let output = process.output(Deadline::after(self.timeouts.settle));
+        let crash = crash_report(&output).or_else(|| matches!(exit, Exit::Signal(_)).then(|| exit.to_string()));
+        self.crashes.borrow_mut().extend(crash.map(|crash| format!("{name}: {crash}")));
+        format!("{how}, and ended with {exit}{}", printed(&output))
     }
 
     /// The server's process ends in good order, after its connection did.

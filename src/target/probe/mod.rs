@@ -12,6 +12,7 @@ mod legacy;
 mod regions;
 mod spoken;
 
+use std::cell::RefCell;
 use std::io;
 
 use serde_json::Value;
@@ -63,7 +64,8 @@ pub fn probe(
     interrupt: &Interrupt,
 ) -> Result<Discovered, ProbeError> {
     let until = Deadline::after(timeouts.whole());
-    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until };
+    let crashes = RefCell::default();
+    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until, crashes: &crashes };
     let mut found = Discovered { profile, capabilities: Value::Null, ..Discovered::default() };
     version(&asker, &mut found)?;
     asker.group("DEVICE_GET_INFO", &mut found, device_info)?;
@@ -87,6 +89,7 @@ pub fn probe(
     twin_socket(&asker, &mut found)?;
     reconnect(&asker, &mut found)?;
     facts::conclude(launcher, device, &mut found);
+    found.crashes = crashes.take();
     for need in NEEDS {
         found
             .has

@@ -1,5 +1,7 @@
 //! Which version of the protocol a server speaks, by what it serves: VERSION has the same number in most of them.
 
+use std::cell::RefCell;
+
 use vfio_user_wire::dirty_pages_flags::{START, STOP};
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DeviceFeature, DeviceInfo, IrqInfo,
@@ -31,7 +33,12 @@ pub struct Spoken {
 /// Where the server cannot be started or reached, never negotiates, or the user wants to stop.
 pub fn spoken(launcher: &Launcher, timeouts: Timeouts, interrupt: &Interrupt) -> Result<Spoken, ProbeError> {
     let until = Deadline::after(timeouts.whole());
-    let asker = |profile: Profile| Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until };
+    // A crash of a question of another version is not told.
+    let crashes = RefCell::default();
+    let asker = |profile: Profile| {
+        let (dialect, crashes) = (profile.dialect(), &crashes);
+        Asker { dialect, launcher, timeouts, interrupt, until, crashes }
+    };
     let is = |profile, why: &str| Ok(Spoken { profile, why: why.to_owned() });
     // Each question has a server of its own: one that cannot bear it shall answer the others.
     let asks = |profile, question: fn(&mut Question<'_>) -> Asked<bool>| {
