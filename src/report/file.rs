@@ -51,6 +51,7 @@ fn append(path: &Path, contents: &[u8]) -> io::Result<()> {
 
 /// Takes away what [`write`] would replace: an earlier file, or the link to one. A device or a pipe stays, and what leads
 /// there as /dev/stdout does, even where a file is behind it.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn take_away(path: &Path) -> io::Result<()> {
     if is_open_already(path) || !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Ok(());

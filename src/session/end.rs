@@ -53,7 +53,7 @@ impl End {
     }
 
     /// A client's connection, not its twin socket, that the client has not closed.
-    pub fn is_clients(&self) -> bool {
+    pub fn is_open_client(&self) -> bool {
         self.connection.is_some() && self.twin_of.is_none()
     }
 }

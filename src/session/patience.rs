@@ -75,7 +75,7 @@ impl Conversation<'_> {
     /// A command was sent that may be under way: it has no answer, and nothing that was sent behind it has one.
     pub fn is_under_way(&self) -> bool {
         let last = |end: usize| self.sent.iter().rev().find(|sent| sent.end == end);
-        let mut open = self.ends.iter().enumerate().filter(|(_, end)| end.is_clients());
+        let mut open = self.ends.iter().enumerate().filter(|(_, end)| end.is_open_client());
         open.any(|(end, _)| last(end).is_some_and(|sent| sent.answer.is_none()))
     }
 

@@ -12,9 +12,9 @@ use super::dma_command;
 use super::{ClientMemory, Conversation, Deadline, Ended, Judged, Serving, Way};
 use crate::model::{Channel, Negotiated, judge_request};
 
-/// Commands of a server before no more are read, those apart that transfer what the device was told to.
+/// How many commands of a server are read, in a conversation, that nobody asked it for.
 pub(super) const MOST_REQUESTS: usize = 10_000;
-/// So many of those are read.
+/// How many are, at most, for what the device was told to transfer: it may do so line by line.
 pub(super) const MOST_LINES: usize = 50_000;
 
 /// A command of the server.

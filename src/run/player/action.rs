@@ -257,7 +257,7 @@ impl Player<'_> {
         let mut sealed = seal(held)?;
         // After a disconnect nothing says when the server is done: it has until the deadline. After a reply it has no
         // time at all, but the first try decides there, since the mapping was to be gone before the reply.
-        let open = self.talk.ends.iter().any(End::is_clients);
+        let open = self.talk.ends.iter().any(End::is_open_client);
         while free && !sealed && !open && !deadline.passed() {
             self.pass_time(deadline)?;
             sealed = seal(held)?;

@@ -303,7 +303,7 @@ impl Player<'_> {
 
     /// How long to wait for what a server does when all clients have left, or while they have not.
     fn time_to_let_go(&self) -> Duration {
-        let open = self.talk.ends.iter().any(End::is_clients);
+        let open = self.talk.ends.iter().any(End::is_open_client);
         let Timeouts { reply, long, .. } = self.context.timeouts;
         if open { self.time_to_act() } else { long.max(reply) }
     }

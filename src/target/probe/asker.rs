@@ -137,6 +137,9 @@ impl Question<'_> {
         Ok(self.talk.twin(0).is_some())
     }
 
+    /// Less than cases propose ([`usual_proposal`]): a server that refuses that can still be asked, and the cases tell of it.
+    ///
+    /// [`usual_proposal`]: crate::session::usual_proposal
     fn propose(&mut self, mut capabilities: Map<String, Value>) -> Asked<Vec<u8>> {
         capabilities.insert("max_msg_fds".to_owned(), json!(16));
         capabilities.insert("max_data_xfer_size".to_owned(), json!(1 << 20));
