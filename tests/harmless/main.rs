@@ -28,15 +28,13 @@ use vfio_user_reference_server as served;
 use vfio_user_reference_server::{Endpoint, HostMemory, serve_with};
 use vfio_user_wire::{region, region_info_flags};
 
-use crate::direct::DirectMachine;
+use crate::direct::{BY_PROCESS, DirectMachine};
 use crate::watched::{Notes, Seen, Watched};
 
 const DEVICE: &str = include_str!("../../fixtures/devices/conformance.toml");
 /// The command register, and the BARs.
 const CONFIG: [(u64, u64); 2] = [(0x4, 0x6), (0x10, 0x28)];
 const VENDOR: (u64, u64) = (0, 2);
-/// What only a server in a process of its own can show.
-const BY_PROCESS: [&str; 4] = ["spawned", "conventions", "exits", "pid"];
 /// Players at one time: most of a play is waiting.
 const PLAYERS: usize = 12;
 /// Sequences that are drawn for each version.

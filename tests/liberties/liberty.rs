@@ -81,6 +81,12 @@ impl Liberty {
         self
     }
 
+    /// It is worth a note to each of these.
+    pub(crate) fn noted_each(mut self, requirements: &[&'static str], why: &'static str) -> Liberty {
+        self.notes.extend(requirements.iter().map(|requirement| (*requirement, why)));
+        self
+    }
+
     /// Its device does no DMA.
     pub(crate) fn without_dma(self) -> Liberty {
         Liberty { idle: true, ..self }

@@ -15,6 +15,11 @@ use vfio_user_conformance::session::Direct;
 use vfio_user_conformance::target::{DirectServer, DirectTarget, Target};
 use vfio_user_reference_server::{Channel, Driver, HostMemory, Leaving, Machine};
 
+/// The words of `needs` for what only a server in a process of its own can show.
+pub(crate) const BY_PROCESS: [&str; 4] = ["spawned", "conventions", "exits", "pid"];
+/// Cases that cannot be played by calls: who is called does not read the twin socket while more is written to it than it holds.
+pub(crate) const NOT_BY_CALLS: [&str; 1] = ["dma-read.reply-long/twin"];
+
 /// Servers around a machine that `make` makes for each. A second client at the same time is refused.
 pub(crate) struct DirectMachine {
     name: String,

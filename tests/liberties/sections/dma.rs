@@ -329,41 +329,22 @@ fn own(effects: &[Effect]) -> usize {
 
 /// While a reply of the client's is awaited, its commands wait.
 fn synchronous(served: Served) -> Served {
-    around_each(served, || {
-        let mut under_way = 0;
-        let mut waiting: VecDeque<(Frame, Vec<OwnedFd>)> = VecDeque::new();
-        move |message: Message<'_>| {
-            if message.is_command() && under_way > 0 {
-                taken();
-                waiting.push_back((message.frame, message.fds));
-                return;
-            }
-            let Message { channel, served, frame, fds, memory, effects } = message;
-            if frame.header.message_type() == 1 {
-                under_way -= usize::min(under_way, 1);
-            }
-            let mut done = Vec::new();
-            Message { channel, served: &mut *served, frame, fds, memory: &mut *memory, effects: &mut done }.pass();
-            under_way += own(&done);
-            effects.append(&mut done);
-            while under_way == 0
-                && let Some((frame, fds)) = waiting.pop_front()
-            {
-                served.receive(frame, fds, &mut *memory, &mut done);
-                under_way += own(&done);
-                effects.append(&mut done);
-            }
-        }
-    })
+    waits(served, |_, under_way, _| under_way)
 }
 
 /// An unmap, and what comes behind it, waits until nothing is under way.
 fn unmap_waits(served: Served) -> Served {
-    around_each(served, || {
+    waits(served, |command, under_way, others_wait| under_way && is(command, "DMA_UNMAP") || others_wait)
+}
+
+/// A command for which `holds` says so waits until no command of the server's is under way: it is asked with the command, whether
+/// one is under way, and whether others wait already.
+fn waits(served: Served, holds: fn(&Frame, bool, bool) -> bool) -> Served {
+    around_each(served, move || {
         let mut under_way = 0;
         let mut waiting: VecDeque<(Frame, Vec<OwnedFd>)> = VecDeque::new();
         move |message: Message<'_>| {
-            if message.is_command() && (under_way > 0 && is(&message.frame, "DMA_UNMAP") || !waiting.is_empty()) {
+            if message.is_command() && holds(&message.frame, under_way > 0, !waiting.is_empty()) {
                 taken();
                 waiting.push_back((message.frame, message.fds));
                 return;

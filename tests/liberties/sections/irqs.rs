@@ -19,6 +19,31 @@ use crate::wrapper::{get, is, put};
 const INFO: &str = "DEVICE_GET_IRQ_INFO";
 const SET: &str = "DEVICE_SET_IRQS";
 const ABOUT: [&str; 4] = ["SETIRQS-*", "IRQINFO-*", "VER-15", "DISC-03"];
+/// A signal more than was asked for is worth a note to these, where the device is restless.
+const SIGNALLED: [&str; 21] = [
+    "SETIRQS-02",
+    "SETIRQS-03",
+    "SETIRQS-04",
+    "SETIRQS-05",
+    "SETIRQS-06",
+    "SETIRQS-07",
+    "SETIRQS-08",
+    "SETIRQS-09",
+    "SETIRQS-10",
+    "SETIRQS-11",
+    "SETIRQS-12",
+    "SETIRQS-14",
+    "SETIRQS-15",
+    "SETIRQS-17",
+    "SETIRQS-23",
+    "SETIRQS-24",
+    "SETIRQS-25",
+    "SETIRQS-28",
+    "SETIRQS-30",
+    "SETIRQS-33",
+    "VER-15",
+];
+const RESTLESS: &str = "the device was found to interrupt of its own accord";
 
 fn set(frame: &Frame) -> Option<(IrqSet, Vec<u8>)> {
     IrqSet::parse(&frame.payload).filter(|_| is(frame, SET)).map(|(set, data)| (set, data.to_vec()))
@@ -90,27 +115,7 @@ pub(crate) fn liberties() -> Vec<Liberty> {
             })
         })
         .seen_by(&ABOUT)
-        .noted("SETIRQS-02", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-03", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-04", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-05", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-06", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-07", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-08", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-09", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-10", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-11", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-12", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-14", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-15", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-17", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-23", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-24", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-25", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-28", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-30", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-33", "the device was found to interrupt of its own accord")
-        .noted("VER-15", "the device was found to interrupt of its own accord"),
+        .noted_each(&SIGNALLED, RESTLESS),
         liberty("interrupts-at-any-time", "1277-1280: the server may trigger it", |served| {
             with_lines(served, |command, lines, effects| {
                 if is(command, "DEVICE_GET_INFO") || is(command, "REGION_READ") || is(command, SET) {
@@ -127,29 +132,8 @@ pub(crate) fn liberties() -> Vec<Liberty> {
             })
         })
         .seen_by(&ABOUT)
-        .noted("IRQINFO-07", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-02", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-03", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-04", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-05", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-06", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-07", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-08", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-09", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-10", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-11", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-12", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-14", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-15", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-17", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-20", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-23", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-24", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-25", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-28", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-30", "the device was found to interrupt of its own accord")
-        .noted("SETIRQS-33", "the device was found to interrupt of its own accord")
-        .noted("VER-15", "the device was found to interrupt of its own accord"),
+        .noted_each(&SIGNALLED, RESTLESS)
+        .noted_each(&["IRQINFO-07", "SETIRQS-20"], RESTLESS),
         liberty(
             "an-asserted-line-fires-when-it-is-unmasked",
             "1171-1173: the client sends UNMASK to receive new interrupts",

@@ -8,19 +8,16 @@ use crate::layer::{Message, Served, around, around_each, refuses, replies_to, ta
 use crate::liberty::{Liberty, liberty};
 use crate::wrapper::{capabilities, get, is, set_capabilities};
 
+/// What VERSION says is looked at by these.
+const STATED: [&str; 4] = ["version.[!m]*", "version.mi*", "version.maj*", "VER-33"];
+/// These map memory.
+const MAPS: [&str; 5] = ["DMAP-*", "DUNMAP-*", "DLOG-*", "DISC-*", "clients.*"];
+
 pub(crate) fn liberties() -> Vec<Liberty> {
     vec![
         liberty("no-version-data", "502: it is optional", |served| bare(served, |reply| reply.payload.truncate(4)))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "TWIN-*",
-                "WMULTI-01",
-                "SETIRQS-02",
-                "SETIRQS-10",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&["TWIN-*", "WMULTI-01", "SETIRQS-02", "SETIRQS-10"])
             .noted("TWIN-09", "a twin socket is recommended"),
         liberty("no-capabilities", "507-510: they are optional", |served| bare(served, |reply| data(reply, "{}\0")))
             .seen_by(&["version.[!m]*", "version.mi*", "version.maj*", "VER-33", "TWIN-*", "WMULTI-01"])
@@ -105,16 +102,8 @@ pub(crate) fn liberties() -> Vec<Liberty> {
         })
         .seen_by(&["WMULTI-*", "VER-21", "HDR-33"]),
         liberty("one-descriptor-in-a-message", "517-520: the default, stated", |served| at_most_fds(served, 1))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "SETIRQS-*",
-                "DMAP-17",
-                "SEC-05",
-                "IRQINFO-05",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&["SETIRQS-*", "DMAP-17", "SEC-05", "IRQINFO-05"])
             .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("no-descriptors-at-all", "517-518; 46-48: passing descriptors is not necessary", |served| {
             at_most_fds(served, 0)
@@ -157,72 +146,26 @@ pub(crate) fn liberties() -> Vec<Liberty> {
         ])
         .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("tiny-transfers", "522-524; 1303-1304", |served| small_transfers(served, 4))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "RREAD-*",
-                "RWRITE-*",
-                "MIGDATA-*",
-                "REGINFO-*",
-                "clients.*",
-                "CONC-*",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&["RREAD-*", "RWRITE-*", "MIGDATA-*", "REGINFO-*", "clients.*", "CONC-*"])
             .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("one-map-at-a-time", "526-528: how many can be valid is stated", |served| few_maps(served, 1))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "DMAP-*",
-                "DUNMAP-*",
-                "DLOG-*",
-                "DISC-*",
-                "clients.*",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&MAPS)
             .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("two-maps-at-a-time", "526-528", |served| few_maps(served, 2))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "DMAP-*",
-                "DUNMAP-*",
-                "DLOG-*",
-                "DISC-*",
-                "clients.*",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&MAPS)
             .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("pages-of-64-kib", "530-532: other sizes are stated", |served| pages(served, 1 << 16))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "DMAP-*",
-                "DUNMAP-*",
-                "DLOG-*",
-                "DISC-*",
-                "clients.*",
-                "DMARW-*",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&MAPS)
+            .seen_by(&["DMARW-*"])
             .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("pages-of-2-mib", "530-532", |served| pages(served, 1 << 21))
-            .seen_by(&[
-                "version.[!m]*",
-                "version.mi*",
-                "version.maj*",
-                "VER-33",
-                "DMAP-*",
-                "DUNMAP-*",
-                "DLOG-*",
-                "DISC-*",
-                "clients.*",
-                "DMARW-*",
-            ])
+            .seen_by(&STATED)
+            .seen_by(&MAPS)
+            .seen_by(&["DMARW-*"])
             .noted("VER-06", "policy A-23: a value is stated unasked"),
         liberty("the-second-version-is-answered-like-the-first", "466-470 has the first alone", |served| {
             around_each(served, || {
