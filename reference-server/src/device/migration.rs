@@ -142,9 +142,9 @@ impl Device {
 
 /// The states to go through, the last one included; `None` where no way leads there, or none may.
 fn path(from: u32, to: u32, pre_copy: bool) -> Option<Vec<u32>> {
-    // 1731-1732: this one is not allowed, though there would be a way round. 1734-1738: nothing leads into ERROR, and out of
-    // it only a reset.
-    if (from, to) == (STOP_COPY, PRE_COPY) || from == ERROR || to == ERROR {
+    // 1731-1732: this one is not allowed, though there would be a way round. 1734-1738: nothing leads into ERROR, not even from
+    // there; and no arc leads out of it.
+    if (from, to) == (STOP_COPY, PRE_COPY) || to == ERROR {
         return None;
     }
     let mut ways = vec![vec![from]];
