@@ -133,6 +133,28 @@ fn a_draft_is_met_in_each_version() {
 }
 
 #[test]
+fn what_is_offered_no_more_is_6_and_what_is_offered_besides_is_not() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    let run = |without: &str, more: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_vfio-user-conformance");
+        let server = format!("{program} reference-server {without} --socket-path={{socket}}");
+        bench.run(&[&["--spawn", server.as_str()], &PATIENT[..], more].concat())
+    };
+    let (lost, full, less) = ("--without migration,twin-socket", bench.word("full.toml"), bench.word("less.toml"));
+    run("", &["--expect-write", &full]).has_code(0);
+    run("", &["--expect", &full]).has_code(0);
+    run(lost, &["--expect-write", &less]).has_code(0);
+    run("", &["--expect", &less]).has_code(0);
+    // Whatever part of the cases it is.
+    for more in [&[][..], &["--shard", "1/1"], &["good.info"]] {
+        run(lost, &[&["--expect", &full], more].concat())
+            .has_code(6)
+            .says("pinned under `offers`, and what needs it was skipped: migration, pre-copy: GET of MIGRATION")
+            .says("2 differences");
+    }
+}
+
+#[test]
 fn what_generation_finds_is_pinned_by_its_seed() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     let (drafted, keep) = (bench.word("drafted.toml"), bench.word("kept"));

@@ -5,27 +5,29 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// The server's arguments for each version that it speaks, and with all left out that it can leave out.
-const RUNS: [(&str, &str, &str); 5] = [
-    ("0.9.2", "", "conformance.toml"),
-    ("0.9.1", "--profile 0.9.1 --with pfn-query", "conformance.toml"),
-    ("v8", "--profile v8", "conformance.toml"),
-    ("v8c", "--profile v8c", "conformance.toml"),
-    ("0.9.2", "--without ALL", "conformance-without-dma.toml"),
+/// Versions that the server speaks, and with all left out that it can leave out: its arguments, the device file, what it offers.
+const RUNS: [(&str, &str, &str, &str); 5] = [
+    ("0.9.2", "", "conformance.toml", "reference-0.9.2.toml"),
+    ("0.9.1", "--profile 0.9.1 --with pfn-query", "conformance.toml", "reference-0.9.1.toml"),
+    ("v8", "--profile v8", "conformance.toml", "reference-v8.toml"),
+    ("v8c", "--profile v8c", "conformance.toml", "reference-v8c.toml"),
+    ("0.9.2", "--without ALL", "conformance-without-dma.toml", "reference-without-all.toml"),
 ];
 
 #[test]
 #[ignore = "VFIO_USER_CONFORMANCE names the harness's program"]
 fn the_harness_has_no_finding() {
     let harness = env::var_os("VFIO_USER_CONFORMANCE").unwrap();
-    let devices = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/devices");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
     let all = vfio_user_reference_server::Feature::ALL.map(|(word, _)| word).join(",");
-    for (profile, arguments, device) in RUNS {
+    for (profile, arguments, device, offers) in RUNS {
         let server = env!("CARGO_BIN_EXE_vfio-user-reference-server");
         let server = format!("{server} {} --socket-path={{socket}}", arguments.replace("ALL", &all));
         let status = Command::new(&harness)
             .args(["run", "--strict", "--fail-fast", "--profile", profile, "--spawn", &server, "--device"])
-            .arg(devices.join(device))
+            .arg(fixtures.join("devices").join(device))
+            .arg("--expect")
+            .arg(fixtures.join("expectations").join(offers))
             .status()
             .unwrap();
         assert!(status.success(), "{server}: {status}");

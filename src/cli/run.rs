@@ -268,7 +268,8 @@ impl Run {
         let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
         if let Some(path) = &self.expect_write {
             let (cases, known) = (report.cases.as_slice(), report.expectations.as_ref());
-            let draft = Draft { cases, strict: self.strict, known, incomplete: !report.complete };
+            let offers: Vec<&str> = report.target.discovered.offers().collect();
+            let draft = Draft { cases, offers: &offers, strict: self.strict, known, incomplete: !report.complete };
             report::write_whole(path, draft.text().as_bytes())
                 .map_err(|error| Failure::ours(format!("could not write the draft: {error}")))?;
         }

@@ -64,7 +64,12 @@ impl<'a> Collector<'a> {
         let (not_run, mut faults) = (account.not_run, account.faults);
         let expectations = context.expectations.map(|expectations| {
             let expectations = expectations.clone().with_strict(context.strict).of_run_cut_short(!complete);
-            expectations.compare(&cases, &not_run)
+            let mut comparison = expectations.compare(&cases, &not_run);
+            // A run that was never begun knows nothing of the target.
+            if let Some(start) = &start {
+                comparison.drift.extend(expectations.lacking(|need| start.discovered.lacks(need)));
+            }
+            comparison
         });
         faults.extend(end.nothing.iter().chain(&end.lost).cloned());
         if end.interrupted {

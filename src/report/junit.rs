@@ -60,7 +60,7 @@ fn document(report: &Report, context: &Context<'_>) -> quick_junit::Report {
     let pinned = report.expectations.iter().flat_map(|comparison| &comparison.drift);
     // What is not pinned is told by its case.
     let drift = pinned.filter(|drift| !matches!(drift, Drift::Unexpected { .. }));
-    let drift = drift.map(|drift| failure(drift.case(), "drift", &format!("{drift}: {}", drift.advice())));
+    let drift = drift.map(|drift| failure(&drift.about(), "drift", &format!("{drift}: {}", drift.advice())));
     add(&mut document, "expectations", drift.collect());
     let parted = report.differential.iter().flat_map(|found| &found.divergences);
     let parted = parted.filter(|divergence| fails(divergence.class(), context));

@@ -8,7 +8,7 @@ use crate::Profile;
 use crate::case::{Case, Given, Source, Span, Spanned, Step, StepKind, Subject, Value, parse, print};
 use crate::model::name_in;
 use crate::requirement::Register;
-use crate::target::{Discovered, Has};
+use crate::target::Discovered;
 
 /// A case with its parameters' values: what runs, or is skipped.
 #[derive(Debug, Clone)]
@@ -86,11 +86,7 @@ impl Planned {
 
     /// Why it does not run on this target, if it does not.
     pub fn skip(&self, discovered: &Discovered) -> Option<Skip> {
-        self.needs.iter().find_map(|need| match discovered.has.get(need) {
-            Some(Has::Yes(_)) => None,
-            Some(Has::No(reason)) => Some(Skip(reason.clone())),
-            None => Some(Skip(format!("nothing is known of `{need}`"))),
-        })
+        self.needs.iter().find_map(|need| discovered.lacks(need)).map(Skip)
     }
 }
 

@@ -198,6 +198,20 @@ impl Discovered {
         if sizes == 0 { vfio_user_wire::DEFAULT_PGSIZES } else { 1 << sizes.trailing_zeros() }
     }
 
+    /// The words of what it has.
+    pub fn offers(&self) -> impl Iterator<Item = &str> {
+        self.has.iter().filter(|(_, has)| matches!(has, Has::Yes(_))).map(|(need, _)| need.as_str())
+    }
+
+    /// Why it has not what the word stands for; `None` where it has.
+    pub fn lacks(&self, need: &str) -> Option<String> {
+        match self.has.get(need) {
+            Some(Has::Yes(_)) => None,
+            Some(Has::No(why)) => Some(why.clone()),
+            None => Some(format!("nothing is known of `{need}`")),
+        }
+    }
+
     /// It has what the word stands for, with these names.
     pub fn yes(&mut self, need: &str, names: &[(&str, u64)]) {
         let names = names.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

@@ -1,5 +1,7 @@
 //! A run against its pinned expectations: what was met, and what drifted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CaseRecord, CaseResult, Expectation, Expectations, Observed};
@@ -93,18 +95,26 @@ pub enum Drift {
         /// What is known of that id.
         detail: String,
     },
+    /// The run could not test something that it is pinned to test.
+    Lacks {
+        /// The words of `needs`.
+        needs: Vec<String>,
+        /// Why cases with these needs were skipped.
+        reason: String,
+    },
 }
 
 impl Drift {
-    /// The case, or the cases as the entry names them.
-    pub fn case(&self) -> &str {
+    /// The case, or the cases as the entry names them; or the words of `needs`.
+    pub fn about(&self) -> String {
         match self {
+            Drift::Lacks { needs, .. } => needs.join(", "),
             Drift::Unexpected { case, .. }
             | Drift::OtherOutcome { case, .. }
             | Drift::Passes { case, .. }
             | Drift::Skipped { case, .. }
             | Drift::NoCase { case, .. }
-            | Drift::NoRequirement { case, .. } => case,
+            | Drift::NoRequirement { case, .. } => case.clone(),
         }
     }
 
@@ -123,6 +133,7 @@ impl Drift {
             Drift::Skipped { .. } => "offer again what the case needs, or take the entry out",
             Drift::NoCase { .. } => "mend the name (`list` shows all), or take the entry out",
             Drift::NoRequirement { .. } => "mend the id, or take the entry out",
+            Drift::Lacks { .. } => "offer it again, or run it as it was pinned; or take it out of `offers`",
         }
     }
 }
@@ -158,6 +169,9 @@ impl std::fmt::Display for Drift {
             }
             Drift::NoRequirement { case, requirement, detail } => {
                 write!(f, "{case}: the entry names {requirement}: {detail}")
+            }
+            Drift::Lacks { needs, reason } => {
+                write!(f, "pinned under `offers`, and what needs it was skipped: {}: {reason}", needs.join(", "))
             }
         }
     }
@@ -221,6 +235,15 @@ impl Expectations {
             }
         }
         comparison
+    }
+
+    /// What is pinned under `offers` and could not be tested, by reason; `lacks` gives that for a word of `needs`.
+    pub fn lacking(&self, lacks: impl Fn(&str) -> Option<String>) -> Vec<Drift> {
+        let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for need in &self.offers {
+            lacks(need).into_iter().for_each(|reason| by_reason.entry(reason).or_default().push(need.clone()));
+        }
+        by_reason.into_iter().map(|(reason, needs)| Drift::Lacks { needs, reason }).collect()
     }
 
     /// All that a case shows is pinned as it came.

@@ -8,6 +8,8 @@ use super::{CaseRecord, CaseResult, Comparison, Observed};
 pub struct Draft<'a> {
     /// The cases of a run.
     pub cases: &'a [CaseRecord],
+    /// The words of `needs` for what it could test.
+    pub offers: &'a [&'a str],
     /// Notes need a pin, too.
     pub strict: bool,
     /// What was pinned already: its reasons are kept.
@@ -30,6 +32,13 @@ impl Draft<'_> {
                 "# The run that it was drafted from did not come to its end: what is not here was not seen.\n",
             );
         }
+        // What a server gains is no drift: that it lacked it is not pinned.
+        let offers = self.offers.iter().filter(|word| !word.starts_with("no-"));
+        let offers: Vec<String> = offers.map(|word| format!("    {},\n", quoted(word))).collect();
+        text.push_str(
+            "\n# What can be tested, in the words of `probe`: what is lost of it is told, and not skipped.\n",
+        );
+        text.push_str(&format!("offers = [\n{}]\n", offers.concat()));
         let mut drafted = Vec::new();
         for case in self.cases.iter().filter(|case| case.result != CaseResult::Error) {
             let seen = observations(case).into_iter();

@@ -1,9 +1,10 @@
-//! Pinned expectations: what is known to be wrong with a server, so that a run fails only where something changes.
+//! Pinned expectations: what is known to be wrong with a server and what it offers, so that a run fails only where something changes.
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
 use super::{Class, Drift, Evidence, Finding};
+use crate::case::{NEEDS, similar};
 
 /// What was observed, as an expectation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,6 +92,8 @@ impl Expectation {
 pub struct Expectations {
     /// Which target it is about, for people.
     pub target: Option<String>,
+    /// What the run is to be able to test: words of `needs`.
+    pub offers: Vec<String>,
     /// The entries, in the order of the file.
     pub entries: Vec<Expectation>,
     pub(super) strict: bool,
@@ -109,6 +112,16 @@ pub enum ExpectationError {
         file: String,
         /// What is wrong, with the line.
         error: Box<toml::de::Error>,
+    },
+    /// There is no such thing to be offered.
+    #[error("{file}: offers: unknown word `{word}`{hint}; `probe` lists all")]
+    Offer {
+        /// The file.
+        file: String,
+        /// The word.
+        word: String,
+        /// A word that is like it.
+        hint: String,
     },
     /// An entry makes no sense.
     #[error("{file}: [[expect]] number {number} ({case}): {message}")]
@@ -129,6 +142,8 @@ pub enum ExpectationError {
 struct File {
     target: Option<String>,
     #[serde(default)]
+    offers: Vec<String>,
+    #[serde(default)]
     expect: Vec<Entry>,
 }
 
@@ -147,6 +162,11 @@ impl Expectations {
     pub fn parse(name: &str, text: &str) -> Result<Expectations, ExpectationError> {
         let file: File = toml::from_str(text)
             .map_err(|error| ExpectationError::Toml { file: name.to_owned(), error: Box::new(error) })?;
+        let words = || NEEDS.iter().map(|need| need.word);
+        if let Some(word) = file.offers.iter().find(|offered| words().all(|word| word != offered.as_str())) {
+            let hint = similar(word, words()).map_or(String::new(), |meant| format!(", did you mean `{meant}`?"));
+            return Err(ExpectationError::Offer { file: name.to_owned(), word: word.clone(), hint });
+        }
         let mut entries: Vec<Expectation> = Vec::new();
         for (n, entry) in file.expect.into_iter().enumerate() {
             let wrong = |message: String| ExpectationError::Entry {
@@ -182,7 +202,7 @@ impl Expectations {
                 matcher,
             });
         }
-        Ok(Expectations { target: file.target, entries, ..Expectations::default() })
+        Ok(Expectations { target: file.target, offers: file.offers, entries, ..Expectations::default() })
     }
 
     /// With `strict`, a note needs a pin as a violation does.

@@ -70,7 +70,7 @@ fn because(mut case: CaseRecord, reason: &str) -> CaseRecord {
 }
 
 fn draft(cases: &[CaseRecord]) -> Draft<'_> {
-    Draft { cases, strict: false, known: None, incomplete: false }
+    Draft { cases, offers: &["dma", "no-migration"], strict: false, known: None, incomplete: false }
 }
 
 fn sentences(comparison: &Comparison) -> Vec<String> {
@@ -175,6 +175,28 @@ fn an_entry_whose_case_is_skipped_drifts() {
         [
             "header.surplus/*: the entry on HDR-19 could not be compared, since the case was skipped: the target has no region"
         ]
+    );
+}
+
+#[test]
+fn what_is_offered_no_more_drifts() {
+    let pins = pins("offers = [\"dma\", \"migration\", \"twin-socket\", \"pre-copy\"]");
+    let lacking = pins.lacking(|need| match need {
+        "dma" => None,
+        "twin-socket" => Some("there is none".to_owned()),
+        _ => Some("GET of MIGRATION is refused".to_owned()),
+    });
+    let sentences: Vec<String> = lacking.iter().map(Drift::to_string).collect();
+    assert_eq!(
+        sentences,
+        [
+            "pinned under `offers`, and what needs it was skipped: migration, pre-copy: GET of MIGRATION is refused",
+            "pinned under `offers`, and what needs it was skipped: twin-socket: there is none",
+        ]
+    );
+    assert_eq!(
+        refusal("offers = [\"migratoin\"]"),
+        "pins.toml: offers: unknown word `migratoin`, did you mean `migration`?; `probe` lists all"
     );
 }
 
@@ -353,6 +375,11 @@ fn a_draft_reads_like_a_file_that_was_written_by_hand() {
         draft(&[crash("header.surplus/DMA_MAP")]).text(),
         "\
 # What this server is known to do wrong. A run with --expect and this file fails only where something changes.
+
+# What can be tested, in the words of `probe`: what is lost of it is told, and not skipped.
+offers = [
+    \"dma\",
+]
 
 [[expect]]
 case = \"header.surplus/DMA_MAP\"
