@@ -26,8 +26,9 @@ pub use print::print;
 pub use similar::similar;
 pub use span::{Span, Spanned};
 pub use step::{
-    Argument, Condition, ConditionValue, Descriptor, DeviceAction, Expect, FdExpectation, Given, Memory, Name, Outcome,
-    Outcomes, Pages, Range, Relation, SealExpectation, Send, Serve, Step, StepKind, Subject, Value, With, Write,
+    Argument, Condition, ConditionValue, Descriptor, DeviceAction, DeviceExpectation, Expect, FdExpectation, Given,
+    Memory, Name, Outcome, Outcomes, Pages, Range, Relation, SealExpectation, Send, Serve, Step, StepKind, Subject,
+    Value, With, Write,
 };
 
 use crate::Profile;

@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 
 use super::parse::BLANKS;
 use super::{
-    Argument, Bytes, Case, Condition, ConditionValue, Descriptor, DeviceAction, Expect, Expression, FdExpectation,
-    Given, Name, Outcome, Pages, Range, Relation, SealExpectation, Send, Serve, Spanned, Step, StepKind, Subject,
-    Value,
+    Argument, Bytes, Case, Condition, ConditionValue, Descriptor, DeviceAction, DeviceExpectation, Expect, Expression,
+    FdExpectation, Given, Name, Outcome, Pages, Range, Relation, SealExpectation, Send, Serve, Spanned, Step, StepKind,
+    Subject, Value,
 };
 
 /// Requirements stand from this column on, counted from 1, where the line is shorter.
@@ -371,7 +371,9 @@ impl fmt::Display for Expect {
             Expect::Seal(name, SealExpectation::Conforms) => write!(f, "seal {name} conforms"),
             Expect::FdsBaseline => f.write_str("fds baseline"),
             Expect::Exited => f.write_str("exited"),
-            Expect::Device(done) => write!(f, "device {}", if *done { "done" } else { "failed" }),
+            Expect::Device(DeviceExpectation::Done) => f.write_str("device done"),
+            Expect::Device(DeviceExpectation::DoneOrNoted) => f.write_str("device done, note failed"),
+            Expect::Device(DeviceExpectation::Failed) => f.write_str("device failed"),
             Expect::Same(one, two) => write!(f, "same {one} {two}"),
             Expect::SubRegion(label, conditions) => {
                 write!(f, "sub-region {label}")?;

@@ -224,8 +224,8 @@ pub enum Expect {
     FdsBaseline,
     /// `< exited`: the server ends before the deadline.
     Exited,
-    /// `< device done`, `< device failed`: by the status register of the device file. `true` for `done`.
-    Device(bool),
+    /// `< device done`, `< device failed`, `< device done, note failed`: by the status register of the device file.
+    Device(DeviceExpectation),
     /// `< same one two`: what two `save` lines read is the same.
     Same(Name, Name),
     /// `< sub-region LABEL offset=8 size=4`: that DEVICE_GET_REGION_IO_FDS reply has a sub-region of which this is true.
@@ -234,6 +234,17 @@ pub enum Expect {
     Counted(Expression),
     /// `< mapped LABEL == BYTES offset=..`: what the region of that DEVICE_GET_REGION_INFO reply holds, by mmap().
     Mapped(Name, Vec<Argument>, Option<Bytes>),
+}
+
+/// What the device says of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceExpectation {
+    /// It is done.
+    Done,
+    /// It is done; that it failed is noted, and is no violation.
+    DoneOrNoted,
+    /// It failed.
+    Failed,
 }
 
 /// What may come for a command.

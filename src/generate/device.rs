@@ -2,7 +2,7 @@
 
 use vfio_user_wire::tables::Table;
 
-use crate::case::{DeviceAction, Expect, Memory, StepKind};
+use crate::case::{DeviceAction, DeviceExpectation, Expect, Memory, StepKind};
 
 use super::dma_map::fill;
 use super::draw::{Draft, Edge};
@@ -89,7 +89,7 @@ impl Draft<'_> {
         self.shadow.busy |= late && !self.offer.device_status;
         if (self.shadow.logging || counted || late) && self.offer.device_status {
             self.needs.insert("device-status");
-            let mut done = step(StepKind::Expect(Expect::Device(true)));
+            let mut done = step(StepKind::Expect(Expect::Device(DeviceExpectation::Done)));
             done.requirements.extend(counted.then(|| word("V8-17")));
             inner.push(done);
         }

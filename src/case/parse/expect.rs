@@ -5,8 +5,8 @@ use super::value::{self, Cursor, is_name};
 use super::{Ends, Result};
 use crate::case::similar::similar;
 use crate::case::{
-    Bytes, Condition, ConditionValue, Expect, FdExpectation, Memory, Outcome, Outcomes, Relation, SealExpectation,
-    Span, Spanned, Value,
+    Bytes, Condition, ConditionValue, DeviceExpectation, Expect, FdExpectation, Memory, Outcome, Outcomes, Relation,
+    SealExpectation, Span, Spanned, Value,
 };
 
 const OUTCOMES: [&str; 5] = ["ok", "error", "closed", "silent", "conforms"];
@@ -51,7 +51,7 @@ pub(super) fn expect(line: &mut Line<'_>, ends: &Ends) -> Result<Expect> {
             Ok(Expect::Seal(name, seal(line)?))
         }
         "exited" => Ok(Expect::Exited),
-        "device" => Ok(Expect::Device(either(line, "done", "failed")?)),
+        "device" => Ok(Expect::Device(device(line)?)),
         "same" => {
             let what = "the name of migration data";
             let one = value::name(line.expect(what)?, what)?;
@@ -66,14 +66,22 @@ pub(super) fn expect(line: &mut Line<'_>, ends: &Ends) -> Result<Expect> {
     }
 }
 
-/// `true` for `yes`, `false` for `no`.
-fn either(line: &mut Line<'_>, yes: &str, no: &str) -> Result<bool> {
-    let token = line.expect(&format!("`{yes}` or `{no}`"))?;
-    if token.text == yes || token.text == no {
-        return Ok(token.text == yes);
+fn device(line: &mut Line<'_>) -> Result<DeviceExpectation> {
+    let token = line.expect("`done` or `failed`")?;
+    match without_comma(token) {
+        (Token { text: "done", .. }, true) => {
+            line.expect_word("note")?;
+            line.expect_word("failed")?;
+            Ok(DeviceExpectation::DoneOrNoted)
+        }
+        (Token { text: "done", .. }, false) => Ok(DeviceExpectation::Done),
+        (Token { text: "failed", .. }, false) => Ok(DeviceExpectation::Failed),
+        _ => {
+            let expected = "expected `done` or `failed`";
+            let hint = similar(token.text, ["done", "failed"]);
+            Err(token.error(format!("{expected}, found `{}`", token.text), expected).suggest(hint))
+        }
     }
-    let expected = format!("expected `{yes}` or `{no}`");
-    Err(token.error(format!("{expected}, found `{}`", token.text), expected).suggest(similar(token.text, [yes, no])))
 }
 
 fn seal(line: &mut Line<'_>) -> Result<SealExpectation> {

@@ -90,7 +90,7 @@ impl Player<'_> {
             Expect::Seal(name, seal) => self.expect_seal(line, name, *seal == SealExpectation::Ok),
             Expect::FdsBaseline => self.expect_baseline(line),
             Expect::Exited => self.expect_exit(line),
-            Expect::Device(done) => self.expect_device(line, *done),
+            Expect::Device(what) => self.expect_device(line, *what),
             Expect::Same(one, two) => self.expect_same(line, one, two),
             Expect::SubRegion(label, conditions) => self.expect_sub_region(line, label, conditions),
             Expect::Counted(count) => self.expect_counted(line, count),

@@ -3,13 +3,13 @@
 use vfio_user_wire::message::{DMA_MAP, DmaMap, REGION_READ, REGION_WRITE, RegionAccess};
 use vfio_user_wire::{Field, Frame, tables};
 
-use crate::case::{Argument, DeviceAction, Name};
+use crate::case::{Argument, DeviceAction, DeviceExpectation, Name};
 use crate::model::{FdKind, PassedFd};
 use crate::session::{Deadline, Effect, Origin, Passed, Serving};
 use crate::target::{Action, Parameters, StatusRegister, Step};
-use crate::verdict::Evidence;
+use crate::verdict::{Class, Evidence};
 
-use super::judge::Line;
+use super::judge::{Found, Line};
 use super::{Fault, Player, Stop};
 
 /// Where a descriptor in client memory is mapped for the device: above anything that a case maps, and a multiple of any
@@ -133,7 +133,7 @@ impl Player<'_> {
     }
 
     /// `< device done`, `< device failed`.
-    pub(super) fn expect_device(&mut self, line: Line<'_>, done: bool) -> Result<(), Stop> {
+    pub(super) fn expect_device(&mut self, line: Line<'_>, what: DeviceExpectation) -> Result<(), Stop> {
         let asked = self.asked.clone().ok_or_else(|| Fault::new("no `device` line before"))?;
         if let Some(index) = asked.doorbell {
             self.answered_with_success(index)?;
@@ -166,6 +166,7 @@ impl Player<'_> {
         if let (Some(state), Some(end)) = (state, self.talk.ends.get_mut(asked.end)) {
             end.session.device_finished(state);
         }
+        let done = what != DeviceExpectation::Failed;
         let expected = format!("the device says that its work is {}", if done { "done" } else { "failed" });
         let evidence = if state.is_some() { Evidence::Received } else { Evidence::Deadline };
         let actual = || match state {
@@ -173,6 +174,9 @@ impl Player<'_> {
             Some(false) => format!("it says that it failed (status {value:#x})"),
             None => format!("it is still at work (status {value:#x})"),
         };
+        if what == DeviceExpectation::DoneOrNoted && state == Some(false) {
+            return self.break_line(line, Some(Class::Note), &Found::new(expected, actual(), evidence));
+        }
         self.conclude(line, state == Some(done), &expected, actual, evidence)
     }
 

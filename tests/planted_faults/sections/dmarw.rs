@@ -251,6 +251,7 @@ fn replies() -> Vec<Fault> {
         fault("DMARW-06", "stuck-on-another-address", || stuck("address")),
         fault("DMARW-06", "stuck-on-another-count", || stuck("count")),
         fault("DMARW-09", "a-write-has-no-reply-payload", || write_replies(|payload| payload > 0)),
+        fault("DMARW-09", "a-count-of-4-bytes-is-none", || write_replies(|payload| payload == 12)).noted(),
     ]
 }
 
