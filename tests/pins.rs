@@ -149,7 +149,7 @@ fn what_is_offered_no_more_is_6_and_what_is_offered_besides_is_not() {
     for more in [&[][..], &["--shard", "1/1"], &["good.info"]] {
         run(lost, &[&["--expect", &full], more].concat())
             .has_code(6)
-            .says("pinned under `offers`, and what needs it was skipped: migration, pre-copy: GET of MIGRATION")
+            .says("migration, pre-copy: pinned under `offers`, but what needs it was skipped: GET of MIGRATION")
             .says("2 differences");
     }
 }

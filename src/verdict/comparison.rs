@@ -171,7 +171,7 @@ impl std::fmt::Display for Drift {
                 write!(f, "{case}: the entry names {requirement}: {detail}")
             }
             Drift::Lacks { needs, reason } => {
-                write!(f, "pinned under `offers`, and what needs it was skipped: {}: {reason}", needs.join(", "))
+                write!(f, "{}: pinned under `offers`, but what needs it was skipped: {reason}", needs.join(", "))
             }
         }
     }

@@ -190,8 +190,8 @@ fn what_is_offered_no_more_drifts() {
     assert_eq!(
         sentences,
         [
-            "pinned under `offers`, and what needs it was skipped: migration, pre-copy: GET of MIGRATION is refused",
-            "pinned under `offers`, and what needs it was skipped: twin-socket: there is none",
+            "migration, pre-copy: pinned under `offers`, but what needs it was skipped: GET of MIGRATION is refused",
+            "twin-socket: pinned under `offers`, but what needs it was skipped: there is none",
         ]
     );
     assert_eq!(
