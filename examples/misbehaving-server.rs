@@ -5,6 +5,7 @@
 //! It answers VERSION and DEVICE_GET_INFO as a PCI device that has nothing, and everything else with ENOTSUP. What it
 //! does otherwise, [`Mode`] says; `--on` names the command at which it does it, DEVICE_RESET where nothing is said.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -83,6 +84,9 @@ enum Mode {
     FourGibReply,
     /// Answers with another message ID.
     WrongId,
+    /// Answers a command that nobody sent, as one does that has lost its place in the stream; the process after the first one, as
+    /// `--marker` tells, does so at the next DEVICE_GET_INFO only.
+    OutOfStep,
     /// Answers three times.
     Thrice,
     /// Succeeds, with a surplus of payload.
@@ -121,6 +125,7 @@ const MODES: &[(&str, Mode)] = &[
     ("garbage", Mode::Garbage),
     ("four-gib-reply", Mode::FourGibReply),
     ("wrong-id", Mode::WrongId),
+    ("out-of-step", Mode::OutOfStep),
     ("thrice", Mode::Thrice),
     ("surplus", Mode::Surplus),
     ("last-one", Mode::LastOne),
@@ -133,6 +138,7 @@ struct Server {
     on: String,
     marker: Option<PathBuf>,
     announce: Option<PathBuf>,
+    behind: Cell<bool>,
 }
 
 fn main() -> ExitCode {
@@ -153,6 +159,7 @@ impl Server {
             on: "DEVICE_RESET".to_owned(),
             marker: None,
             announce: None,
+            behind: Cell::new(false),
         };
         let words: Vec<String> = arguments
             .flat_map(|word| {
@@ -303,6 +310,8 @@ impl Server {
                     stream.write_all(&reply.bytes())?;
                     return Ok(true);
                 }
+                Mode::OutOfStep if self.mark()? => return out_of_step(stream, &header),
+                Mode::OutOfStep => self.behind.set(true),
                 Mode::Thrice => {
                     stream.write_all(&Frame::error(&header, nix::libc::ENOTSUP as u32).bytes().repeat(3))?;
                     return Ok(true);
@@ -316,6 +325,9 @@ impl Server {
                 }
                 _ => {}
             }
+        }
+        if name == DEVICE_GET_INFO.name && self.behind.get() {
+            return out_of_step(stream, &header);
         }
         let reply = if name == VERSION.name && self.mode != Mode::RefusesVersion {
             let minor = Version::parse(&frame.payload).map_or(0, |(version, _)| version.minor.min(1));
@@ -374,6 +386,11 @@ fn ignore_sigterm() -> io::Result<()> {
 }
 
 /// The same bytes in each run, which look like nothing.
+fn out_of_step(stream: &mut UnixStream, header: &Header) -> io::Result<bool> {
+    stream.write_all(&Frame::error(&Header { id: 0x48, command: 0, ..*header }, 0).bytes())?;
+    Ok(true)
+}
+
 fn random_bytes(stream: &mut UnixStream) -> io::Result<()> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let bytes: Vec<u8> = std::iter::repeat_with(|| {

@@ -408,6 +408,17 @@ fn a_server_that_falls_silent_is_told_to_be_seen_three_times() {
     assert_eq!(finding(&ended, "read.refused")["seen"], json!([3, 3]));
 }
 
+/// It falls silent now at one place and now at another; what it sends instead is wrong every time.
+#[test]
+fn a_server_that_lost_its_place_in_the_stream_is_not_silent() {
+    let bench = Bench::new(&[("b.case", RESETS)]);
+    let ended = bench.against(&format!("out-of-step --marker {}", bench.word("marker")), &CALM);
+    ended.has_code(2).says("a message that answers no command");
+    let found = finding(&ended, "reset.refused");
+    assert_eq!((&found["requirement"], &found["evidence"]), (&json!("HDR-14"), &json!("received")));
+    assert_eq!(ended.case("reset.refused")["attempts"][0]["outcome"], "silent");
+}
+
 #[test]
 fn a_server_that_falls_silent_in_set_up() {
     let text = "case read.before\n> REGION_READ region=0 offset=0 count=4\n< ok\n> DEVICE_GET_INFO\n< ok                                                    [INFO-01]\n";

@@ -108,8 +108,13 @@ impl Player<'_> {
                 && known.class == class
                 && (known.step == step || (known.message == message && found.evidence == Evidence::Received))
         };
-        if self.findings.iter().any(known) {
-            return;
+        if let Some(at) = self.findings.iter().position(known) {
+            // What was received, a close or an exit says more than a silence at the same place.
+            let more = |known: &Finding| known.evidence == Evidence::Deadline && found.evidence != Evidence::Deadline;
+            if !self.findings.get(at).is_some_and(more) {
+                return;
+            }
+            self.findings.remove(at);
         }
         let policy = self.context.register.get(requirement).map(|known| known.policy.clone()).unwrap_or_default();
         let Found { expected, actual, evidence, field, instead, by_state, .. } = found;
