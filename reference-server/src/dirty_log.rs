@@ -82,8 +82,11 @@ impl DirtyLog {
         if ranges.is_empty() {
             log(first, last);
         }
-        for range in ranges.iter().filter(|range| range.0 <= last && first <= range.1) {
-            log(first.max(range.0), last.min(range.1));
+        for range in ranges {
+            let (first, last) = (first.max(range.0), last.min(range.1));
+            if first <= last {
+                log(first, last);
+            }
         }
     }
 

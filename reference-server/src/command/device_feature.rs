@@ -57,13 +57,14 @@ pub(crate) fn device_feature(
 
 /// What can be done with the feature, beside PROBE; `None` where the device does not have it.
 fn methods(settings: Settings, feature: u16) -> Option<u32> {
-    match feature {
-        index::MIGRATION if !settings.lacks(Feature::Migration) => Some(flags::GET),
-        index::MIG_DEVICE_STATE if !settings.lacks(Feature::Migration) => Some(flags::GET | flags::SET),
-        index::DMA_LOGGING_START | index::DMA_LOGGING_STOP if !settings.lacks(Feature::DmaLogging) => Some(flags::SET),
-        index::DMA_LOGGING_REPORT if !settings.lacks(Feature::DmaLogging) => Some(flags::GET),
-        _ => None,
-    }
+    let (part, methods) = match feature {
+        index::MIGRATION => (Feature::Migration, flags::GET),
+        index::MIG_DEVICE_STATE => (Feature::Migration, flags::GET | flags::SET),
+        index::DMA_LOGGING_START | index::DMA_LOGGING_STOP => (Feature::DmaLogging, flags::SET),
+        index::DMA_LOGGING_REPORT => (Feature::DmaLogging, flags::GET),
+        _ => return None,
+    };
+    (!settings.lacks(part)).then_some(methods)
 }
 
 /// The reply to SET and PROBE: the request's payload (1595-1596), for which the client must have room (1566).
