@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION, Version};
@@ -59,6 +60,10 @@ enum Mode {
     ExitsAfterClose,
     /// Panics when its client is gone.
     PanicsAfterClose,
+    /// Aborts where it is asked to end.
+    AbortsAtSigterm,
+    /// Takes 15 milliseconds for each client before it accepts the next one.
+    SlowAccept,
     /// Holds the lock on `--marker` for as long as it lives, and ends at once where another one holds it.
     Exclusive,
 
@@ -70,6 +75,12 @@ enum Mode {
     SilentOnce,
     /// Panics.
     Panics,
+    /// Panics after a long log.
+    PanicsLate,
+    /// Panics the first time, as `--marker` tells later processes; answers from then on.
+    PanicsOnce,
+    /// Is said by a sanitizer to be at fault, and goes on.
+    Reported,
     /// Ends by SIGABRT.
     Aborts,
     /// Ends with status 0.
@@ -113,11 +124,16 @@ const MODES: &[(&str, Mode)] = &[
     ("refuses-all", Mode::RefusesAll),
     ("exits-after-close", Mode::ExitsAfterClose),
     ("panics-after-close", Mode::PanicsAfterClose),
+    ("aborts-at-sigterm", Mode::AbortsAtSigterm),
+    ("slow-accept", Mode::SlowAccept),
     ("exclusive", Mode::Exclusive),
     ("silent", Mode::Silent),
     ("silent-stubborn", Mode::SilentStubborn),
     ("silent-once", Mode::SilentOnce),
     ("panics", Mode::Panics),
+    ("panics-late", Mode::PanicsLate),
+    ("panics-once", Mode::PanicsOnce),
+    ("reported", Mode::Reported),
     ("aborts", Mode::Aborts),
     ("exits-zero", Mode::ExitsZero),
     ("exits-seven", Mode::ExitsSeven),
@@ -215,9 +231,15 @@ impl Server {
                 .stdin(Stdio::null())
                 .spawn()?;
         }
+        if self.mode == Mode::AbortsAtSigterm {
+            abort_at_sigterm()?;
+        }
         let listener = UnixListener::bind(&self.socket)?;
         loop {
             let (stream, _) = listener.accept()?;
+            if self.mode == Mode::SlowAccept {
+                std::thread::sleep(Duration::from_millis(15));
+            }
             // Ours to forgive: a client may be gone at any time.
             let _ = self.serve(stream);
             match self.mode {
@@ -286,6 +308,12 @@ impl Server {
                 }
                 Mode::SilentOnce if self.mark()? => self.block(),
                 Mode::Panics => panic_now("attempt to subtract with overflow"),
+                Mode::PanicsOnce if self.mark()? => panic_now("attempt to subtract with overflow"),
+                Mode::PanicsLate => {
+                    (0..20_000).for_each(|line| eprintln!("{line:0>100}"));
+                    panic_now("attempt to subtract with overflow")
+                }
+                Mode::Reported => eprintln!("ring.c:7:3: runtime error: index 9 out of bounds for type 'int [8]'"),
                 Mode::Aborts => {
                     eprintln!("misbehaving-server: free(): invalid pointer");
                     std::process::abort()
@@ -378,6 +406,15 @@ fn panic_now(message: &str) -> ! {
     panic!("{message}")
 }
 
+fn abort_at_sigterm() -> io::Result<()> {
+    extern "C" fn abort(_: i32) {
+        std::process::abort()
+    }
+    let handler = nix::sys::signal::SigHandler::Handler(abort);
+    // SAFETY: the handler does nothing but abort(3), which is safe in one.
+    unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, handler) }.map(|_| ()).map_err(Into::into)
+}
+
 fn ignore_sigterm() -> io::Result<()> {
     // SAFETY: no handler is installed; SIG_IGN runs no code.
     unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, nix::sys::signal::SigHandler::SigIgn) }
@@ -385,12 +422,12 @@ fn ignore_sigterm() -> io::Result<()> {
         .map_err(Into::into)
 }
 
-/// The same bytes in each run, which look like nothing.
 fn out_of_step(stream: &mut UnixStream, header: &Header) -> io::Result<bool> {
     stream.write_all(&Frame::error(&Header { id: 0x48, command: 0, ..*header }, 0).bytes())?;
     Ok(true)
 }
 
+/// The same bytes in each run, which look like nothing.
 fn random_bytes(stream: &mut UnixStream) -> io::Result<()> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let bytes: Vec<u8> = std::iter::repeat_with(|| {

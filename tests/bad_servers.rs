@@ -299,6 +299,45 @@ fn a_crash_in_set_up_is_a_finding() {
     contains(&finding(&ended, "reset.before")["actual"], "the server crashed with signal SIGABRT");
 }
 
+/// A shell between them makes a status of the signal.
+#[test]
+fn a_server_that_aborts_behind_a_shell() {
+    let command = format!("sh -c '{} --socket-path {{socket}}; exit $?'", server("aborts"));
+    bench()
+        .run(&[&["--spawn", command.as_str()], &PATIENT[..]].concat())
+        .has_code(2)
+        .says("crashed with signal SIGABRT");
+}
+
+#[test]
+fn a_server_that_panics_after_a_long_log() {
+    let ended = bench().against("panics-late", &PATIENT);
+    ended.has_code(2).says("the server crashed").says("attempt to subtract with overflow");
+}
+
+#[test]
+fn a_server_that_a_sanitizer_reports_and_lets_go_on() {
+    let ended = bench().against("reported", &PATIENT);
+    ended.has_code(2).says("SEC-01").says("runtime error: index 9 out of bounds");
+    assert_eq!(finding(&ended, "reset.refused")["evidence"], "exited");
+}
+
+#[test]
+fn a_server_that_crashes_of_the_signal_that_asks_it_to_end() {
+    let case = "case sigterm.session\nneeds spawned\n> DEVICE_GET_INFO\n< ok\nsignal TERM\n< exited                                                [BACKEND-04]\n";
+    let bench = Bench::new(&[("a.case", case)]);
+    bench.against("aborts-at-sigterm", &PATIENT).has_code(2).says("crashed with signal SIGABRT");
+    bench.against("good", &PATIENT).has_code(0);
+}
+
+/// A crowd that is gone already is no more than so many clients, each of which takes its time.
+#[test]
+fn a_server_that_is_slow_to_accept_is_not_overrun() {
+    let case = "case storm.small\ngiven nothing\ndo connection-storm count=150                           [SEC-07]\n";
+    let bench = Bench::new(&[("a.case", case)]);
+    bench.against("slow-accept", &BRISK).has_code(0);
+}
+
 #[test]
 fn a_server_that_exits_with_an_error() {
     let ended = bench().against("exits-seven", &PATIENT);

@@ -8,6 +8,7 @@ mod probed;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use vfio_user_conformance::Profile;
@@ -146,6 +147,20 @@ fn miswriting(
     server.receive(frame, fds, memory, effects);
 }
 
+/// Is careless once, long after it was asked what it offers.
+fn careless_once(
+    server: &mut Server,
+    frame: Frame,
+    fds: Vec<OwnedFd>,
+    memory: &mut dyn Memory,
+    effects: &mut Vec<Effect>,
+) {
+    static UNMAPS: AtomicUsize = AtomicUsize::new(0);
+    let hundredth = { frame.header.command } == 3 && UNMAPS.fetch_add(1, Ordering::Relaxed) == 100;
+    let receive = if hundredth { careless } else { Server::receive };
+    receive(server, frame, fds, memory, effects);
+}
+
 /// Searches for what is wrong with a server, and is interrupted behind the first sequences if asked to.
 fn search_faulty(receive: Receive, folder: &Path, stop: bool) -> Found {
     let target = DirectMachine::target("faulty", move || Box::new(Faulty(Server::new(), receive)));
@@ -199,6 +214,18 @@ fn what_fails_is_shrunk_to_a_case_that_a_person_could_have_written() {
     assert_eq!(*case, "case generated.dunmap-05");
     assert!(map.starts_with("> DMA_MAP address=0x") && unmap.starts_with("> DMA_UNMAP address=0x"), "{text}");
     assert_eq!((*ok, *wrong), ("< ok", tag("< ok", "DUNMAP-05").as_str()));
+}
+
+/// What was received counts, however often it came.
+#[test]
+fn what_came_once_is_told_as_it_was_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = search_faulty(careless_once, folder.path(), false);
+    let [record] = found.records.as_slice() else { panic!("{} causes", found.records.len()) };
+    assert_eq!((found.failed, record.result), (1, CaseResult::Fail));
+    let found: Vec<_> = record.findings.iter().map(|finding| finding.requirement.as_str()).collect();
+    assert!(found.contains(&"DUNMAP-05"), "{found:?}");
+    assert!(Path::new(&record.file).exists());
 }
 
 #[test]

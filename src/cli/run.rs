@@ -134,11 +134,11 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 impl Run {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
-        limits::prepare(self.target.starts_servers())?;
         // Whatever becomes of this run, nobody is to read an earlier one's report as this one's.
         for ReportFile::Json(path) | ReportFile::Junit(path) in &self.reports {
             report::take_away(path).map_err(|error| unwritten(&error))?;
         }
+        limits::prepare(self.target.starts_servers())?;
         let register = setup::register()?;
         let library = if self.files.is_empty() {
             setup::library(self.cases.as_deref(), &register)?

@@ -303,16 +303,17 @@ impl Search<'_> {
             false => self.runner.judge(&planned).map_err(Some),
         };
         match judged {
-            Ok(mut record) => {
-                if record.result == CaseResult::Pass {
+            Ok(mut record) if !matches!(record.result, CaseResult::Pass | CaseResult::Skip) || slow => {
+                if matches!(record.result, CaseResult::Pass | CaseResult::Skip) {
                     record.result = CaseResult::Inconclusive;
-                    let why = match failure.evidence {
-                        Evidence::Deadline => "a deadline passed, and did not pass again",
-                        _ => "it failed when it was drawn, and passed when its file was played",
-                    };
-                    record.reason = Some(why.to_owned());
+                    record.reason = Some("a deadline passed, and did not pass again".to_owned());
                 }
                 Ok(Some(CaseRecord { replay, ..record }))
+            }
+            // What was received, a close or an exit counts, however often it came.
+            Ok(_) => {
+                let (name, record) = (written.name.value, CaseRecord::clone(&failure.record));
+                Ok(Some(CaseRecord { name, file: shown, replay, ..record }))
             }
             Err(lost) => {
                 // It is told as it was seen when it was drawn.

@@ -1,10 +1,12 @@
 //! Connections without end.
 
 use std::io;
+use std::time::Instant;
 
 use nix::errno::Errno;
 
 use super::{Bench, Outcome, conventions};
+use crate::run::Timeouts;
 use crate::session::{Deadline, is_want, wait};
 use crate::target::{Instance, crash_report};
 use crate::verdict::{Evidence, Exit};
@@ -17,13 +19,16 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
     }
     // Whether it stays when one client leaves like this is its own choice (289-291), with whatever exit status.
     // A knock at a server that is gone already comes out at the next.
+    let started = Instant::now();
     drop(instance.knock());
     let after_one = outcome(bench, instance, |_| true)?;
+    let for_one = started.elapsed();
     if !matches!(after_one, Outcome::Held) {
         return Ok(after_one);
     }
     let deadline = Deadline::after(bench.timeouts.long);
-    for _ in 0..bench.argument("count", 1000) {
+    let count = bench.argument("count", 1000);
+    for _ in 0..count {
         loop {
             match instance.knock() {
                 Ok(_) => break,
@@ -39,8 +44,11 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
             break;
         }
     }
+    // Those that wait to be accepted come first, and each may take as long as that one did.
+    let theirs = for_one.saturating_mul(u32::try_from(2 * count).unwrap_or(u32::MAX)).min(bench.timeouts.whole() / 5);
+    let timeouts = Timeouts { start: bench.timeouts.start + theirs, ..bench.timeouts };
     // One that stayed then, and fails now, failed of their number.
-    outcome(bench, instance, |status| status == 0)
+    outcome(&Bench { timeouts, ..*bench }, instance, |status| status == 0)
 }
 
 /// Whether the next client is served; `orderly` says of an exit status that the server may end so.

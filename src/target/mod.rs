@@ -16,7 +16,7 @@ pub use direct::{DirectServer, DirectTarget};
 pub use discovered::{Discovered, Has, IoFds, Irq, Region};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use leftover::abandon;
-pub use output::{crash_report, excerpt};
+pub use output::{crash_report, excerpt, sanitizer_report};
 pub use probe::{ProbeError, Spoken, probe, spoken};
 pub use process::{Process, Reaper, inherited_descriptor_limits, open_descriptors, raise_descriptor_limit};
 pub use thread::Serve;

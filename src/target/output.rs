@@ -5,6 +5,20 @@ const LINE: usize = 300;
 /// How many lines stand in a sentence.
 const IN_SENTENCE: usize = 10;
 
+/// With what the reports of sanitizers begin: of some, a server goes on.
+const SANITIZERS: [&str; 5] = [
+    "ERROR: AddressSanitizer",
+    "ERROR: HWAddressSanitizer",
+    "WARNING: MemorySanitizer",
+    "WARNING: ThreadSanitizer",
+    ": runtime error: ",
+];
+
+/// The line of a sanitizer's report in what a server printed.
+pub fn sanitizer_report(output: &str) -> Option<String> {
+    crash_report(output).filter(|report| SANITIZERS.iter().any(|mark| report.contains(mark)))
+}
+
 /// The line of a panic or a sanitizer's report in what a server printed.
 pub fn crash_report(output: &str) -> Option<String> {
     let lines: Vec<&str> = output.lines().collect();
@@ -43,15 +57,8 @@ pub(super) fn printed(output: &str) -> String {
 }
 
 fn crash_line(lines: &[&str]) -> Option<usize> {
-    const MARKS: [&str; 6] = [
-        "panicked at",
-        "ERROR: AddressSanitizer",
-        "WARNING: ThreadSanitizer",
-        ": runtime error: ",
-        "Assertion `",
-        "stack smashing detected",
-    ];
-    lines.iter().position(|line| MARKS.iter().any(|mark| line.contains(mark)))
+    let marks = || SANITIZERS.into_iter().chain(["panicked at", "Assertion `", "stack smashing detected"]);
+    lines.iter().position(|line| marks().any(|mark| line.contains(mark)))
 }
 
 #[cfg(test)]

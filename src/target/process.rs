@@ -1,5 +1,6 @@
 //! A server's process, from its start to its certain end.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -20,8 +21,8 @@ use super::spawn::{Setting, spawn};
 use crate::session::{Deadline, Interrupt, wait};
 use crate::verdict::Exit;
 
-/// How much of what a server prints is kept.
-const KEPT_OUTPUT: usize = 1 << 20;
+/// How much of what a server prints is kept of its beginning, and of its end: it may crash after a long log.
+const KEPT_OUTPUT: usize = 512 << 10;
 /// How long a server has to end after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1000);
 
@@ -82,7 +83,13 @@ impl Process {
         let group = Leftover::Group(pid.as_raw()).known();
         fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let watched = reading.try_clone()?;
-        let output = Arc::new(Mutex::new(Printing { reading, kept: Vec::new(), ended: false }));
+        let output = Arc::new(Mutex::new(Printing {
+            reading,
+            first: Vec::new(),
+            last: VecDeque::new(),
+            left_out: 0,
+            ended: false,
+        }));
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
         // From here on it is ended when it is dropped, whatever else cannot be had.
@@ -136,7 +143,7 @@ impl Process {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         // The thread that reads it may not have come to that.
         output.take_in();
-        String::from_utf8_lossy(&output.kept).into_owned()
+        output.kept()
     }
 
     /// Sends a signal to it.
@@ -226,7 +233,10 @@ impl Drop for Reaper {
 #[derive(Debug)]
 struct Printing {
     reading: io::PipeReader,
-    kept: Vec<u8>,
+    first: Vec<u8>,
+    last: VecDeque<u8>,
+    /// Bytes between those.
+    left_out: usize,
     ended: bool,
 }
 
@@ -239,8 +249,13 @@ impl Printing {
             match self.reading.read(&mut chunk) {
                 Ok(0) => self.ended = true,
                 Ok(read) => {
-                    let room = KEPT_OUTPUT.saturating_sub(self.kept.len());
-                    self.kept.extend_from_slice(chunk.get(..read.min(room)).unwrap_or_default());
+                    let read = chunk.get(..read).unwrap_or_default();
+                    let (first, last) = read.split_at(read.len().min(KEPT_OUTPUT - self.first.len()));
+                    self.first.extend_from_slice(first);
+                    self.last.extend(last);
+                    let surplus = self.last.len().saturating_sub(KEPT_OUTPUT);
+                    self.last.drain(..surplus);
+                    self.left_out += surplus;
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -248,6 +263,15 @@ impl Printing {
             }
             return;
         }
+    }
+
+    fn kept(&self) -> String {
+        let mut kept = self.first.clone();
+        if self.left_out > 0 {
+            kept.extend_from_slice(format!("\n.. {} bytes left out\n", self.left_out).as_bytes());
+        }
+        kept.extend(&self.last);
+        String::from_utf8_lossy(&kept).into_owned()
     }
 }
 
@@ -270,8 +294,17 @@ fn reap(pid: Pid, options: i32) -> nix::Result<Option<Exit>> {
     // SAFETY: the address is that of a live local.
     let ended = Errno::result(unsafe { libc::waitpid(pid.as_raw(), &mut status, options) })?;
     let status = ExitStatus::from_raw(status);
-    let exit = status.signal().map_or_else(|| Exit::Status(status.code().unwrap_or(-1)), Exit::Signal);
+    let exit = status.signal().map_or_else(|| exited(status.code().unwrap_or(-1)), Exit::Signal);
     Ok((ended != 0).then_some(exit))
+}
+
+/// A shell that has started the server ends with 128 and the number of the signal that ended it. Signals that are sent to end a
+/// process are left out: programs use such a status for an end in good order.
+fn exited(status: i32) -> Exit {
+    use Signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    let of_faults = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS];
+    let signal = of_faults.into_iter().find(|signal| 128 + *signal as i32 == status);
+    signal.map_or(Exit::Status(status), |signal| Exit::Signal(signal as i32))
 }
 
 fn pidfd(pid: Pid) -> io::Result<OwnedFd> {

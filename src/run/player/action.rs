@@ -111,7 +111,9 @@ impl Player<'_> {
         let crash = match (exit, crash_report(&printed)) {
             (_, Some(report)) => Some(report),
             // A server without a handler for the signal that was sent honours it by its default action.
-            (Some(Exit::Signal(_)), None) if !signalled => Some(String::new()),
+            (Some(Exit::Signal(signal)), None) if signalled.is_none_or(|sent| sent as i32 != signal) => {
+                Some(String::new())
+            }
             _ => None,
         };
         if let Some(report) = crash {
@@ -320,7 +322,7 @@ impl Player<'_> {
         if by_socket.is_some_and(|pid| pid != process.pid()) {
             return Err(Stop::Skip("another process than the one that was started serves the socket".to_owned()));
         }
-        self.signalled = true;
+        self.signalled = Some(signal);
         process.signal(signal)?;
         Ok(())
     }

@@ -94,13 +94,12 @@ impl Player<'_> {
             output = process.output(Deadline::after(timeouts.exit));
         }
         self.exit = exit;
-        if self.signalled {
-            return Ending::Closed(exit);
-        }
         let report = crash_report(&output);
         match (exit, report) {
-            (Some(Exit::Signal(_)), report) => Ending::Crashed(report.unwrap_or_default(), exit),
             (_, Some(report)) => Ending::Crashed(report, exit),
+            (Some(Exit::Signal(signal)), None) if self.signalled.is_none_or(|sent| sent as i32 != signal) => {
+                Ending::Crashed(String::new(), exit)
+            }
             (exit, None) => Ending::Closed(exit),
         }
     }

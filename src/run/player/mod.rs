@@ -23,6 +23,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use vfio_user_wire::Frame;
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION};
 
@@ -42,7 +43,7 @@ use crate::session::{
     Conversation, Deadline, Effect, End, Interrupt, Origin, Passed, TWIN_PROPOSAL, Transcript, Waited, usual_proposal,
     wait,
 };
-use crate::target::{DeviceFile, Discovered, Instance, Launcher};
+use crate::target::{DeviceFile, Discovered, Instance, Launcher, sanitizer_report};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
 /// What a play needs besides its case.
@@ -169,8 +170,8 @@ struct Player<'a> {
     baseline: Option<usize>,
     /// Whose they were.
     baseline_pid: Option<i32>,
-    /// A signal was sent to the server: its end is no crash.
-    signalled: bool,
+    /// The signal that was sent to the server: an end by that is no crash.
+    signalled: Option<Signal>,
     /// What the last `device` step asked for.
     asked: Option<device::Asked>,
     /// What came at each line that leaves the answer to the model.
@@ -196,7 +197,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         endings: Vec::new(),
         baseline: None,
         baseline_pid: None,
-        signalled: false,
+        signalled: None,
         asked: None,
         came: Vec::new(),
     };
@@ -435,6 +436,17 @@ impl Player<'_> {
         }
     }
 
+    /// What a sanitizer reports of a server that goes on.
+    fn take_report(&mut self, printed: &str) {
+        let told = self.findings.iter().any(|finding| finding.evidence == Evidence::Exited);
+        if let Some(report) = sanitizer_report(printed).filter(|_| !told) {
+            self.outcome = Outcome::Crashed;
+            let actual = format!("the server printed: {report}");
+            let found = Found::new("a server without a fault of its own", actual, Evidence::Exited);
+            self.find("SEC-01", Class::Violation, (0, 0), found);
+        }
+    }
+
     /// A line of the case that names a requirement had something to say; one that names none leaves all to the model.
     fn has_checked(&self) -> bool {
         self.case.case.requirements().next().is_none() || self.checks.iter().any(|check| check.line > 0)
@@ -460,6 +472,8 @@ impl Player<'_> {
             Some(Stop::Interrupted) => interrupted = true,
             Some(Stop::Lost(why)) => lost = Some(why),
         }
+        let stderr = self.printed();
+        self.take_report(&stderr);
         let violated = self.findings.iter().any(|finding| finding.class == Class::Violation);
         // A case whose lines that check were all left out by a condition, or found nothing to look at, has checked nothing.
         if !error && !violated && reason.is_none() && !self.has_checked() {
@@ -477,7 +491,6 @@ impl Player<'_> {
         }
         let exchanges = self.exchanges();
         let transcript = self.talk.take_transcript();
-        let stderr = self.printed();
         drop(self.talk);
         for instance in self.further.into_iter().chain([self.instance]) {
             self.context.launcher.end(instance);
