@@ -10,8 +10,10 @@ use crate::case::{NEEDS, similar};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Observed {
-    /// A violation that shows in what was received; pinned, any violation.
+    /// A violation that shows in what was received.
     Violation,
+    /// Pinned, a violation whatever it shows in: for what comes out now so and now otherwise.
+    Any,
     /// A note.
     Note,
     /// The server's process ended.
@@ -38,8 +40,8 @@ impl Observed {
 
     /// Whether `seen` is what this one, pinned, stands for.
     pub fn admits(self, seen: Observed) -> bool {
-        self == seen
-            || self == Observed::Violation && matches!(seen, Observed::Crashed | Observed::Silent | Observed::Closed)
+        use Observed::{Any, Closed, Crashed, Silent, Violation};
+        self == seen || self == Any && matches!(seen, Violation | Crashed | Silent | Closed)
     }
 }
 
@@ -47,6 +49,7 @@ impl std::fmt::Display for Observed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Observed::Violation => "violation",
+            Observed::Any => "any",
             Observed::Note => "note",
             Observed::Crashed => "crashed",
             Observed::Silent => "silent",
