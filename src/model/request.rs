@@ -4,8 +4,9 @@ use vfio_user_wire::message::{DMA_READ, DMA_WRITE, DmaAccess};
 use vfio_user_wire::tables::{Interrupt, VM_INTERRUPT};
 use vfio_user_wire::{Dialect, Direction, HEADER_SIZE, Header};
 
+use super::edition::Edition;
 use super::judgement::{header_mark, payload_mark};
-use super::{Channel, Judgement, Judgements, Negotiated, Offer, twin};
+use super::{Channel, Judgement, Judgements, Negotiated, Offer, legacy, twin};
 
 /// Judges a command of a server that offers this; `mapped` says what the device may do with every byte of a range, readable (1) and
 /// writeable (2), and `None` where a byte lies in no map that the client made and has not taken back.
@@ -25,6 +26,7 @@ pub fn judge_request(
     out.must("HDR-15", known.is_some(), only, || dialect.name_of(number), header_mark("command"));
     let Some(message) = known else { return out.into_vec() };
     twin::judge_request(channel, negotiated, &mut out);
+    legacy::judge_request_size(Edition::of(dialect), header.size, negotiated, &mut out);
     if message.name == VM_INTERRUPT.name {
         judge_interrupt(offer, payload, &mut out);
     }

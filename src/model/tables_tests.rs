@@ -311,6 +311,10 @@ fn a_server_of_version_8_counts_in_four_bytes_and_may_interrupt_by_message() {
     let read = [0x1000u64.to_ne_bytes().as_slice(), &4u32.to_ne_bytes()].concat();
     assert_eq!(judged(10, read.clone()), NOTHING);
     assert_eq!(judged(10, [read, vec![0; 4]].concat()), [("V8-16", Violation)]);
+    // A client that says nothing takes messages of 4096 bytes.
+    let write = |count: u32| [&0x1000u64.to_ne_bytes()[..], &count.to_ne_bytes(), &vec![0; count as usize]].concat();
+    assert_eq!(judged(11, write(4068)), NOTHING);
+    assert_eq!(judged(11, write(4069)), [("V8-02", Violation)]);
     assert_eq!(judged(12, vec![0; 4]), NOTHING);
     assert_eq!(judged(12, vec![0; 8]), [("V8-18", Violation)]);
     assert_eq!(judged(12, 3u32.to_ne_bytes().to_vec()), NOTHING);

@@ -56,9 +56,20 @@ pub(super) fn judge_size(
         Edition::Tables(_) => "V8-02",
         Edition::Current | Edition::Legacy => "L-VER-04",
     };
-    let (most, size) = (negotiated.client.legacy_limits().max_msg_size, u64::from(reply.header.size));
+    judge_length(requirement, reply.header.size, negotiated, out);
+}
+
+/// Nor is a command of the server (version 8, 453-458).
+pub(super) fn judge_request_size(edition: Edition, size: u32, negotiated: &Negotiated, out: &mut Judgements) {
+    if matches!(edition, Edition::Tables(_)) {
+        judge_length("V8-02", size, negotiated, out);
+    }
+}
+
+fn judge_length(requirement: &'static str, size: u32, negotiated: &Negotiated, out: &mut Judgements) {
+    let most = negotiated.client.legacy_limits().max_msg_size;
     let expected = format!("a message of at most {most} bytes, the client's max_msg_size");
-    out.must(requirement, size <= most, &expected, || format!("{size} bytes"), header_mark("size"));
+    out.must(requirement, u64::from(size) <= most, &expected, || format!("{size} bytes"), header_mark("size"));
 }
 
 /// What the server says of migration in VERSION (0.9.1 at 190f85b^, 523-538).
