@@ -198,6 +198,17 @@ fn a_server_that_runs_already_and_never_answers() {
     assert!(standing.runs(), "a server that the program did not start is not ended by it");
 }
 
+/// No later case would find out.
+#[test]
+fn a_server_that_runs_already_and_crashes_in_the_last_case_is_lost() {
+    let case = "case reset.last\n> DEVICE_RESET\n< error or closed                                       [RESET-01]\n";
+    let bench = Bench::new(&[("a.case", case)]);
+    let path = bench.word("standing.sock");
+    let standing = Standing::start("exits-zero", &path);
+    standing.wait_for(&path);
+    bench.run(&[&["--socket", &path], &PATIENT[..]].concat()).has_code(4).says("after the last case");
+}
+
 #[test]
 fn a_server_that_runs_already_and_serves() {
     let bench = bench();

@@ -127,6 +127,16 @@ fn what_comes_once_and_not_again_is_3() {
 }
 
 #[test]
+fn sequences_that_cannot_be_kept_take_no_verdict_along() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    let arguments = ["--generate", "20", "--seed", "1", "--jobs", "1", "--keep", "/proc/nope"];
+    let ended = bench.against("wrong-id --on DMA_MAP", &with(PATIENT, &arguments));
+    ended.has_code(70).says("/proc/nope").says("1 pass");
+    assert_eq!(ended.case("good.info")["result"], "pass");
+    assert_eq!(ended.report()["exit_code"], 70);
+}
+
+#[test]
 fn nothing_selected_is_5_and_never_0() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     bench.against("good", &["nothing.*"]).has_code(5).says("no case is selected by nothing.*");

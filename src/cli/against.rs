@@ -86,9 +86,9 @@ impl Comparing<'_> {
             complete: compared.complete && !compared.stopped,
             stopped: compared.stopped,
             interrupted: self.context.interrupt.raised(),
-            nothing: None,
             lost: compared.lost,
             seconds: started.elapsed().as_secs_f64(),
+            ..End::default()
         })
     }
 }

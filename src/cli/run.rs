@@ -346,20 +346,23 @@ impl Run {
         let search =
             Search { runner, offer: &offer, seed, count, shard: self.shard, folder: &self.keep, replay: &replay };
         let mut failed = None;
-        let found = search
-            .run(|progress| {
-                let event = match progress {
-                    Progress::Played(played) => Event::Generating { played, count },
-                    Progress::Shrinking(number, count) => Event::Shrinking { number, count },
-                };
-                if let Err(failure) = tell(event) {
-                    failed.get_or_insert(failure);
-                }
-            })
-            .map_err(|error| Failure::ours(error.to_string()))?;
+        let found = search.run(|progress| {
+            let event = match progress {
+                Progress::Played(played) => Event::Generating { played, count },
+                Progress::Shrinking(number, count) => Event::Shrinking { number, count },
+            };
+            if let Err(failure) = tell(event) {
+                failed.get_or_insert(failure);
+            }
+        });
         if let Some(failure) = failed {
             return Err(failure);
         }
+        let found = match found {
+            Ok(found) => found,
+            // What the cases came to is told all the same.
+            Err(error) => return Ok(End { complete: false, fault: Some(error.to_string()), ..end }),
+        };
         for record in found.records {
             tell(Event::CaseFinished(Box::new(record)))?;
         }
@@ -369,9 +372,9 @@ impl Run {
             complete: found.complete,
             stopped: found.stopped,
             interrupted: end.interrupted || context.interrupt.raised(),
-            nothing: None,
             lost: found.lost,
             seconds: end.seconds + started.elapsed().as_secs_f64(),
+            ..End::default()
         })
     }
 

@@ -71,7 +71,7 @@ impl<'a> Collector<'a> {
             }
             comparison
         });
-        faults.extend(end.nothing.iter().chain(&end.lost).cloned());
+        faults.extend(end.nothing.iter().chain(&end.lost).chain(&end.fault).cloned());
         if end.interrupted {
             faults.push("the run was interrupted".to_owned());
         } else if end.stopped {

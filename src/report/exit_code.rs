@@ -39,7 +39,7 @@ impl ExitCode {
         if end.interrupted {
             return ExitCode::Interrupted;
         }
-        if totals.error > 0 || !report.accounts() {
+        if totals.error > 0 || end.fault.is_some() || !report.accounts() {
             return ExitCode::Internal;
         }
         if end.lost.is_some() {
@@ -103,6 +103,9 @@ impl ExitCode {
             ExitCode::Drift => "the run differs from the pinned expectations",
             ExitCode::Internal if totals.error > 0 => {
                 "a case is in error, which is a fault of this program and says nothing of the server"
+            }
+            ExitCode::Internal if report.accounts() => {
+                "a fault of this program, or of what it was given, ended the run"
             }
             ExitCode::Internal => "the run did not account for every case, which is a fault of this program",
             ExitCode::Interrupted => "the run was interrupted; what is told here is what was known by then",

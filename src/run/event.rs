@@ -42,6 +42,9 @@ pub struct End {
     pub nothing: Option<String>,
     /// The server was lost (`--socket`), or could not be started or reached: the sentence for it.
     pub lost: Option<String>,
+    /// A fault of ours ended it before its end: the sentence for it.
+    #[serde(default)]
+    pub fault: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::player::{Context, Play, play};
 use super::{End, Event, Planned};
-use crate::target::{Instance, StartError};
+use crate::target::{Has, Instance, StartError};
 use crate::verdict::{Attempt, CaseRecord, CaseResult, Check, Class, Evidence, Expectations, Finding, Outcome, Said};
 
 /// How often a case is played where its only evidence is a deadline.
@@ -69,15 +69,32 @@ impl Runner<'_> {
             }
             Ok(())
         })?;
+        if finished == cases.len() && lost.is_none() && !interrupted {
+            lost = self.gone();
+        }
         let complete = finished == cases.len() && !interrupted && lost.is_none();
         Ok(End {
             complete,
             stopped: failed.load(Ordering::SeqCst) && !complete,
             interrupted: interrupted || self.context.interrupt.raised(),
-            nothing: None,
             lost,
             seconds: started.elapsed().as_secs_f64(),
+            ..End::default()
         })
+    }
+
+    /// A server that runs already and takes one client after another is there when the last one has left: why it is not. No later
+    /// case would find out.
+    fn gone(&self) -> Option<String> {
+        let stays = matches!(self.context.discovered.has.get("reconnect"), Some(Has::Yes(_)));
+        if !stays || !self.context.launcher.runs_already() {
+            return None;
+        }
+        let connected = self.context.launcher.start().and_then(|mut instance| instance.connect(self.context.interrupt));
+        match connected {
+            Ok(_) | Err(StartError::Ours(_) | StartError::Interrupted) => None,
+            Err(error) => Some(format!("after the last case: {error}")),
+        }
     }
 
     /// Plays one case, again where a deadline is all the evidence, and gives its verdict.
