@@ -302,28 +302,25 @@ impl Search<'_> {
             true => Err(None),
             false => self.runner.judge(&planned).map_err(Some),
         };
-        match judged {
-            Ok(mut record) if !matches!(record.result, CaseResult::Pass | CaseResult::Skip) || slow => {
-                if matches!(record.result, CaseResult::Pass | CaseResult::Skip) {
-                    record.result = CaseResult::Inconclusive;
-                    record.reason = Some("a deadline passed, and did not pass again".to_owned());
-                }
-                Ok(Some(CaseRecord { replay, ..record }))
+        // As it was seen when it was drawn.
+        let drawn =
+            |file: String| CaseRecord { name: written.name.value.clone(), file, ..CaseRecord::clone(&failure.record) };
+        let record = match judged {
+            Ok(record) if !matches!(record.result, CaseResult::Pass | CaseResult::Skip) => record,
+            Ok(record) if slow => {
+                let why = "a deadline passed, and did not pass again".to_owned();
+                CaseRecord { result: CaseResult::Inconclusive, reason: Some(why), ..record }
             }
             // What was received, a close or an exit counts, however often it came.
-            Ok(_) => {
-                let (name, record) = (written.name.value, CaseRecord::clone(&failure.record));
-                Ok(Some(CaseRecord { name, file: shown, replay, ..record }))
-            }
+            Ok(_) => drawn(shown),
             Err(lost) => {
-                // It is told as it was seen when it was drawn.
                 found.complete = false;
                 let interrupted = self.runner.context.interrupt.raised();
                 found.lost = found.lost.take().or(lost.filter(|_| !interrupted));
-                let (name, record) = (written.name.value, CaseRecord::clone(&failure.record));
-                Ok(Some(CaseRecord { name, file: shown, replay, ..record }))
+                drawn(shown)
             }
-        }
+        };
+        Ok(Some(CaseRecord { replay, ..record }))
     }
 
     /// Why a case with messages in pieces fails with the same messages in one piece, if it does.

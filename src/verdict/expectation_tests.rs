@@ -399,7 +399,10 @@ fn a_file_with_a_mistake_is_refused_with_its_place() {
         "{error}"
     );
     let error = refusal(&PINS.replace("\"crashed\"", "\"crash\""));
-    assert!(error.contains("unknown variant `crash`, expected one of `violation`, `note`, `crashed`"), "{error}");
+    assert!(
+        error.contains("unknown variant `crash`, expected one of `violation`, `any`, `note`, `crashed`"),
+        "{error}"
+    );
     let error = refusal(&PINS.replace("reason = \"slice out of range\"\n", ""));
     assert!(error.contains("missing field `reason`"), "{error}");
     assert_eq!(
