@@ -183,7 +183,8 @@ fn lengths() -> Vec<Fault> {
         .also("HDR-14", "what is taken for a command gets a reply"),
         loop_fault("HDR-20", "no-less-than-the-structure", |listener, stop| {
             serve_by_length(&listener, &stop, |header| as_told(header).max(structure(header)));
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
         fault("HDR-20", "missing-fields-are-zero", || {
             commands(|frame, _| {
                 let size = structure(&frame.header);
@@ -198,7 +199,8 @@ fn lengths() -> Vec<Fault> {
                 0 => structure(header),
                 told => told,
             });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
     ]
 }
 
@@ -261,7 +263,8 @@ fn pieces() -> Vec<Fault> {
                 let size = as_told(&header);
                 Some(Frame { header, payload: if size == 0 { Vec::new() } else { client.receive(size)? } })
             });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
         // What else came with a message is lost.
         loop_fault("HDR-29", "a-message-for-each-recv", |listener, stop| {
             serve_messages(&listener, &stop, |client| {

@@ -373,7 +373,8 @@ fn request() -> Vec<Fault> {
             serve_by_length(&listener, &stop, |header| {
                 if { header.command } == 5 { as_told(header).max(32) } else { as_told(header) }
             });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
         fault("REGINFO-20", "past-the-end-of-the-request", || {
             panics(NAME, |command| command.payload.len() < 32, "range end index 32 out of range")
         })

@@ -156,7 +156,8 @@ fn payload() -> Vec<Fault> {
     vec![
         loop_fault("RESET-07", "payload-is-the-next-message", |listener, stop| {
             serve_by_length(&listener, &stop, |header| if { header.command } == 13 { 0 } else { as_told(header) });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
         fault("RESET-07", "closed-at-a-payload", || {
             answers(|command| (is(command, NAME) && !command.payload.is_empty()).then_some(Answer::Close))
         })

@@ -232,12 +232,14 @@ fn odd() -> Vec<Fault> {
             serve_by_length(&listener, &stop, |header| {
                 if { header.command } == 9 { as_told(header).min(16) } else { as_told(header) }
             });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
         loop_fault("RREAD-12", "completed-by-the-next-message", |listener, stop| {
             serve_by_length(&listener, &stop, |header| {
                 if { header.command } == 9 { as_told(header).max(16) } else { as_told(header) }
             });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
         fault("RREAD-13", "widths-of-pci-only", || {
             answers(|command| {
                 let count = get(command, "count");

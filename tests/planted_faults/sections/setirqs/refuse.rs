@@ -230,7 +230,8 @@ fn short_arrays() -> Vec<Fault> {
         .by_process(),
         loop_fault("SETIRQS-16", "an-array-is-as-long-as-count-says", |listener, stop| {
             serve_by_structure(listener, &stop, |set, _| if set.flags & BOOL != 0 { set.count as usize } else { 0 });
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
     ]
 }
 
@@ -252,7 +253,8 @@ fn argsz() -> Vec<Fault> {
         }),
         loop_fault("SETIRQS-19", "argsz-says-how-much-comes", |listener, stop| {
             serve_by_structure(listener, &stop, |_, argsz| argsz.saturating_sub(20).min(2 << 20));
-        }),
+        })
+        .perhaps("HDR-14", "what is taken for a command gets a reply"),
     ]
 }
 
