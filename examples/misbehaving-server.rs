@@ -77,8 +77,6 @@ enum Mode {
     Panics,
     /// Panics after a long log.
     PanicsLate,
-    /// Panics the first time, as `--marker` tells later processes; answers from then on.
-    PanicsOnce,
     /// Is said by a sanitizer to be at fault, and goes on.
     Reported,
     /// Ends by SIGABRT.
@@ -132,7 +130,6 @@ const MODES: &[(&str, Mode)] = &[
     ("silent-once", Mode::SilentOnce),
     ("panics", Mode::Panics),
     ("panics-late", Mode::PanicsLate),
-    ("panics-once", Mode::PanicsOnce),
     ("reported", Mode::Reported),
     ("aborts", Mode::Aborts),
     ("exits-zero", Mode::ExitsZero),
@@ -308,7 +305,6 @@ impl Server {
                 }
                 Mode::SilentOnce if self.mark()? => self.block(),
                 Mode::Panics => panic_now("attempt to subtract with overflow"),
-                Mode::PanicsOnce if self.mark()? => panic_now("attempt to subtract with overflow"),
                 Mode::PanicsLate => {
                     (0..20_000).for_each(|line| eprintln!("{line:0>100}"));
                     panic_now("attempt to subtract with overflow")

@@ -200,13 +200,13 @@ fn a_server_that_runs_already_and_never_answers() {
 
 /// No later case would find out.
 #[test]
-fn a_server_that_runs_already_and_crashes_in_the_last_case_is_lost() {
+fn a_server_that_runs_already_and_ends_in_the_last_case_is_lost() {
     let case = "case reset.last\n> DEVICE_RESET\n< error or closed                                       [RESET-01]\n";
     let bench = Bench::new(&[("a.case", case)]);
     let path = bench.word("standing.sock");
     let standing = Standing::start("exits-zero", &path);
     standing.wait_for(&path);
-    bench.run(&[&["--socket", &path], &PATIENT[..]].concat()).has_code(4).says("after the last case");
+    bench.run(&[&["--socket", &path], &PATIENT[..]].concat()).has_code(4).says("gone after the last case");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_server_that_panics_after_a_long_log() {
 #[test]
 fn a_server_that_a_sanitizer_reports_and_lets_go_on() {
     let ended = bench().against("reported", &PATIENT);
-    ended.has_code(2).says("SEC-01").says("runtime error: index 9 out of bounds");
+    ended.has_code(2).says("SEC-01").says("server printed | ring.c:7:3: runtime error: index 9 out of bounds");
     assert_eq!(finding(&ended, "reset.refused")["evidence"], "exited");
 }
 

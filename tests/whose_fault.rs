@@ -83,6 +83,10 @@ fn few_descriptors_for_servers_are_no_ground_to_judge_them() {
     let run = |limit: &str| limited(&bench, limit, &["--spawn", &good]);
     run("ulimit -n 127").has_code(70).says("the limit is 127 open descriptors").says("ulimit -n");
     run("ulimit -n 128").has_code(0);
+    // Nobody is to read what an earlier run left.
+    let left = format!("junit={}", bench.write("earlier.xml", "green"));
+    limited(&bench, "ulimit -n 127", &["--spawn", &good, "--report", &left]).has_code(70);
+    assert!(!bench.path("earlier.xml").exists());
     // What is a limit of the program alone is raised.
     run("ulimit -Sn 128").has_code(0);
 }

@@ -93,7 +93,7 @@ impl Runner<'_> {
         let connected = self.context.launcher.start().and_then(|mut instance| instance.connect(self.context.interrupt));
         match connected {
             Ok(_) | Err(StartError::Ours(_) | StartError::Interrupted) => None,
-            Err(error) => Some(format!("after the last case: {error}")),
+            Err(error) => Some(format!("the server was gone after the last case: {error}")),
         }
     }
 

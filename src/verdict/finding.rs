@@ -23,7 +23,7 @@ pub enum Evidence {
     Received,
     /// The server closed the connection.
     Closed,
-    /// The server's process ended.
+    /// The server's process ended, or a sanitizer reported it.
     Exited,
     /// Nothing came before the deadline.
     Deadline,

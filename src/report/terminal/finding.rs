@@ -132,7 +132,8 @@ fn server(finding: &Finding, case: &CaseRecord) -> Vec<String> {
     if exit.is_none() && !crashed {
         return Vec::new();
     }
-    let ended = exit.map_or_else(|| "ended".to_owned(), |exit| format!("ended: {exit}"));
+    // One of which a sanitizer reports something may have gone on.
+    let ended = exit.map_or_else(|| "printed".to_owned(), |exit| format!("ended: {exit}"));
     let bad = crashed || exit.is_some_and(|exit| exit != Exit::Status(0));
     let mut lines =
         vec![format!("{}{}", paint(DIM, format!("{:10}", "server")), if bad { paint(RED, ended) } else { ended })];
