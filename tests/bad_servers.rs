@@ -381,6 +381,15 @@ fn a_server_that_exits_in_good_order_when_its_client_is_gone() {
 }
 
 #[test]
+fn a_server_that_panics_when_its_client_is_gone() {
+    let ended = bench().against("panics-after-close", &PATIENT);
+    ended.has_code(2).says("when its client had left, the server crashed with exit status 101");
+    for case in ["good.info", "reset.refused"] {
+        assert_eq!(finding(&ended, case)["requirement"], "SEC-01");
+    }
+}
+
+#[test]
 fn a_server_that_closes() {
     let ended = bench().against("closes", &PATIENT);
     ended.has_code(2).says("the connection was closed");

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Player;
+use super::judge::Found;
 use crate::session::{Deadline, Ended};
 use crate::target::{Has, crash_report};
-use crate::verdict::{Evidence, Exit, Outcome};
+use crate::verdict::{Class, Evidence, Exit, Outcome};
 
 /// How a connection's end was brought about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,13 +95,41 @@ impl Player<'_> {
             output = process.output(Deadline::after(timeouts.exit));
         }
         self.exit = exit;
-        let report = crash_report(&output);
-        match (exit, report) {
-            (_, Some(report)) => Ending::Crashed(report, exit),
-            (Some(Exit::Signal(signal)), None) if self.signalled.is_none_or(|sent| sent as i32 != signal) => {
-                Ending::Crashed(String::new(), exit)
+        match self.crash(exit, &output) {
+            Some(report) => Ending::Crashed(report, exit),
+            None => Ending::Closed(exit),
+        }
+    }
+
+    /// What a server printed of its crash, if that is how it ended.
+    fn crash(&self, exit: Option<Exit>, output: &str) -> Option<String> {
+        crash_report(output).or_else(|| match exit {
+            Some(Exit::Signal(signal)) if self.signalled.is_none_or(|sent| sent as i32 != signal) => {
+                Some(String::new())
             }
-            (exit, None) => Ending::Closed(exit),
+            _ => None,
+        })
+    }
+
+    /// A server that ends with its clients lets go of all that the case has left with it, and may crash over that.
+    pub(super) fn see_off(&mut self) {
+        if !matches!(self.context.discovered.has.get("exits"), Some(Has::Yes(_))) {
+            return;
+        }
+        self.talk.ends.iter_mut().for_each(|end| end.connection = None);
+        let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
+        for server in 0..=self.further.len() {
+            let Some(process) = self.instance(server).process.as_mut() else { continue };
+            // One that printed a panic, and ends in good order, has caught it.
+            let Some(exit) = process.wait(Deadline::after(timeouts.settle), interrupt) else { continue };
+            let output = process.output(Deadline::after(timeouts.exit));
+            let Some(report) = self.crash(Some(exit), &output).filter(|_| exit != Exit::Status(0)) else { continue };
+            self.exit = Some(exit);
+            self.outcome = Outcome::Crashed;
+            let actual = format!("when its client had left, {}", Ending::Crashed(report, Some(exit)));
+            let found =
+                Found::new("a server that outlives its client, or ends in good order", actual, Evidence::Exited);
+            self.find("SEC-01", Class::Violation, (0, 0), found);
         }
     }
 }

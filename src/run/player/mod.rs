@@ -452,10 +452,17 @@ impl Player<'_> {
         self.case.case.requirements().next().is_none() || self.checks.iter().any(|check| check.line > 0)
     }
 
+    fn has_violated(&self) -> bool {
+        self.findings.iter().any(|finding| finding.class == Class::Violation)
+    }
+
     fn finish(mut self, stop: Option<Stop>, started: Instant) -> Play {
         // After a violation they would only repeat it.
         if matches!(stop, None | Some(Stop::Skip(_))) {
             self.take_rest();
+            if !self.has_violated() {
+                self.see_off();
+            }
         }
         let (mut interrupted, mut lost, mut reason, mut error, mut unsure) = (false, None, None, false, false);
         match stop {
@@ -474,7 +481,7 @@ impl Player<'_> {
         }
         let stderr = self.printed();
         self.take_report(&stderr);
-        let violated = self.findings.iter().any(|finding| finding.class == Class::Violation);
+        let violated = self.has_violated();
         // A case whose lines that check were all left out by a condition, or found nothing to look at, has checked nothing.
         if !error && !violated && reason.is_none() && !self.has_checked() {
             reason = Some("nothing that its lines check was seen".to_owned());

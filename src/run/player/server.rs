@@ -25,7 +25,11 @@ impl Player<'_> {
 
     /// The server that an end is connected to.
     pub(super) fn instance_of(&mut self, end: usize) -> &mut Instance {
-        let server = self.talk.ends.get(end).map_or(0, |end| end.server);
+        self.instance(self.talk.ends.get(end).map_or(0, |end| end.server))
+    }
+
+    /// The server of the case, and from 1 on those of its `server` lines.
+    pub(super) fn instance(&mut self, server: usize) -> &mut Instance {
         match server.checked_sub(1).and_then(|further| self.further.get_mut(further)) {
             Some(instance) => instance,
             None => &mut self.instance,
