@@ -164,3 +164,82 @@ impl Differential {
         self.divergences.iter().filter_map(Divergence::class).max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::verdict::Evidence;
+    use crate::verdict::samples::found;
+
+    fn side(answered: Option<Answered>, classes: &[Class]) -> Side {
+        Side {
+            answered,
+            said: String::new(),
+            reply: None,
+            findings: classes.iter().map(|class| found("RESET-01", *class, Evidence::Received)).collect(),
+            replay: String::new(),
+        }
+    }
+
+    fn parted(a: Side, b: Side, differs: Option<&str>) -> Divergence {
+        Divergence {
+            command: "DEVICE_RESET".to_owned(),
+            differs: differs.map(str::to_owned),
+            step: 1,
+            before: Vec::new(),
+            sent: None,
+            a,
+            b,
+            sequences: 1,
+            seen: None,
+            file: String::new(),
+        }
+    }
+
+    fn answers(a: Answered, b: Answered) -> Divergence {
+        parted(side(Some(a), &[]), side(Some(b), &[]), None)
+    }
+
+    #[test]
+    fn errors_are_alike_whatever_their_number() {
+        assert!(Answered::Error(22).is_like(Answered::Error(5)));
+        assert!(Answered::Closed.is_like(Answered::Closed));
+        assert!(!Answered::Error(0).is_like(Answered::Success));
+        assert!(!Answered::Silence.is_like(Answered::Error(22)));
+    }
+
+    #[test]
+    fn a_divergence_says_what_each_does() {
+        use Answered::{Closed, Crashed, Error, Garbage, NoSession, Silence, Success};
+        assert_eq!(answers(Success, Error(22)).to_string(), "DEVICE_RESET: A succeeds, B refuses");
+        assert_eq!(answers(Closed, Silence).to_string(), "DEVICE_RESET: A closes the connection, B is silent");
+        assert_eq!(answers(Crashed, NoSession).to_string(), "DEVICE_RESET: A crashes, B takes no further client");
+        let both = |answered| parted(side(Some(answered), &[]), side(Some(answered), &[]), Some("argsz")).to_string();
+        assert_eq!(both(Success), "DEVICE_RESET: both succeed, with another argsz");
+        assert_eq!(both(Error(22)), "DEVICE_RESET: both refuse, with another argsz");
+        assert_eq!(both(Closed), "DEVICE_RESET: both close the connection, with another argsz");
+        assert_eq!(both(Crashed), "DEVICE_RESET: both crash, with another argsz");
+        assert_eq!(both(Silence), "DEVICE_RESET: both are silent, with another argsz");
+        let garbage = "DEVICE_RESET: both answer with bytes that are no message, with another argsz";
+        assert_eq!(both(Garbage), garbage);
+        let left = parted(side(None, &[]), side(None, &[]), Some("memory"));
+        assert_eq!(left.to_string(), "DEVICE_RESET: A and B leave different things behind");
+    }
+
+    #[test]
+    fn the_worst_of_both_sides_counts() {
+        use Class::{Note, Violation};
+        let of = |a: &[Class], b: &[Class]| parted(side(None, a), side(None, b), None);
+        assert_eq!(of(&[], &[]).class(), None);
+        assert!(of(&[], &[]).is_permitted());
+        assert_eq!(of(&[Note], &[]).class(), Some(Note));
+        assert!(of(&[Note], &[Note]).is_permitted());
+        assert_eq!(of(&[Note, Violation], &[Note]).class(), Some(Violation));
+        assert!(!of(&[], &[Violation, Note]).is_permitted());
+        let divergences = vec![of(&[Note], &[]), of(&[], &[Violation]), of(&[], &[])];
+        assert_eq!(Differential { divergences, ..Differential::default() }.class(), Some(Violation));
+        assert_eq!(Differential::default().class(), None);
+    }
+}

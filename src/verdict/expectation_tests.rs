@@ -3,6 +3,7 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::Profile;
 use crate::requirement::Register;
+use crate::verdict::samples::{case, found};
 use crate::verdict::{CaseRecord, CaseResult, Comparison, Draft, Drift, Scope};
 
 const PINS: &str = r#"
@@ -22,42 +23,6 @@ fn pins(text: &str) -> Expectations {
 
 fn refusal(text: &str) -> String {
     Expectations::parse("pins.toml", text).unwrap_err().to_string()
-}
-
-fn case(name: &str, result: CaseResult, findings: Vec<Finding>) -> CaseRecord {
-    CaseRecord {
-        name: name.to_owned(),
-        parameters: Vec::new(),
-        file: "cases/header/surplus.case".to_owned(),
-        line: 1,
-        result,
-        reason: None,
-        requirements: vec!["HDR-19".to_owned()],
-        attempts: Vec::new(),
-        checks: Vec::new(),
-        findings,
-        replay: String::new(),
-        transcript: Vec::new(),
-        stderr: String::new(),
-    }
-}
-
-fn found(requirement: &str, class: Class, evidence: Evidence) -> Finding {
-    Finding {
-        requirement: requirement.to_owned(),
-        class,
-        policy: Vec::new(),
-        expected: "an error".to_owned(),
-        actual: "something else".to_owned(),
-        step: 1,
-        line: 2,
-        message: None,
-        field: None,
-        evidence,
-        instead: None,
-        by_state: false,
-        seen: None,
-    }
 }
 
 fn crash(name: &str) -> CaseRecord {
@@ -308,6 +273,9 @@ fn each_drift_says_what_to_do() {
         Drift::NoCase { case: case.clone(), requirement, of: None },
         Drift::NoRequirement { case, requirement: "HDR-19".to_owned(), detail },
     ];
+    assert!(all.iter().all(|drift| drift.about() == "a.b"));
+    let lacks = Drift::Lacks { needs: vec!["dma".to_owned(), "irq".to_owned()], reason: String::new() };
+    assert_eq!(lacks.about(), "dma, irq");
     let mut advice: Vec<&str> = all.iter().map(Drift::advice).collect();
     advice.sort_unstable();
     advice.dedup();

@@ -7,6 +7,8 @@ mod draft;
 mod expectation;
 mod finding;
 mod record;
+#[cfg(test)]
+mod samples;
 mod scope;
 mod status;
 

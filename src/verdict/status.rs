@@ -102,3 +102,89 @@ pub fn statuses(register: &Register, profile: Profile, cases: &[CaseRecord]) -> 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::verdict::samples::{case, found};
+    use crate::verdict::{Check, Class, Evidence};
+
+    fn checked(name: &str, checks: &[(&str, Said)]) -> CaseRecord {
+        let check = |(id, said): &(&str, Said)| Check { requirement: (*id).to_owned(), line: 2, said: *said };
+        CaseRecord {
+            requirements: checks.iter().map(|(id, _)| (*id).to_owned()).collect(),
+            checks: checks.iter().map(check).collect(),
+            ..case(name, CaseResult::Pass, Vec::new())
+        }
+    }
+
+    fn unchecked(name: &str, result: CaseResult, reason: &str) -> CaseRecord {
+        let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        CaseRecord { reason, ..case(name, result, Vec::new()) }
+    }
+
+    /// What is said of HDR-19.
+    fn said(cases: &[CaseRecord]) -> (Status, Option<String>, Vec<String>) {
+        let RequirementStatus { status, reason, cases, .. } =
+            statuses(&Register::bundled().unwrap(), Profile::V0_9_2, cases).remove("HDR-19").unwrap();
+        (status, reason, cases)
+    }
+
+    fn reason(cases: &[CaseRecord]) -> String {
+        said(cases).1.unwrap()
+    }
+
+    #[test]
+    fn the_worst_check_is_the_status() {
+        let held = checked("a", &[("HDR-19", Said::Held), ("HDR-05", Said::Violated)]);
+        let noted = checked("b", &[("HDR-19", Said::Noted)]);
+        let violated = checked("c", &[("HDR-19", Said::Violated)]);
+        assert_eq!(said(std::slice::from_ref(&held)), (Status::Verified, None, vec!["a".to_owned()]));
+        assert_eq!(said(&[noted.clone(), held.clone()]).0, Status::Noted);
+        assert_eq!(said(&[held, violated, noted]).0, Status::Violated);
+    }
+
+    #[test]
+    fn what_is_only_reported_is_observed() {
+        let register = Register::bundled().unwrap();
+        let reported = register.requirements().find(|one| one.report_only() && one.is_of(Profile::V0_9_2)).unwrap();
+        let held = checked("a", &[(&reported.id, Said::Held)]);
+        let statuses = statuses(&register, Profile::V0_9_2, &[held]);
+        assert_eq!(statuses.get(reported.id.as_str()).unwrap().status, Status::Observed);
+    }
+
+    #[test]
+    fn a_requirement_that_was_not_exercised_says_why() {
+        use CaseResult::{Fail, Pass, Skip};
+        let elsewhere = checked("a", &[("HDR-05", Said::Held)]);
+        assert_eq!(reason(&[elsewhere]), "no selected case checks it");
+        let skipped = [unchecked("a", Skip, "no dma"), unchecked("b", Skip, "no dma"), unchecked("c", Skip, "no irq")];
+        assert_eq!(
+            said(&skipped),
+            (Status::NotExercised, Some("no dma; no irq".to_owned()), ["a", "b", "c"].map(str::to_owned).to_vec())
+        );
+        let ended = [unchecked("a", Fail, "")];
+        assert_eq!(reason(&ended), "its cases ended before they reached it");
+        let played = [unchecked("a", Skip, "no dma"), unchecked("b", Pass, "")];
+        assert_eq!(reason(&played), "its cases were played, and no answer was one that it is about");
+    }
+
+    #[test]
+    fn the_cases_of_a_requirement_are_those_that_were_played_and_name_it_or_found_it() {
+        let held = checked("a", &[("HDR-19", Said::Held)]);
+        let skipped = unchecked("b", CaseResult::Skip, "no dma");
+        let mut model = case("c", CaseResult::Fail, vec![found("HDR-19", Class::Violation, Evidence::Received)]);
+        model.requirements = vec!["HDR-05".to_owned()];
+        let mut other = case("d", CaseResult::Fail, vec![found("HDR-05", Class::Violation, Evidence::Received)]);
+        other.requirements = vec!["HDR-05".to_owned()];
+        assert_eq!(said(&[held, skipped, model, other]).2, ["a", "c"]);
+    }
+
+    #[test]
+    fn another_version_has_other_requirements() {
+        assert!(statuses(&Register::bundled().unwrap(), Profile::V0_9_2, &[]).contains_key("MIGFSM-01"));
+        assert!(!statuses(&Register::bundled().unwrap(), Profile::V8, &[]).contains_key("MIGFSM-01"));
+    }
+}
