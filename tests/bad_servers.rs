@@ -441,6 +441,24 @@ fn a_server_that_crashes_of_a_question_is_not_one_that_lacks_what_it_was_asked_f
 }
 
 #[test]
+fn a_server_that_leaves_a_question_unanswered_is_not_one_that_lacks_what_it_was_asked_for() {
+    let bench = Bench::new(&[("a.case", "case a.b\ngiven nothing\ndo answers-questions [HDR-14]\n")]);
+    let closed = bench.against("closes --on DEVICE_FEATURE", &PATIENT);
+    closed.has_code(2);
+    let found = finding(&closed, "a.b");
+    assert_eq!((&found["requirement"], &found["evidence"]), (&json!("HDR-14"), &json!("closed")));
+    contains(&found["actual"], "the server closed the connection on DEVICE_FEATURE");
+    let garbage = bench.against("garbage --on DEVICE_FEATURE", &PATIENT);
+    garbage.has_code(2);
+    assert_eq!(finding(&garbage, "a.b")["evidence"], "received");
+    // It was waited for once.
+    let silent = bench.against("silent --on DEVICE_FEATURE", &CALM);
+    silent.has_code(3);
+    contains(&silent.case("a.b")["reason"], "no answer to DEVICE_FEATURE within");
+    bench.against("panics --on DEVICE_FEATURE", &PATIENT).has_code(0);
+}
+
+#[test]
 fn a_server_that_sends_a_surplus() {
     let ended = bench().against("surplus", &PATIENT);
     ended.has_code(2).says("a payload of 3 bytes");

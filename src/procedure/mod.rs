@@ -11,7 +11,7 @@ use vfio_user_wire::Dialect;
 
 use crate::run::Timeouts;
 use crate::session::Interrupt;
-use crate::target::{Instance, Launcher};
+use crate::target::{Instance, Launcher, Unanswered};
 use crate::verdict::Evidence;
 
 /// What a procedure works with.
@@ -25,8 +25,8 @@ pub struct Bench<'a> {
     pub timeouts: Timeouts,
     /// The user's wish to stop.
     pub interrupt: &'a Interrupt,
-    /// How servers crashed when the target was asked what it offers.
-    pub crashes: &'a [String],
+    /// What the target left without an answer when it was asked what it offers.
+    pub unanswered: &'a [Unanswered],
     /// `key=value` of its line.
     pub arguments: &'a [(String, u64)],
 }
@@ -63,6 +63,8 @@ pub enum Outcome {
     },
     /// It does not apply; why.
     Skip(String),
+    /// It cannot be told; why.
+    Unsure(String),
 }
 
 /// One procedure.
@@ -84,6 +86,7 @@ pub const PROCEDURES: &[Procedure] = &[
     Procedure { name: "announced-lengths", run: announced::announced_lengths },
     Procedure { name: "connection-storm", run: storm::connection_storm },
     Procedure { name: "survives-questions", run: questions::survives_questions },
+    Procedure { name: "answers-questions", run: questions::answers_questions },
 ];
 
 /// The procedure of that name.

@@ -9,6 +9,7 @@ use vfio_user_wire::{Limits, VersionData, device_info_flags};
 use super::DeviceFile;
 use crate::Profile;
 use crate::model::{Offer, OfferedIoFds, OfferedIrq, OfferedMigrationRegion, OfferedRegion, ScratchRange};
+use crate::verdict::Evidence;
 
 /// Bytes of a message before the data of REGION_READ, REGION_WRITE, DMA_READ or DMA_WRITE.
 const MESSAGE_HEAD: u64 = 32;
@@ -68,6 +69,17 @@ pub enum Has {
     No(String),
 }
 
+/// A question that the server left without an answer: a command as it should be, which this version of the protocol has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// The command.
+    pub command: String,
+    /// What came in place of the answer, as a sentence; of a crash, a panic's words, or a signal.
+    pub how: String,
+    /// What that rests on.
+    pub evidence: Evidence,
+}
+
 /// What the probe found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Discovered {
@@ -103,9 +115,9 @@ pub struct Discovered {
     pub dma_logging: bool,
     /// Every word of `needs`.
     pub has: BTreeMap<String, Has>,
-    /// Questions of which a server crashed, and what it came to: a panic's words, or a signal.
+    /// Questions that a server left without an answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub crashes: Vec<String>,
+    pub unanswered: Vec<Unanswered>,
     /// What went wrong while asking: a question and its sentence.
     pub troubles: Vec<String>,
 }

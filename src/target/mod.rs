@@ -13,7 +13,7 @@ mod thread;
 
 pub use device_file::*;
 pub use direct::{DirectServer, DirectTarget};
-pub use discovered::{Discovered, Has, IoFds, Irq, Region};
+pub use discovered::{Discovered, Has, IoFds, Irq, Region, Unanswered};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use leftover::abandon;
 pub use output::{crash_report, excerpt, sanitizer_report};

@@ -416,7 +416,7 @@ impl Player<'_> {
             launcher: self.context.launcher,
             timeouts: self.context.timeouts,
             interrupt: self.context.interrupt,
-            crashes: &self.context.discovered.crashes,
+            unanswered: &self.context.discovered.unanswered,
             arguments: &values,
         };
         match (procedure.run)(&bench, &mut self.instance)? {
@@ -428,6 +428,7 @@ impl Player<'_> {
                 self.break_line(line, Some(Class::Note), &Found::new(expected, actual, evidence))
             }
             crate::procedure::Outcome::Skip(why) => Err(Stop::Skip(why)),
+            crate::procedure::Outcome::Unsure(why) => Err(Stop::Unsure(why)),
         }
     }
 }

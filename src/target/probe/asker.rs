@@ -16,8 +16,8 @@ use crate::model::{FdKind, PassedFd};
 use crate::run::Timeouts;
 use crate::session::{Conversation, Deadline, Effect, Ended, Interrupt, Origin, Passed, Waited};
 use crate::target::output::{crash_report, printed};
-use crate::target::{Discovered, Instance, Launcher, StartError};
-use crate::verdict::Exit;
+use crate::target::{Discovered, Instance, Launcher, StartError, Unanswered};
+use crate::verdict::{Evidence, Exit};
 
 /// Bytes of a message with 1 MiB of a region: the limit of version 8 is that of a whole message.
 const MOST_IN_A_MESSAGE: u64 = (1 << 20) + 32;
@@ -30,8 +30,8 @@ pub(super) struct Asker<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// When nothing more is waited for.
     pub(super) until: Deadline,
-    /// How servers crashed.
-    pub(super) crashes: &'a RefCell<Vec<String>>,
+    /// How servers left questions unanswered.
+    pub(super) unanswered: &'a RefCell<Vec<Unanswered>>,
 }
 
 /// One session.
@@ -41,7 +41,7 @@ pub(super) struct Question<'a> {
     launcher: &'a Launcher,
     timeouts: Timeouts,
     interrupt: &'a Interrupt,
-    crashes: &'a RefCell<Vec<String>>,
+    unanswered: &'a RefCell<Vec<Unanswered>>,
 }
 
 /// A successful reply.
@@ -94,7 +94,7 @@ impl<'a> Asker<'a> {
             launcher: self.launcher,
             timeouts: self.timeouts,
             interrupt: self.interrupt,
-            crashes: self.crashes,
+            unanswered: self.unanswered,
         })
     }
 
@@ -183,25 +183,39 @@ impl Question<'_> {
             None if self.talk.ended(0).is_some() => Err(Trouble::Answer(self.ending(name))),
             None => {
                 let time = started.elapsed().as_secs_f64();
-                Err(Trouble::Answer(format!("no answer to {name} within {time:.1} s")))
+                let how = format!("no answer to {name} within {time:.1} s");
+                Err(Trouble::Answer(self.unanswered(name, how, Evidence::Deadline)))
             }
         }
     }
 
     /// How the connection ended on a question, and the server with it.
     fn ending(&mut self, name: &str) -> String {
-        let how = match self.talk.ended(0) {
-            Some(Ended::Closed { .. }) | None => format!("the server closed the connection on {name}"),
-            Some(other) => format!("{name} was answered with bytes that are no message: {other}"),
+        let (how, evidence) = match self.talk.ended(0) {
+            Some(Ended::Closed { partial: 0 }) | None => {
+                (format!("the server closed the connection on {name}"), Evidence::Closed)
+            }
+            Some(other) => (format!("{name} was answered with bytes that are no message: {other}"), Evidence::Received),
         };
         let deadline = Deadline::after(self.timeouts.settle);
         let process = self.instance.as_mut().and_then(|instance| instance.process.as_mut());
-        let Some(process) = process else { return how };
-        let Some(exit) = process.wait(deadline, self.interrupt) else { return how };
-        let output = process.output(Deadline::after(self.timeouts.settle));
+        let ended = process.and_then(|process| {
+            let exit = process.wait(deadline, self.interrupt)?;
+            Some((exit, process.output(Deadline::after(self.timeouts.settle))))
+        });
+        let Some((exit, output)) = ended else { return self.unanswered(name, how, evidence) };
         let crash = crash_report(&output).or_else(|| matches!(exit, Exit::Signal(_)).then(|| exit.to_string()));
-        self.crashes.borrow_mut().extend(crash.map(|crash| format!("{name}: {crash}")));
+        match crash {
+            Some(crash) => self.unanswered(name, crash, Evidence::Exited),
+            None => self.unanswered(name, how.clone(), evidence),
+        };
         format!("{how}, and ended with {exit}{}", printed(&output))
+    }
+
+    /// Keeps how a question was left without an answer; the same words again.
+    fn unanswered(&self, name: &str, how: String, evidence: Evidence) -> String {
+        self.unanswered.borrow_mut().push(Unanswered { command: name.to_owned(), how: how.clone(), evidence });
+        how
     }
 
     /// The server's process ends in good order, after its connection did.

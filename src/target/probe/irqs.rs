@@ -63,9 +63,8 @@ pub(super) fn ask_triggers(asker: &Asker<'_>, found: &mut Discovered) -> Result<
         if socket.is_none() {
             asker.group(&format!("a socket for interrupt type {}", irq.index), found, |question, _| {
                 let pair = Held::socketpair(false)?;
-                if pair.descriptor().is_some_and(|fd| assign(question, irq, fd).is_ok_and(|assigned| assigned)) {
-                    socket = Some(irq.clone());
-                }
+                let Some(fd) = pair.descriptor() else { return Ok(()) };
+                socket = assign(question, irq, fd)?.then(|| irq.clone());
                 Ok(())
             })?;
         }

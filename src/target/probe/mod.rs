@@ -64,8 +64,8 @@ pub fn probe(
     interrupt: &Interrupt,
 ) -> Result<Discovered, ProbeError> {
     let until = Deadline::after(timeouts.whole());
-    let crashes = RefCell::default();
-    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until, crashes: &crashes };
+    let unanswered = RefCell::default();
+    let asker = Asker { dialect: profile.dialect(), launcher, timeouts, interrupt, until, unanswered: &unanswered };
     let mut found = Discovered { profile, capabilities: Value::Null, ..Discovered::default() };
     version(&asker, &mut found)?;
     asker.group("DEVICE_GET_INFO", &mut found, device_info)?;
@@ -89,7 +89,7 @@ pub fn probe(
     twin_socket(&asker, &mut found)?;
     reconnect(&asker, &mut found)?;
     facts::conclude(launcher, device, &mut found);
-    found.crashes = crashes.take();
+    found.unanswered = unanswered.take();
     for need in NEEDS {
         found
             .has

@@ -33,11 +33,11 @@ pub struct Spoken {
 /// Where the server cannot be started or reached, never negotiates, or the user wants to stop.
 pub fn spoken(launcher: &Launcher, timeouts: Timeouts, interrupt: &Interrupt) -> Result<Spoken, ProbeError> {
     let until = Deadline::after(timeouts.whole());
-    // A crash of a question of another version is not told.
-    let crashes = RefCell::default();
+    // What becomes of a question of another version is not told.
+    let unanswered = RefCell::default();
     let asker = |profile: Profile| {
-        let (dialect, crashes) = (profile.dialect(), &crashes);
-        Asker { dialect, launcher, timeouts, interrupt, until, crashes }
+        let (dialect, unanswered) = (profile.dialect(), &unanswered);
+        Asker { dialect, launcher, timeouts, interrupt, until, unanswered }
     };
     let is = |profile, why: &str| Ok(Spoken { profile, why: why.to_owned() });
     // Each question has a server of its own: one that cannot bear it shall answer the others.
