@@ -5,8 +5,8 @@ use vfio_user_wire::message::DeviceFeature;
 
 use super::Judgements;
 use super::dirty_bits::{self, Bits, Names};
+use super::dirty_log::DirtyLog;
 use super::judgement::bytes_mark;
-use super::session::State;
 use super::spans::span;
 use crate::verdict::Class::{Note, Violation};
 
@@ -29,9 +29,9 @@ pub(super) fn payload_size(bitmap: u64) -> u64 {
     (BITMAP as u64).saturating_add(bitmap)
 }
 
-/// Judges the reply, its bits by what the device wrote.
+/// Judges the reply, its bits by what the log should hold; `None` where nobody knows that.
 pub(super) fn judge(
-    state: &State,
+    log: Option<&DirtyLog>,
     head: &DeviceFeature,
     report: &DmaLoggingReport,
     payload: &[u8],
@@ -77,7 +77,85 @@ pub(super) fn judge(
     let expected = format!("no bit set behind those of {pages} pages");
     let actual = || format!("that of page {}", beyond.unwrap_or_default());
     out.must("DLOG-13", beyond.is_none(), &expected, actual, beyond.and_then(|page| bits.mark(page)));
-    if beyond.is_none() && answer == *report && state.alone {
-        dirty_bits::judge(&state.log, bits, NAMES, out);
+    if let (Some(log), true) = (log, beyond.is_none() && answer == *report) {
+        dirty_bits::judge(log, bits, NAMES, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::verdict::Class;
+
+    const PAGE: u64 = 0x1000;
+
+    /// A report of 100 pages, which needs 16 bytes of bitmap.
+    const REPORT: DmaLoggingReport = DmaLoggingReport { iova: 0x10_0000, length: 100 * PAGE, page_size: PAGE };
+
+    fn said(room: u64, argsz: u64, report: &DmaLoggingReport, bitmap: &[u8]) -> Vec<(&'static str, Class)> {
+        let head = |argsz: u64| DeviceFeature { argsz: argsz as u32, flags: 0 };
+        let payload = [head(argsz).bytes(), report.bytes(), bitmap].concat();
+        of(room, &payload)
+    }
+
+    fn of(room: u64, payload: &[u8]) -> Vec<(&'static str, Class)> {
+        let (mut log, mut out) = (DirtyLog::default(), Judgements::default());
+        log.started(Some(PAGE), &[]);
+        let head = DeviceFeature { argsz: room as u32, flags: 0 };
+        judge(Some(&log), &head, &REPORT, payload, &mut out);
+        let judgements = out.into_vec().into_iter();
+        judgements.filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class))).collect()
+    }
+
+    #[test]
+    fn a_report_is_as_large_as_its_pages_ask() {
+        let needed = payload_size(16);
+        assert_eq!(needed, 8 + 24 + 16);
+        assert_eq!(said(needed, needed, &REPORT, &[0; 16]), []);
+        assert_eq!(said(needed + 100, needed, &REPORT, &[0; 16]), []);
+        assert_eq!(said(needed, needed, &REPORT, &[0; 8]), [("DLOG-11", Violation)]);
+        assert_eq!(said(needed, needed, &REPORT, &[0; 20]), [("DLOG-11", Violation)]);
+        // Longer, and the size says so.
+        assert_eq!(said(needed, needed, &REPORT, &[0; 24]), [("DLOG-11", Note)]);
+        assert_eq!(said(needed, needed + 8, &REPORT, &[0; 24]), [("DLOG-11", Note)]);
+        assert_eq!(said(needed, needed + 8, &REPORT, &[0; 16]), [("DLOG-15", Violation)]);
+        assert_eq!(said(needed, needed - 8, &REPORT, &[0; 16]), [("DLOG-15", Violation)]);
+        // The room asked for, and the size of the data once more.
+        assert_eq!(said(needed, 2 * needed - 8, &REPORT, &[0; 16]), [("DLOG-15", Note)]);
+        assert_eq!(of(needed, &[0; 31]), [("DLOG-10", Violation)]);
+    }
+
+    #[test]
+    fn a_report_repeats_what_it_is_about() {
+        let needed = payload_size(16);
+        let other = DmaLoggingReport { iova: 0, ..REPORT };
+        assert_eq!(said(needed, needed, &other, &[0; 16]), [("DLOG-10", Violation)]);
+    }
+
+    #[test]
+    fn a_report_that_has_no_room_says_how_much_it_needs() {
+        let needed = payload_size(16);
+        let head = |argsz: u64| DeviceFeature { argsz: argsz as u32, flags: 0 }.bytes().to_vec();
+        assert_eq!(of(needed - 1, &head(needed)), []);
+        assert_eq!(of(needed - 1, &head(needed - 1)), [("DLOG-16", Violation)]);
+        assert_eq!(said(needed - 1, needed, &REPORT, &[0; 16]), [("DLOG-16", Violation)]);
+        assert_eq!(said(8, needed, &REPORT, &[]), [("DLOG-16", Violation)]);
+        assert_eq!(said(32, needed, &REPORT, &[]), []);
+    }
+
+    #[test]
+    fn bits_are_judged_where_the_pages_are_known() {
+        let needed = payload_size(16);
+        let mut bitmap = [0; 16];
+        bitmap[0] = 1;
+        assert_eq!(said(needed, needed, &REPORT, &bitmap), [("DLOG-12", Violation)]);
+        // Behind the last of 100 pages.
+        let mut bitmap = [0; 16];
+        bitmap[8 + 36 / 8] = 1 << (36 % 8);
+        assert_eq!(said(needed, needed, &REPORT, &bitmap), [("DLOG-13", Violation)]);
+        bitmap[8 + 35 / 8] = 1 << (35 % 8);
+        assert_eq!(said(needed, needed, &REPORT, &bitmap), [("DLOG-12", Violation)]);
     }
 }

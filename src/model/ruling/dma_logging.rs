@@ -218,7 +218,9 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
         Some((head, Request::Start { start, ranges, .. })) if ranges.len() as u64 == u64::from(start.num_ranges) => {
             judge_start(command, &head, &start, payload, out)
         }
-        Some((head, Request::Report(report))) => dirty_bitmap::judge(state, &head, &report, payload, out),
+        Some((head, Request::Report(report))) => {
+            dirty_bitmap::judge(state.alone.then_some(&state.log), &head, &report, payload, out)
+        }
         Some(_) | None => {}
     }
 }
