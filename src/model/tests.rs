@@ -3,10 +3,14 @@
 
 use pretty_assertions::assert_eq;
 use serde_json::json;
+use vfio_user_wire::feature::{MigDeviceState, Migration};
 use vfio_user_wire::message::{
-    DeviceInfo, DmaAccess, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
+    DeviceFeature, DeviceInfo, DmaAccess, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
 };
-use vfio_user_wire::{ERROR, Frame, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, sparse_mmap_bytes};
+use vfio_user_wire::{
+    ERROR, Frame, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, device_state, feature_flags,
+    feature_index, sparse_mmap_bytes,
+};
 
 use super::{
     Channel, Command, Negotiated, Reply, TwinSocket, judge_order, judge_reply, judge_request, judge_twin_socket,
@@ -204,6 +208,61 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     // Truncated, and yet with a capability offset (policy A-06).
     let cut = RegionInfo { argsz: 64, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
     assert_eq!(judge(32, cut.bytes()), [("REGINFO-07", N)]);
+}
+
+const GET: u32 = feature_flags::GET;
+const SET: u32 = feature_flags::SET;
+
+fn feature(argsz: u32, operation: u32, index: u16, data: &[u8]) -> Vec<u8> {
+    [DeviceFeature { argsz, flags: operation | u32::from(index) }.bytes(), data].concat()
+}
+
+#[test]
+fn what_is_set_or_probed_comes_back() {
+    let state = MigDeviceState { device_state: device_state::STOP, data_fd: 0 };
+    let set = |argsz, state: MigDeviceState| feature(argsz, SET, feature_index::MIG_DEVICE_STATE, state.bytes());
+    let sent = command("DEVICE_FEATURE", &set(16, state));
+    let other = MigDeviceState { device_state: device_state::RUNNING, ..state };
+    assert_eq!(answered(&sent, &set(16, state)), []);
+    assert_eq!(answered(&sent, &set(16, other)), [("FEAT-05", V), ("MIGFSM-32", V)]);
+    assert_eq!(answered(&sent, &set(16, state)[..8]), [("FEAT-05", V), ("MIGFSM-32", V)]);
+    // The size that it needs, whatever was asked for; with less room, cut or not.
+    let roomy = command("DEVICE_FEATURE", &set(64, state));
+    assert_eq!(answered(&roomy, &set(16, state)), []);
+    assert_eq!(answered(&roomy, &set(17, state)), [("FEAT-05", V), ("MIGFSM-32", V)]);
+    let narrow = command("DEVICE_FEATURE", &set(8, state));
+    assert_eq!(answered(&narrow, &set(16, state)[..8]), []);
+    assert_eq!(answered(&narrow, &set(8, state)), []);
+    assert_eq!(answered(&narrow, &set(16, state)[..12]), [("FEAT-18", V)]);
+    // PROBE of any feature; DMA_LOGGING_START has data of another form in its reply, or none.
+    let probe = feature(8, feature_flags::PROBE | SET, feature_index::DMA_LOGGING_START, &[]);
+    let sent = command("DEVICE_FEATURE", &probe);
+    assert_eq!(answered(&sent, &probe), []);
+    assert_eq!(answered(&sent, &feature(8, SET, feature_index::DMA_LOGGING_START, &[])), [("FEAT-05", V)]);
+}
+
+#[test]
+fn what_is_got_says_how_large_it_is() {
+    let get = |argsz| command("DEVICE_FEATURE", &feature(argsz, GET, feature_index::MIGRATION, &[]));
+    let got =
+        |argsz, operation, flags: u64| feature(argsz, operation, feature_index::MIGRATION, Migration { flags }.bytes());
+    assert_eq!(answered(&get(16), &got(16, GET, 1)), []);
+    assert_eq!(answered(&get(64), &got(16, GET, 5)), []);
+    assert_eq!(answered(&get(64), &got(64, GET, 1)), [("FEAT-06", V), ("FEAT-16", V)]);
+    // The room asked for, and the size of the data once more (policy A-08).
+    assert_eq!(answered(&get(64), &got(72, GET, 1)), [("FEAT-06", N), ("FEAT-16", N)]);
+    assert_eq!(answered(&get(16), &got(16, SET, 1)), [("FEAT-06", N)]);
+    assert_eq!(answered(&get(16), &got(16, GET, 1)[..8]), [("FEAT-06", V)]);
+    assert_eq!(answered(&get(16), &[0; 7]), [("FEAT-06", V)]);
+    // STOP_COPY at the least, no unknown bit, and P2P is no state of this protocol's.
+    assert_eq!(answered(&get(16), &got(16, GET, 4)), [("FEAT-12", V)]);
+    assert_eq!(answered(&get(16), &got(16, GET, 9)), [("FEAT-13", V)]);
+    assert_eq!(answered(&get(16), &got(16, GET, 3)), [("FEAT-13", N)]);
+    // Without room, the fixed part with the size that all of it needs (policy A-09).
+    assert_eq!(answered(&get(8), &got(16, GET, 1)[..8]), []);
+    assert_eq!(answered(&get(12), &got(16, GET, 1)[..12]), []);
+    assert_eq!(answered(&get(8), &got(8, GET, 1)[..8]), [("FEAT-09", V)]);
+    assert_eq!(answered(&get(8), &got(16, GET, 1)), [("FEAT-09", V)]);
 }
 
 /// Two sub-regions of a region, with different descriptors, as the table has them.
