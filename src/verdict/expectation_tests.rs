@@ -52,6 +52,46 @@ fn what_is_pinned_is_met_in_every_case_that_the_glob_names() {
 }
 
 #[test]
+fn a_case_is_expected_where_all_that_it_shows_is_pinned_as_it_came() {
+    let pins = pins(PINS);
+    assert!(pins.expect(&crash("header.surplus/A")));
+    assert!(!pins.expect(&crash("header.split/15")));
+    let silent = found("HDR-19", Class::Violation, Evidence::Deadline);
+    assert!(!pins.expect(&case("header.surplus/A", CaseResult::Fail, vec![silent])));
+    let mut both = crash("header.surplus/A");
+    both.findings.push(found("HDR-20", Class::Violation, Evidence::Received));
+    assert!(!pins.expect(&both));
+}
+
+#[test]
+fn a_pin_is_of_its_case_and_requirement_and_outcome() {
+    let comparison = pins(PINS).compare(&[crash("header.surplus/A")], &[]);
+    let pinned = |case, requirement, observed| comparison.pin(case, Some(requirement), observed).is_some();
+    assert!(pinned("header.surplus/A", "HDR-19", Observed::Crashed));
+    assert!(!pinned("header.surplus/B", "HDR-19", Observed::Crashed));
+    assert!(!pinned("header.surplus/A", "HDR-20", Observed::Crashed));
+    assert!(!pinned("header.surplus/A", "HDR-19", Observed::Silent));
+}
+
+#[test]
+fn a_note_where_another_case_of_the_glob_shows_what_is_pinned_drifts() {
+    let noted = case("header.surplus/B", CaseResult::Pass, vec![found("HDR-19", Class::Note, Evidence::Received)]);
+    assert_eq!(
+        sentences(&pins(PINS).compare(&[crash("header.surplus/A"), noted], &[])),
+        ["header.surplus/B: \"note\" on HDR-19 where \"crashed\" is pinned: expected an error, got something else"]
+    );
+}
+
+#[test]
+fn what_generation_is_pinned_to_find_and_does_not_drifts() {
+    let pins = pins(&PINS.replace("header.surplus/*", "generated.hdr-19"));
+    assert_eq!(
+        sentences(&pins.compare(&[case("version.cut", CaseResult::Pass, Vec::new())], &[])),
+        ["generated.hdr-19: \"crashed\" on HDR-19 is pinned and no longer seen"]
+    );
+}
+
+#[test]
 fn a_glob_is_met_where_some_of_its_cases_show_it() {
     let cases = [crash("header.surplus/DMA_MAP"), case("header.surplus/VERSION", CaseResult::Pass, Vec::new())];
     assert_eq!(pins(PINS).compare(&cases, &[]).drift, []);
