@@ -291,6 +291,10 @@ fn io_fds_say_how_large_they_are() {
     assert_eq!(judge(4096, RegionIoFds { argsz: 112, ..right }, large, 2), []);
     // A literal reading of 998-999.
     assert_eq!(judge(4096, RegionIoFds { argsz: 112, ..right }, both, 2), [("IOFDS-03", N)]);
+    // The same where the payload is as long as argsz says: the entries that point at what came are those of that reading.
+    let pio = IoEventFd { flags: 2, ..any };
+    let literal: &[&[u8]] = &[one.bytes(), &[0; 8], pio.bytes(), &[0; 24]];
+    assert_eq!(judge(4096, RegionIoFds { argsz: 128, ..right }, literal, 2), [("IOFDS-03", N)]);
     assert_eq!(judge(4096, RegionIoFds { argsz: 80, ..right }, both, 2), [("MSZ-03", N), ("IOFDS-03", V)]);
     assert_eq!(judge(4096, RegionIoFds { count: 3, ..right }, both, 2), [("IOFDS-03", V)]);
     assert_eq!(judge(4096, RegionIoFds { flags: 1, ..right }, both, 2), [("IOFDS-04", V)]);
@@ -303,6 +307,41 @@ fn io_fds_say_how_large_they_are() {
     assert_eq!(judge(15, right, both, 2), [("IOFDS-14", V)]);
     // Nothing there (policy A-13).
     assert_eq!(judge(4096, RegionIoFds { argsz: 16, count: 0, ..right }, &[], 0), [("IOFDS-06", N)]);
+}
+
+/// The fields at which a reply breaks something: name, offset in the message, length.
+fn marked(command: &Command, payload: &[u8], fds: usize) -> Vec<(String, usize, usize)> {
+    let header = command.header.reply(payload.len());
+    let reply = Reply { header: &header, payload, fds };
+    let judgements = judge_reply(&V0_9_2, command, &reply, &negotiated(json!({ "max_msg_fds": 4 })));
+    let marks = judgements.into_iter().filter_map(|judgement| judgement.broken?.field);
+    marks.map(|mark| (mark.name, mark.offset, mark.length)).collect()
+}
+
+#[test]
+fn what_is_wrong_is_marked_where_it_stands() {
+    let mark = |name: &str, offset, length| vec![(name.to_owned(), offset, length)];
+    let sent =
+        command("DEVICE_GET_REGION_IO_FDS", RegionIoFds { argsz: 4096, index: 1, ..RegionIoFds::default() }.bytes());
+    let (right, [one, any]) = io_fds();
+    let second = |any: IoEventFd| [right.bytes(), one.bytes(), any.bytes()].concat();
+    let at = 16 + 16 + 40;
+    assert_eq!(
+        marked(&sent, &second(IoEventFd { fd_index: 2, ..any }), 2),
+        mark("sub_regions[1].fd_index", at + 16, 4)
+    );
+    assert_eq!(marked(&sent, &second(IoEventFd { kind: 2, ..any }), 2), mark("sub_regions[1].kind", at + 20, 4));
+    let sent = command("DEVICE_GET_REGION_INFO", RegionInfo { argsz: 4096, index: 1, ..RegionInfo::default() }.bytes());
+    let areas = [SparseArea { offset: 0, size: 0x1000 }, SparseArea { offset: 0x4000, size: 0x1000 }];
+    let chain = sparse_mmap_bytes(&areas, 0);
+    let argsz = 32 + chain.len() as u32;
+    let info = RegionInfo { argsz, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
+    assert_eq!(marked(&sent, &[info.bytes(), &chain].concat(), 1), mark("area", 16 + 32 + 16 + 16, 16));
+    let state = MigDeviceState { device_state: device_state::STOP, data_fd: 0 };
+    let other = MigDeviceState { data_fd: 7, ..state };
+    let set = |state: MigDeviceState| feature(16, SET, feature_index::MIG_DEVICE_STATE, state.bytes());
+    let marks = marked(&command("DEVICE_FEATURE", &set(state)), &set(other), 0);
+    assert!(marks.iter().all(|(_, offset, length)| (*offset, *length) == (16 + 12, 4)), "{marks:?}");
 }
 
 #[test]

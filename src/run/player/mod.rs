@@ -176,6 +176,8 @@ struct Player<'a> {
     asked: Option<device::Asked>,
     /// What came at each line that leaves the answer to the model.
     came: Vec<(usize, Kind)>,
+    /// All clients are there, and the server has answered all that they asked.
+    at_rest: bool,
 }
 
 /// Plays `case` against a server of its own.
@@ -200,6 +202,7 @@ pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
         signalled: None,
         asked: None,
         came: Vec::new(),
+        at_rest: false,
     };
     player.talk.end_at(Deadline::after(context.timeouts.whole()));
     let stop = player.run().err();
@@ -230,7 +233,8 @@ impl Player<'_> {
         self.steps(&case.steps, &mut 0)?;
         self.flush()?;
         self.take_judged();
-        self.still_in_step()
+        self.at_rest = self.still_in_step()?;
+        Ok(())
     }
 
     fn steps(&mut self, steps: &[Step], number: &mut usize) -> Result<(), Stop> {
@@ -350,8 +354,10 @@ impl Player<'_> {
         })
     }
 
-    /// After the last step, a session that is still open and in step must answer DEVICE_GET_INFO.
-    fn still_in_step(&mut self) -> Result<(), Stop> {
+    /// After the last step, a session that is still open and in step must answer DEVICE_GET_INFO. Where all of them do, the server
+    /// has nothing left to do for any client.
+    fn still_in_step(&mut self) -> Result<bool, Stop> {
+        let mut all = !self.talk.ends.is_empty();
         for end in 0..self.talk.ends.len() {
             let open =
                 self.talk.ends.get(end).is_some_and(|end| end.connection.is_some() && !end.unfinished && !end.torn);
@@ -360,6 +366,7 @@ impl Player<'_> {
                 || self.talk.ended(end).is_some()
                 || self.talk.serving == crate::session::Serving::Hold
             {
+                all &= self.talk.ends.get(end).is_some_and(|end| end.twin_of.is_some());
                 continue;
             }
             let Some((number, message)) = self.talk.dialect.command(DEVICE_GET_INFO.name) else { continue };
@@ -377,7 +384,10 @@ impl Player<'_> {
                     continue;
                 }
                 // A close, even one behind the last answer, is what a server may do after much that cases send.
-                Actual::Ended(Ending::Closed(_) | Ending::Refused(_) | Ending::Unserved(_)) => continue,
+                Actual::Ended(Ending::Closed(_) | Ending::Refused(_) | Ending::Unserved(_)) => {
+                    all = false;
+                    continue;
+                }
                 Actual::Silent => "HDR-14",
                 Actual::Ended(Ending::Garbage(_)) => "HDR-05",
                 Actual::Ended(Ending::Crashed(..)) => "SEC-01",
@@ -386,7 +396,7 @@ impl Player<'_> {
             let (actual, evidence) = self.no_answer(index);
             self.find(requirement, Class::Violation, (0, 0), Found::new(expected, actual, evidence));
         }
-        Ok(())
+        Ok(all)
     }
 
     /// The end of that name; the first one where there is none.
@@ -460,7 +470,7 @@ impl Player<'_> {
         // After a violation they would only repeat it.
         if matches!(stop, None | Some(Stop::Skip(_))) {
             self.take_rest();
-            if !self.has_violated() {
+            if self.at_rest && !self.has_violated() {
                 self.see_off();
             }
         }
