@@ -216,11 +216,14 @@ fn an_entry_that_matches_no_case_drifts() {
 
 /// What is left of the pins in a run of some cases of 0.9.2.
 fn within(text: &str, all: &[&str], selected: &[&str], generates: bool) -> Expectations {
+    within_run_of(Profile::V0_9_2, text, all, selected, generates)
+}
+
+fn within_run_of(profile: Profile, text: &str, all: &[&str], selected: &[&str], generates: bool) -> Expectations {
     let register = Register::bundled().unwrap();
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let (all, selected) = (owned(all), owned(selected));
     let elsewhere = [("dirty-pages.start".to_owned(), Profile::V0_9_1)];
-    let profile = Profile::V0_9_2;
     let (register, elsewhere) = (&register, elsewhere.as_slice());
     let scope = Scope { register, profile, all: &all, selected: &selected, elsewhere, generates, sharded: false };
     pins(text).within(&scope)
@@ -231,6 +234,11 @@ fn an_entry_about_cases_that_were_not_selected_is_left_out() {
     let all = ["header.surplus/A", "version.cut"];
     assert_eq!(within(PINS, &all, &["version.cut"], false).entries.len(), 0);
     assert_eq!(within(PINS, &all, &["header.surplus/A"], false).entries.len(), 1);
+    // It may speak of what is generated as well.
+    let every = PINS.replace("header.surplus/*", "*");
+    assert_eq!(within(&every, &all, &["version.cut"], false).entries.len(), 1);
+    assert_eq!(within(&every, &all, &[], false).entries.len(), 0);
+    assert_eq!(within(&every, &all, &[], true).entries.len(), 1);
 }
 
 #[test]
@@ -265,6 +273,14 @@ fn an_entry_that_no_run_of_this_version_can_meet_drifts_though_nothing_was_playe
         drift(&PINS.replace("HDR-19", "L-DP-15")),
         ["header.surplus/*: the entry names L-DP-15: it is no requirement of 0.9.2, which this run judges by"]
     );
+    let in_version_8 = |id: &str| {
+        let text = PINS.replace("HDR-19", id);
+        let pinned = within_run_of(Profile::V8, &text, &["header.surplus/A"], &["header.surplus/A"], false);
+        sentences(&pinned.compare(&[], &["header.surplus/A".to_owned()]))
+    };
+    assert_eq!(in_version_8("L-MR-12"), ["header.surplus/*: the entry names L-MR-12: v8 calls it V8-24"]);
+    let none = "header.surplus/*: the entry names MIGFSM-01: it is no requirement of v8, which this run judges by";
+    assert_eq!(in_version_8("MIGFSM-01"), [none]);
 }
 
 #[test]
@@ -276,6 +292,7 @@ fn what_generation_found_is_pinned_for_runs_that_generate() {
     assert_eq!(sentences(&generates.compare(&[], &[])).len(), 1);
     // A search that did not come to its end has not looked at all that it was to.
     let lost = generates.of_run_cut_short(true);
+    assert_eq!(lost.entries.len(), 1);
     assert_eq!(lost.compare(&[], &[]).drift, []);
     assert_eq!(lost.compare(&[crash("generated.hdr-20")], &[]).drift.len(), 1);
     let all = PINS.replace("header.surplus/*", "*");
