@@ -135,3 +135,24 @@ fn a_stopped_device_may_be_refused_other_commands() {
     assert_eq!(client.set(RUNNING, true), []);
     assert_eq!(client.info(false), [("INFO-01", Violation)]);
 }
+
+/// What another client asks of the device is not this one's to know the end of.
+#[test]
+fn another_client_may_have_changed_the_state() {
+    let mut client = Client::new(1);
+    client.set(STOP, true);
+    assert_ne!(client.get(RUNNING), []);
+    for name in ["DEVICE_RESET", "DEVICE_FEATURE"] {
+        let mut client = Client::new(1);
+        client.set(STOP, true);
+        let (number, message) = V0_9_2.command(name).unwrap();
+        let payload = match name {
+            "DEVICE_RESET" => Vec::new(),
+            _ => words([16, feature_flags::SET | u32::from(feature_index::MIG_DEVICE_STATE), RUNNING, 0]),
+        };
+        let frame = Frame::command(7, number, payload);
+        let (header, payload, message) = (frame.header, frame.payload, Some(message));
+        client.session.overheard(&Command { header, payload, message, fds: Vec::new(), cut: None });
+        assert_eq!(client.get(RUNNING), [], "{name}");
+    }
+}

@@ -58,6 +58,8 @@ pub fn name_in<'a>(dialect: &Dialect, requirement: &'a str) -> &'a str {
 }
 
 #[cfg(test)]
+mod dma_logging_tests;
+#[cfg(test)]
 mod legacy_tests;
 #[cfg(test)]
 mod migration_region_tests;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqSet, RegionAccess};
-use vfio_user_wire::{Frame, Limits, NO_REPLY, V0_9_2};
+use vfio_user_wire::{Frame, Header, Limits, NO_REPLY, V0_9_2};
 
-use super::{Command, FdKind, Instead, Kind, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
+use super::{
+    Command, FdKind, Instead, Kind, Offer, OfferedIrq, OfferedRegion, PassedFd, Released, Reply, ScratchRange, Session,
+};
 use crate::verdict::Class::{self, Note, Violation};
 
 fn offer() -> Offer {
@@ -358,6 +360,71 @@ fn what_is_a_note_of_a_whole_message_is_none_the_worse_of_one_in_pieces() {
     let permits = client.session.permits(ticket);
     let closed = permits.breaks(Kind::Closed).iter().map(|rule| (rule.requirement, rule.class)).collect::<Vec<_>>();
     assert_eq!(closed, [("HDR-27", Note)]);
+}
+
+#[test]
+fn a_size_that_does_not_count_the_header_is_refused() {
+    let mut client = Client::new();
+    let frame = Frame::command(9, 4, vec![]);
+    let (header, message) = (Header { size: 8, ..frame.header }, V0_9_2.message(4));
+    let ticket = client.send_command(Command { header, payload: vec![], message, fds: vec![], cut: None });
+    let breaks = |client: &Client, kind| {
+        let permits = client.session.permits(ticket);
+        permits.breaks(kind).iter().map(|rule| (rule.requirement, rule.class)).collect::<Vec<_>>()
+    };
+    assert_eq!(breaks(&client, Kind::Ok), [("HDR-17", Violation)]);
+    assert_eq!(breaks(&client, Kind::Silent), [("HDR-17", Note)]);
+    assert_eq!(breaks(&client, Kind::Closed), []);
+}
+
+#[test]
+fn what_a_server_need_not_take_is_told() {
+    let mut client = Client::new();
+    let info = client.send("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes().to_vec(), &[]);
+    assert_eq!(client.session.exceeds(info), None);
+    client.answer(info, Error(Errno::EINVAL));
+    let most = Limits::default().max_data_xfer_size as u32;
+    let read = client.send("REGION_READ", access(0, most + 1, &[]), &[]);
+    assert!(client.session.exceeds(read).is_some_and(|why| why.contains(&most.to_string())), "{most}");
+}
+
+#[test]
+fn what_is_lent_is_held_until_it_is_taken_back() {
+    let mut client = Client::new();
+    let file = |id| PassedFd { id, kind: FdKind::Memory { size: 0x1000, writable: true } };
+    let lent = client.send("DMA_MAP", map(0x10000, 0x1000), &[file(1)]);
+    client.answer(lent, Ok(vec![]));
+    assert!(client.session.has_file(0x10fff, 1) && client.session.may_map(1));
+    assert!(!client.session.has_file(0xffff, 1) && !client.session.has_file(0x11000, 1));
+    assert_eq!(client.session.released(1), None);
+    client.unmap(0x10000, 0x1000, true);
+    assert_eq!(client.session.released(1), Some(Released::Unmapped));
+    assert!(!client.session.has_file(0x10000, 0x1000));
+    let refused = client.send("DMA_MAP", map(0x20000, 0x1000), &[file(2)]);
+    client.answer(refused, Error(Errno::EINVAL));
+    assert_eq!(client.session.released(2), Some(Released::Refused));
+}
+
+#[test]
+fn an_interrupt_that_was_replaced_or_taken_back_is_let_go() {
+    let mut client = Client::new();
+    let mut set = |start, count, fds: &[PassedFd], answer| {
+        let ticket = client.send("DEVICE_SET_IRQS", set_irqs(EVENTFD_TRIGGER, start, count), fds);
+        let said = client.answer(ticket, answer).into_iter().map(|(_, requirement, class)| (requirement, class));
+        (said.collect::<Vec<_>>(), [1, 2, 3].map(|fd| client.session.let_go(fd).is_some()))
+    };
+    let none = || Vec::<(&str, Class)>::new();
+    assert_eq!(set(0, 2, &[eventfd(1), eventfd(2)], Ok(vec![])), (none(), [false; 3]));
+    assert_eq!(set(0, 1, &[eventfd(3)], Ok(vec![])), (none(), [true, false, false]));
+    assert_eq!(set(0, 2, &[], Error(Errno::EINVAL)).0, [("SETIRQS-10", Violation)]);
+    assert_eq!(set(0, 2, &[], Ok(vec![])), (none(), [true; 3]));
+    // Nothing is assigned any more.
+    assert_eq!(set(0, 2, &[], Error(Errno::EINVAL)).0, [("SETIRQS-31", Note)]);
+}
+
+#[test]
+fn a_device_that_cannot_be_migrated_has_no_register_for_it() {
+    assert_eq!(Client::new().session.migration_register(), None);
 }
 
 #[test]

@@ -354,6 +354,12 @@ fn io_fds_point_at_what_came() {
     assert_eq!(judge(one, 3), []);
     assert_eq!(judge(one, 5), [("VER-14", V), ("IOFDS-17", V)]);
     assert_eq!(judge(IoEventFd { fd_index: u32::MAX, ..one }, 2), [("IOFDS-07", N)]);
+    // A client that takes none gets none.
+    let sent =
+        command("DEVICE_GET_REGION_IO_FDS", RegionIoFds { argsz: 4096, index: 1, ..RegionIoFds::default() }.bytes());
+    let payload = [right.bytes(), one.bytes(), any.bytes()].concat();
+    let none = negotiated(json!({ "max_msg_fds": 0 }));
+    assert_eq!(broken(&sent, sent.header.reply(payload.len()), &payload, 0, &none), []);
     // The other one may be what the client's limit had no room for.
     assert_eq!(judge(IoEventFd { fd_index: 4, ..one }, 4), []);
     assert_eq!(judge(IoEventFd { kind: 2, flags: !0, ..one }, 2), [("IOFDS-08", N)]);

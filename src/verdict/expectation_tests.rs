@@ -44,6 +44,7 @@ fn sentences(comparison: &Comparison) -> Vec<String> {
 
 #[test]
 fn what_is_pinned_is_met_in_every_case_that_the_glob_names() {
+    assert_eq!(pins(PINS).target.as_deref(), Some("gpio 0.1.7"));
     let comparison = pins(PINS).compare(&[crash("header.surplus/DMA_MAP"), crash("header.surplus/DMA_UNMAP")], &[]);
     assert_eq!(comparison.drift, []);
     assert_eq!(comparison.met.len(), 2);

@@ -75,10 +75,10 @@ impl Expectation {
             return None;
         }
         let name = name_in(scope.profile.dialect(), &requirement);
-        let own = scope.register.get(name).is_some_and(|known| name != requirement && known.is_of(scope.profile));
-        let detail = match own {
-            true => format!("{} calls it {name}", scope.profile),
-            false => format!("it is no requirement of {}, which this run judges by", scope.profile),
+        let detail = if name == requirement {
+            format!("it is no requirement of {}, which this run judges by", scope.profile)
+        } else {
+            format!("{} calls it {name}", scope.profile)
         };
         Some(Drift::NoRequirement { case, requirement, detail })
     }

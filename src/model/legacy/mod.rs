@@ -96,3 +96,16 @@ pub(super) fn judge_capabilities(
     let usual = pgsize.as_u64().is_none_or(u64::is_power_of_two);
     out.should(own("L-VER-02"), usual, "`pgsize` that is a power of two", actual, mark);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bitmap_has_the_size_that_was_asked_for_or_the_one_that_it_takes_where_that_is_less() {
+        let sizes = |asked| bitmap_sizes(asked, 0x10_0000, 0x1000).collect::<Vec<_>>();
+        assert_eq!(sizes(64), [64, 32]);
+        assert_eq!(sizes(32), [32]);
+        assert_eq!(sizes(8), [8]);
+    }
+}

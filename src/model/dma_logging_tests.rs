@@ -1,0 +1,192 @@
+//! The log of DMA writes: when it may begin and end, and what may be asked of it.
+
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use vfio_user_wire::feature::{DmaLoggingRange, DmaLoggingReport, DmaLoggingStart};
+use vfio_user_wire::message::{DeviceFeature, DmaMap};
+use vfio_user_wire::{Frame, Limits, V0_9_2, feature_flags, feature_index};
+
+use super::{Command, FdKind, Offer, PassedFd, Reply, Session};
+use crate::verdict::Class::{self, Note, Violation};
+
+const PAGE: u64 = 0x1000;
+const NOTHING: [(&str, Class); 0] = [];
+
+struct Client {
+    session: Session,
+    sent: usize,
+}
+
+type Said = Vec<(&'static str, Class)>;
+
+impl Client {
+    fn new() -> Client {
+        let limits = Limits { max_msg_fds: 8, ..Limits::default() };
+        let offer = Offer { dma: true, dma_table: true, dma_logging: true, limits, ..Offer::default() };
+        let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer)), sent: 0 };
+        assert_eq!(client.command("VERSION", vec![0; 4], &[], Some(vec![0; 4])), []);
+        client
+    }
+
+    /// What a successful reply with that payload breaks, or an error where there is none.
+    fn command(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd], answer: Option<Vec<u8>>) -> Said {
+        let (number, message) = V0_9_2.command(name).unwrap();
+        let frame = Frame::command(self.sent as u16, number, payload);
+        let (header, payload) = (frame.header, frame.payload);
+        let command = Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None };
+        self.session.sent(self.sent, command.clone());
+        let frame = match answer {
+            Some(payload) => Frame::reply(&header, payload),
+            None => Frame::error(&header, Errno::EINVAL as u32),
+        };
+        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
+        let said = self.session.answered(self.sent, &command, &reply);
+        self.sent += 1;
+        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+    }
+
+    fn feature(&mut self, operation: u32, index: u16, room: usize, data: &[u8], answer: Option<&[u8]>) -> Said {
+        let head = |size: usize| DeviceFeature { argsz: size as u32, flags: operation | u32::from(index) };
+        let request = [head(8 + data.len() + room).bytes(), data].concat();
+        let reply = answer.map(|answer| [head(8 + answer.len()).bytes(), answer].concat());
+        self.command("DEVICE_FEATURE", request, &[], reply)
+    }
+
+    fn start_in_pages(&mut self, page_size: u64, ranges: &[(u64, u64)], succeeds: bool) -> Said {
+        let start = DmaLoggingStart { page_size, num_ranges: ranges.len() as u32, reserved: 0 };
+        let ranges =
+            ranges.iter().flat_map(|(iova, length)| DmaLoggingRange { iova: *iova, length: *length }.bytes().to_vec());
+        let data: Vec<u8> = start.bytes().iter().copied().chain(ranges).collect();
+        self.feature(feature_flags::SET, feature_index::DMA_LOGGING_START, 0, &data, succeeds.then_some(&data))
+    }
+
+    fn start(&mut self, ranges: &[(u64, u64)], succeeds: bool) -> Said {
+        self.start_in_pages(PAGE, ranges, succeeds)
+    }
+
+    fn stop(&mut self, succeeds: bool) -> Said {
+        let answer: &[u8] = &[];
+        self.feature(feature_flags::SET, feature_index::DMA_LOGGING_STOP, 0, &[], succeeds.then_some(answer))
+    }
+
+    fn report_of_pages(&mut self, iova: u64, length: u64, page_size: u64, succeeds: bool) -> Said {
+        let report = DmaLoggingReport { iova, length, page_size };
+        let bitmap = vec![0; report.bitmap_size().unwrap_or(8) as usize];
+        let answer = [report.bytes(), bitmap.as_slice()].concat();
+        let (get, index) = (feature_flags::GET, feature_index::DMA_LOGGING_REPORT);
+        self.feature(get, index, bitmap.len(), report.bytes(), succeeds.then_some(&answer))
+    }
+
+    fn report(&mut self, iova: u64, length: u64, succeeds: bool) -> Said {
+        self.report_of_pages(iova, length, PAGE, succeeds)
+    }
+
+    fn map(&mut self, address: u64, size: u64) {
+        let map = DmaMap { argsz: 32, flags: 3, offset: 0, address, size };
+        let file = PassedFd { id: address, kind: FdKind::Memory { size, writable: true } };
+        assert_eq!(self.command("DMA_MAP", map.bytes().to_vec(), &[file], Some(Vec::new())), NOTHING);
+    }
+}
+
+#[test]
+fn a_log_that_has_not_begun_is_not_reported() {
+    let mut client = Client::new();
+    assert_eq!(client.report(0, PAGE, false), NOTHING);
+    assert_eq!(client.report(0, PAGE, true), [("DLOG-07", Violation)]);
+    let mut client = Client::new();
+    client.start(&[], false);
+    assert_eq!(client.report(0, PAGE, false), NOTHING);
+    assert_eq!(client.report(0, PAGE, true), [("DLOG-34", Note)]);
+    let mut client = Client::new();
+    client.start(&[], true);
+    client.stop(true);
+    assert_eq!(client.report(0, PAGE, false), NOTHING);
+    assert_eq!(client.report(0, PAGE, true), [("DLOG-07", Note)]);
+}
+
+#[test]
+fn another_client_may_have_begun_it() {
+    let (mut first, mut second) = (Client::new(), Client::new());
+    second.session.meet(&mut first.session);
+    assert_eq!(second.report(0, PAGE, true), NOTHING);
+    assert_eq!(second.report(0, PAGE, false), NOTHING);
+    second.start(&[], false);
+    assert_eq!(second.report(0, PAGE, true), NOTHING);
+}
+
+#[test]
+fn a_log_begins_and_ends() {
+    let mut client = Client::new();
+    assert_eq!(client.start(&[], false), [("DLOG-04", Violation)]);
+    assert_eq!(client.start(&[], true), NOTHING);
+    // Twice: either.
+    assert_eq!(client.start(&[], false), NOTHING);
+    assert_eq!(client.stop(false), [("DLOG-37", Violation)]);
+    let mut client = Client::new();
+    client.start(&[], true);
+    assert_eq!(client.stop(true), NOTHING);
+    assert_eq!(client.stop(false), NOTHING);
+    assert_eq!(client.start(&[], false), [("DLOG-37", Violation)]);
+}
+
+#[test]
+fn ranges_that_a_client_has_can_be_logged() {
+    let refused = |ranges: &[(u64, u64)]| Client::new().start(ranges, false);
+    let range = |number: u64| (number * 0x10_0000, PAGE);
+    let ranges = |count: u64| (0..count).map(range).collect::<Vec<_>>();
+    assert_eq!(refused(&ranges(1)), [("DLOG-33", Violation)]);
+    assert_eq!(refused(&ranges(2)), [("DLOG-33", Violation)]);
+    assert_eq!(refused(&ranges(3)), [("DLOG-33", Note)]);
+    assert_eq!(refused(&ranges(4)), [("DLOG-38", Note)]);
+    // One beside the other, up to the last address.
+    assert_eq!(refused(&[(0, PAGE), (PAGE, PAGE)]), [("DLOG-33", Violation)]);
+    assert_eq!(refused(&[(PAGE.wrapping_neg(), PAGE)]), [("DLOG-33", Violation)]);
+    // Odd ones may be refused, and taken.
+    for odd in [(0, 0), (1, PAGE), (0, PAGE + 1), (PAGE.wrapping_neg(), 2 * PAGE)] {
+        assert_eq!(refused(&[odd]), NOTHING);
+        assert_eq!(Client::new().start(&[odd], true), NOTHING);
+    }
+    assert_eq!(refused(&[(0, 2 * PAGE), (PAGE, 2 * PAGE)]), NOTHING);
+}
+
+#[test]
+fn pages_of_any_size_may_be_asked_for() {
+    let refused = |page_size, ranges: &[(u64, u64)]| Client::new().start_in_pages(page_size, ranges, false);
+    assert_eq!(refused(2 * PAGE, &[]), [("DLOG-04", Note)]);
+    assert_eq!(refused(2 * PAGE, &[(0, 2 * PAGE)]), [("DLOG-04", Note)]);
+    // The kernel wants ranges made of them.
+    assert_eq!(refused(2 * PAGE, &[(PAGE, 2 * PAGE)]), NOTHING);
+    assert_eq!(refused(2 * PAGE, &[(0, PAGE)]), NOTHING);
+    assert_eq!(refused(3 * PAGE, &[]), NOTHING);
+}
+
+#[test]
+fn what_is_mapped_is_reported() {
+    let begun = || {
+        let mut client = Client::new();
+        client.map(0, 4 * PAGE);
+        client.start(&[], true);
+        client
+    };
+    let said = |iova, length, page_size| begun().report_of_pages(iova, length, page_size, false);
+    assert_eq!(said(0, 4 * PAGE, PAGE), [("DLOG-12", Violation)]);
+    assert_eq!(said(0, 2 * PAGE, PAGE), [("DLOG-25", Note)]);
+    assert_eq!(said(0, 4 * PAGE, 2 * PAGE), [("DLOG-09", Note)]);
+    // Nothing is mapped there; a range that is none of pages; no page at all.
+    assert_eq!(said(0x10_0000, PAGE, PAGE), NOTHING);
+    assert_eq!(said(0, PAGE / 2, PAGE), NOTHING);
+    assert_eq!(said(PAGE / 2, PAGE, PAGE), NOTHING);
+    assert_eq!(said(0, 0, PAGE), NOTHING);
+    assert_eq!(begun().report_of_pages(0, 3 * PAGE, 3 * PAGE, true), [("DLOG-08", Note)]);
+    assert_eq!(begun().report(0, 4 * PAGE, true), NOTHING);
+}
+
+#[test]
+fn what_is_not_in_the_ranges_need_not_be_reported() {
+    let mut client = Client::new();
+    client.map(0, 4 * PAGE);
+    client.start(&[(0, 2 * PAGE)], true);
+    assert_eq!(client.report(0, 4 * PAGE, false), NOTHING);
+    assert_eq!(client.report(0, 2 * PAGE, false), [("DLOG-25", Note)]);
+}
