@@ -66,6 +66,8 @@ mod migration_region_tests;
 #[cfg(test)]
 mod migration_tests;
 #[cfg(test)]
+mod rulings_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tables_tests;

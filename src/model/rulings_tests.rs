@@ -1,0 +1,273 @@
+//! What single commands may be answered with: each against the clause that its success, or its refusal, would break.
+
+use std::sync::Arc;
+
+use pretty_assertions::assert_eq;
+use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, DATA_BOOL, DATA_EVENTFD, DATA_NONE};
+use vfio_user_wire::message::{DeviceInfo, IrqInfo, IrqSet, RegionAccess, RegionInfo};
+use vfio_user_wire::{Frame, Limits, V0_9_2};
+
+use super::permits::Rule;
+use super::{Command, FdKind, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
+use crate::verdict::Class::{self, Note, Violation};
+
+type Broken = Vec<(&'static str, Class)>;
+
+/// What breaks nothing, whether it succeeds or is refused.
+const EITHER: (Broken, Broken) = (Vec::new(), Vec::new());
+
+fn offer() -> Offer {
+    let region = |index, size, flags, argsz| OfferedRegion { index, size, flags, argsz };
+    Offer {
+        num_regions: Some(9),
+        num_irqs: Some(5),
+        reset: Some(true),
+        limits: Limits { max_msg_fds: 2, max_data_xfer_size: 0x800, ..Limits::default() },
+        regions: vec![
+            region(0, 0x1000, 3, 32),
+            region(1, 0x1000, 1, 64),
+            region(2, 0, 0, 32),
+            region(3, 0x1000, 2, 32),
+            region(7, 0x1000, 3, 32),
+            region(8, 0, 0, 32),
+        ],
+        irqs: vec![
+            OfferedIrq { index: 0, flags: 1, count: 0 },
+            OfferedIrq { index: 1, flags: 1, count: 4 },
+            OfferedIrq { index: 2, flags: 9, count: 4 },
+            OfferedIrq { index: 3, flags: 1, count: 1 },
+            OfferedIrq { index: 4, flags: 3, count: 1 },
+        ],
+        scratch: vec![ScratchRange { region: 0, offset: 0, length: 0x1000 }],
+        ..Offer::default()
+    }
+}
+
+fn command(name: &str, payload: &[u8], fds: &[PassedFd]) -> Command {
+    let (number, message) = V0_9_2.command(name).unwrap();
+    let frame = Frame::command(7, number, payload.to_vec());
+    let (header, payload) = (frame.header, frame.payload);
+    Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None }
+}
+
+/// A session in which these commands have succeeded.
+fn after(offer: Offer, commands: &[Command]) -> Session {
+    let mut session = Session::new(&V0_9_2, Arc::new(offer));
+    let version = command("VERSION", &[0; 4], &[]);
+    for (ticket, sent) in std::iter::once(&version).chain(commands).enumerate() {
+        session.sent(ticket, sent.clone());
+        let payload = if ticket == 0 { vec![0; 4] } else { Vec::new() };
+        let header = sent.header.reply(payload.len());
+        session.answered(ticket, sent, &Reply { header: &header, payload: &payload, fds: 0 });
+    }
+    session
+}
+
+/// What a success of the command breaks, and what its refusal breaks.
+fn breaks(session: &Session, command: Command) -> (Broken, Broken) {
+    let mut session = session.clone();
+    session.sent(1000, command);
+    let permits = session.permits(1000);
+    let rules = |rules: &[Rule]| rules.iter().map(|rule| (rule.requirement, rule.class)).collect();
+    (rules(&permits.ok), rules(&permits.error))
+}
+
+fn said(name: &str, payload: &[u8]) -> (Broken, Broken) {
+    breaks(&after(offer(), &[]), command(name, payload, &[]))
+}
+
+/// Success is due, or that is a finding.
+fn succeeds(requirement: &'static str, class: Class) -> (Broken, Broken) {
+    (Vec::new(), vec![(requirement, class)])
+}
+
+/// A refusal is due, or that is a finding.
+fn refused(requirement: &'static str, class: Class) -> (Broken, Broken) {
+    (vec![(requirement, class)], Vec::new())
+}
+
+#[test]
+fn device_info() {
+    let info = |info: DeviceInfo| said("DEVICE_GET_INFO", info.bytes());
+    let of = |argsz| DeviceInfo { argsz, ..DeviceInfo::default() };
+    assert_eq!(info(of(16)), succeeds("INFO-01", Violation));
+    assert_eq!(info(of(17)), succeeds("INFO-12", Note));
+    assert_eq!(info(of(15)), EITHER);
+    assert_eq!(info(DeviceInfo { flags: 1, ..of(16) }), EITHER);
+}
+
+#[test]
+fn region_info() {
+    let info =
+        |argsz, index| said("DEVICE_GET_REGION_INFO", RegionInfo { argsz, index, ..RegionInfo::default() }.bytes());
+    assert_eq!(info(32, 0), succeeds("INFO-05", Violation));
+    assert_eq!(info(32, 8), succeeds("INFO-05", Note));
+    assert_eq!(info(33, 0), succeeds("REGINFO-02", Note));
+    assert_eq!(info(63, 1), succeeds("MSZ-04", Violation));
+    assert_eq!(info(64, 1), succeeds("INFO-05", Violation));
+    assert_eq!(info(31, 0), EITHER);
+    assert_eq!(info(32, 9), refused("REGINFO-12", Note));
+    // It was never told of.
+    assert_eq!(info(32, 4), EITHER);
+}
+
+#[test]
+fn irq_info() {
+    let info = |argsz, index| said("DEVICE_GET_IRQ_INFO", IrqInfo { argsz, index, ..IrqInfo::default() }.bytes());
+    assert_eq!(info(16, 2), succeeds("INFO-06", Violation));
+    assert_eq!(info(16, 3), succeeds("INFO-06", Note));
+    assert_eq!(info(16, 4), succeeds("INFO-06", Note));
+    assert_eq!(info(17, 2), succeeds("MSZ-02", Note));
+    assert_eq!(info(15, 2), EITHER);
+    assert_eq!(info(16, 5), refused("IRQINFO-04", Note));
+}
+
+#[test]
+fn reset() {
+    assert_eq!(said("DEVICE_RESET", &[]), succeeds("RESET-05", Violation));
+    assert_eq!(said("DEVICE_RESET", &[0]), EITHER);
+    let other = PassedFd { id: 1, kind: FdKind::Other };
+    assert_eq!(breaks(&after(offer(), &[]), command("DEVICE_RESET", &[], &[other])), EITHER);
+    let without = after(Offer { reset: Some(false), ..offer() }, &[]);
+    assert_eq!(breaks(&without, command("DEVICE_RESET", &[], &[])), refused("RESET-05", Note));
+}
+
+fn set(flags: u32, index: u32, start: u32, count: u32, data: &[u8], fds: &[PassedFd]) -> Command {
+    let set = IrqSet { argsz: 20 + data.len() as u32, flags, index, start, count };
+    command("DEVICE_SET_IRQS", &[set.bytes(), data].concat(), fds)
+}
+
+fn eventfds(count: u64) -> Vec<PassedFd> {
+    (0..count).map(|id| PassedFd { id, kind: FdKind::Eventfd }).collect()
+}
+
+#[test]
+fn interrupts_that_there_are_not() {
+    let fresh = after(offer(), &[]);
+    let none = |index, start, count| {
+        breaks(&fresh, set(DATA_EVENTFD | ACTION_TRIGGER, index, start, count, &[], &eventfds(u64::from(count))))
+    };
+    assert_eq!(none(5, 0, 1), refused("SETIRQS-13", Violation));
+    assert_eq!(none(0, 0, 1), refused("IRQINFO-03", Violation));
+    assert_eq!(none(0, 0, 0), EITHER);
+    assert_eq!(none(1, 4, 1), refused("SETIRQS-12", Violation));
+    assert_eq!(none(1, u32::MAX, 2), refused("SETIRQS-12", Violation));
+    assert_eq!(none(1, 3, 1), succeeds("IRQINFO-05", Violation));
+}
+
+#[test]
+fn flags_of_interrupts_exclude_each_other() {
+    let fresh = after(offer(), &[]);
+    let flags = |flags| breaks(&fresh, set(flags, 1, 0, 1, &[], &[]));
+    assert_eq!(flags(DATA_NONE | DATA_BOOL | ACTION_TRIGGER), refused("SETIRQS-06", Note));
+    assert_eq!(flags(DATA_NONE | ACTION_TRIGGER | ACTION_MASK), refused("SETIRQS-07", Note));
+    assert_eq!(flags(DATA_NONE | ACTION_UNMASK | ACTION_MASK), refused("SETIRQS-07", Note));
+    assert_eq!(flags(DATA_NONE), refused("SETIRQS-08", Note));
+    assert_eq!(flags(ACTION_TRIGGER), refused("SETIRQS-08", Note));
+    assert_eq!(flags(DATA_BOOL | ACTION_TRIGGER), refused("SETIRQS-16", Violation));
+    assert_eq!(flags(DATA_NONE | ACTION_TRIGGER | 1 << 20), EITHER);
+    let mut short = set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[], &[]);
+    short.payload[0] = 19;
+    assert_eq!(breaks(&fresh, short), refused("SETIRQS-19", Note));
+    assert_eq!(breaks(&fresh, set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[1], &[])), EITHER);
+}
+
+#[test]
+fn interrupts_are_assigned() {
+    let fresh = after(offer(), &[]);
+    let assign =
+        |index, start, count, fds: &[PassedFd]| set(DATA_EVENTFD | ACTION_TRIGGER, index, start, count, &[], fds);
+    assert_eq!(breaks(&fresh, assign(1, 0, 1, &eventfds(1))), succeeds("IRQINFO-05", Violation));
+    assert_eq!(breaks(&fresh, assign(1, 0, 2, &eventfds(2))), succeeds("SETIRQS-25", Violation));
+    assert_eq!(breaks(&fresh, assign(1, 0, 2, &eventfds(1))), refused("SETIRQS-14", Note));
+    let other = PassedFd { id: 1, kind: FdKind::Other };
+    assert_eq!(breaks(&fresh, assign(1, 0, 1, &[other])), EITHER);
+    // Set up as a whole: from the first one on, and once.
+    assert_eq!(breaks(&fresh, assign(2, 0, 1, &eventfds(1))), succeeds("IRQINFO-05", Violation));
+    assert_eq!(breaks(&fresh, assign(2, 1, 1, &eventfds(1))), EITHER);
+    let one = after(offer(), &[assign(2, 0, 1, &eventfds(1))]);
+    assert_eq!(breaks(&one, assign(2, 0, 1, &eventfds(1))), EITHER);
+    // One type at a time.
+    assert_eq!(breaks(&one, assign(1, 0, 1, &eventfds(1))), EITHER);
+    let same = after(offer(), &[assign(1, 0, 1, &eventfds(1))]);
+    assert_eq!(breaks(&same, assign(1, 1, 1, &eventfds(1))), succeeds("IRQINFO-05", Violation));
+}
+
+#[test]
+fn interrupts_that_are_assigned_do_what_they_are_told() {
+    let fresh = after(offer(), &[]);
+    let assigned = |index, count| {
+        let fds = eventfds(u64::from(count));
+        after(offer(), &[set(DATA_EVENTFD | ACTION_TRIGGER, index, 0, count, &[], &fds)])
+    };
+    let none = |action, index, count| set(DATA_NONE | action, index, 0, count, &[], &[]);
+    let trigger = none(ACTION_TRIGGER, 1, 2);
+    assert_eq!(breaks(&assigned(1, 2), trigger.clone()), succeeds("SETIRQS-03", Note));
+    assert_eq!(breaks(&fresh, trigger.clone()), EITHER);
+    assert_eq!(breaks(&assigned(1, 1), trigger), EITHER);
+    let bools = set(DATA_BOOL | ACTION_TRIGGER, 1, 0, 2, &[1, 0], &[]);
+    assert_eq!(breaks(&assigned(1, 2), bools), succeeds("SETIRQS-04", Note));
+    let take_back = set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 2, &[], &[]);
+    assert_eq!(breaks(&assigned(1, 2), take_back.clone()), succeeds("SETIRQS-10", Violation));
+    assert_eq!(breaks(&assigned(1, 1), take_back.clone()), EITHER);
+    assert_eq!(breaks(&fresh, take_back), succeeds("SETIRQS-31", Note));
+    let take_back = set(DATA_EVENTFD | ACTION_TRIGGER, 2, 0, 2, &[], &[]);
+    assert_eq!(breaks(&assigned(2, 2), take_back), EITHER);
+    let disable = none(ACTION_TRIGGER, 1, 0);
+    assert_eq!(breaks(&assigned(1, 1), disable.clone()), succeeds("SETIRQS-09", Violation));
+    assert_eq!(breaks(&fresh, disable), succeeds("SETIRQS-32", Note));
+    for action in [ACTION_MASK, ACTION_UNMASK] {
+        assert_eq!(breaks(&assigned(1, 1), none(action, 1, 1)), refused("SETIRQS-20", Note));
+        assert_eq!(breaks(&assigned(4, 1), none(action, 4, 1)), succeeds("IRQINFO-06", Violation));
+        assert_eq!(breaks(&fresh, none(action, 4, 1)), EITHER);
+    }
+    // Descriptors that nobody asked for.
+    let stray = set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[], &eventfds(1));
+    assert_eq!(breaks(&assigned(1, 1), stray), EITHER);
+}
+
+fn access(region: u32, offset: u64, count: u32, data: &[u8]) -> Vec<u8> {
+    [RegionAccess { offset, region, count }.bytes(), data].concat()
+}
+
+#[test]
+fn reads_of_regions() {
+    let read = |region, offset, count| said("REGION_READ", &access(region, offset, count, &[]));
+    assert_eq!(read(0, 0, 4), succeeds("RREAD-01", Violation));
+    assert_eq!(read(0, 0xff8, 8), succeeds("RREAD-01", Violation));
+    assert_eq!(read(0, 2, 4), EITHER);
+    assert_eq!(read(0, 0, 3), EITHER);
+    assert_eq!(read(0, 0, 0), EITHER);
+    assert_eq!(read(7, 0x40, 4), succeeds("RREAD-01", Violation));
+    assert_eq!(read(7, 0x40, 8), EITHER);
+    assert_eq!(read(7, 0, 256), succeeds("RREAD-16", Note));
+    assert_eq!(read(7, 0x100, 256), EITHER);
+    assert_eq!(read(1, 0, 4), EITHER);
+    assert_eq!(read(9, 0, 4), refused("RREAD-04", Note));
+    assert_eq!(read(2, 0, 4), refused("RREAD-10", Note));
+    assert_eq!(read(3, 0, 4), refused("RREAD-09", Note));
+    assert_eq!(read(0, 0xffc, 8), refused("RREAD-05", Note));
+    assert_eq!(read(0, u64::MAX, 4), refused("RREAD-06", Note));
+    // More than the server takes at one time.
+    assert_eq!(read(0, 0, 0x801), EITHER);
+    assert_eq!(said("REGION_READ", &access(0, 0, 4, &[0])), EITHER);
+}
+
+#[test]
+fn writes_to_regions() {
+    let write =
+        |region, offset, count: u32| said("REGION_WRITE", &access(region, offset, count, &vec![0; count as usize]));
+    assert_eq!(write(0, 0, 4), succeeds("RWRITE-01", Note));
+    assert_eq!(write(0, 2, 4), EITHER);
+    assert_eq!(write(0, 0, 0), EITHER);
+    assert_eq!(write(0, 0, 0x800), succeeds("RWRITE-07", Violation));
+    assert_eq!(write(0, 0, 0x801), EITHER);
+    assert_eq!(write(9, 0, 4), refused("RWRITE-04", Note));
+    assert_eq!(write(2, 0, 4), refused("RWRITE-04", Note));
+    assert_eq!(write(0, 0xffd, 4), refused("RWRITE-04", Note));
+    assert_eq!(write(0, u64::MAX, 4), refused("RWRITE-04", Note));
+    assert_eq!(write(1, 0, 4), refused("RWRITE-05", Note));
+    assert_eq!(write(7, 0, 4), EITHER);
+    assert_eq!(said("REGION_WRITE", &access(0, 0, 4, &[0; 3])), refused("RWRITE-03", Violation));
+    assert_eq!(said("REGION_WRITE", &access(0, 0, 4, &[0; 5])), EITHER);
+}
