@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
 use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, DATA_BOOL, DATA_EVENTFD, DATA_NONE};
-use vfio_user_wire::message::{DeviceInfo, IrqInfo, IrqSet, RegionAccess, RegionInfo};
+use vfio_user_wire::message::{
+    DeviceInfo, DmaMap, IrqInfo, IrqSet, MultiWrite, RegionAccess, RegionInfo, SingleWrite, Version,
+};
 use vfio_user_wire::{Frame, Limits, V0_9_2};
 
 use super::permits::Rule;
@@ -22,6 +24,8 @@ fn offer() -> Offer {
         num_regions: Some(9),
         num_irqs: Some(5),
         reset: Some(true),
+        dma: true,
+        dma_table: true,
         limits: Limits { max_msg_fds: 2, max_data_xfer_size: 0x800, ..Limits::default() },
         regions: vec![
             region(0, 0x1000, 3, 32),
@@ -56,7 +60,8 @@ fn after(offer: Offer, commands: &[Command]) -> Session {
     let version = command("VERSION", &[0; 4], &[]);
     for (ticket, sent) in std::iter::once(&version).chain(commands).enumerate() {
         session.sent(ticket, sent.clone());
-        let payload = if ticket == 0 { vec![0; 4] } else { Vec::new() };
+        let agreed = b"\0\0\0\0{\"capabilities\":{\"write_multiple\":true}}\0";
+        let payload = if ticket == 0 { agreed.to_vec() } else { Vec::new() };
         let header = sent.header.reply(payload.len());
         session.answered(ticket, sent, &Reply { header: &header, payload: &payload, fds: 0 });
     }
@@ -270,4 +275,138 @@ fn writes_to_regions() {
     assert_eq!(write(7, 0, 4), EITHER);
     assert_eq!(said("REGION_WRITE", &access(0, 0, 4, &[0; 3])), refused("RWRITE-03", Violation));
     assert_eq!(said("REGION_WRITE", &access(0, 0, 4, &[0; 5])), EITHER);
+}
+
+#[test]
+fn several_writes_in_one_message() {
+    let write = |region, offset, count| SingleWrite { offset, region, count, data: 0 };
+    let some = |wr_cnt, writes: &[SingleWrite]| {
+        let writes = writes.iter().flat_map(|write| write.bytes().to_vec()).collect::<Vec<_>>();
+        said("REGION_WRITE_MULTI", &[MultiWrite { wr_cnt }.bytes(), writes.as_slice()].concat())
+    };
+    let good = write(0, 0, 4);
+    assert_eq!(some(1, &[good]), succeeds("VER-21", Violation));
+    assert_eq!(some(2, &[good, write(0, 8, 8)]), succeeds("VER-21", Violation));
+    assert_eq!(some(2, &[good]), refused("WMULTI-06", Note));
+    // Not as many as came, too long, none, not there, or of no known effect.
+    assert_eq!(some(1, &[good, good]), EITHER);
+    assert_eq!(some(0, &[]), EITHER);
+    for other in [write(0, 0, 9), write(0, 0, 0), write(9, 0, 4), write(1, 0, 4), write(0, 2, 4), write(7, 0, 4)] {
+        assert_eq!(some(2, &[good, other]), EITHER);
+    }
+    // It was not agreed on.
+    let mut session = Session::new(&V0_9_2, Arc::new(offer()));
+    let version = command("VERSION", &[0; 4], &[]);
+    session.sent(0, version.clone());
+    let reply = Reply { header: &version.header.reply(4), payload: &[0; 4], fds: 0 };
+    session.answered(0, &version, &reply);
+    let sent = command("REGION_WRITE_MULTI", &[MultiWrite { wr_cnt: 1 }.bytes(), good.bytes()].concat(), &[]);
+    assert_eq!(breaks(&session, sent), refused("WMULTI-01", Note));
+}
+
+/// What is said of a proposal, as the first message.
+fn proposed(major: u16, minor: u16, data: &[u8]) -> (Broken, Broken) {
+    let session = Session::new(&V0_9_2, Arc::new(offer()));
+    breaks(&session, command("VERSION", &[Version { major, minor }.bytes(), data].concat(), &[]))
+}
+
+#[test]
+fn versions_that_are_proposed() {
+    let empty = b"{\"capabilities\":{}}\0";
+    assert_eq!(proposed(0, 1, b""), succeeds("VER-09", Violation));
+    assert_eq!(proposed(u16::MAX, 1, empty), refused("VER-02", Violation));
+    assert_eq!(proposed(1, 0, empty), refused("VER-02", Note));
+    assert_eq!(proposed(0, 1, empty), succeeds("VER-03", Note));
+    assert_eq!(proposed(0, 0, empty), succeeds("VER-04", Violation));
+    assert_eq!(proposed(0, 1, b"{}\0"), succeeds("VER-11", Violation));
+    assert_eq!(proposed(0, 1, b"{\"a\":1}\0"), succeeds("VER-22", Note));
+    // What is no text with a NUL behind it, or no object.
+    for odd in [&b"{}"[..], b"{}\0\0", b"{\0", b"[]\0"] {
+        assert_eq!(proposed(0, 1, odd), EITHER, "{odd:?}");
+    }
+    let long = format!("{{\"capabilities\":{{\"a\":\"{}\"}}}}\0", "a".repeat(512));
+    assert_eq!(proposed(0, 1, long.as_bytes()), EITHER);
+}
+
+#[test]
+fn capabilities_that_are_proposed() {
+    let said = |capability: &str| proposed(0, 1, format!("{{\"capabilities\":{{{capability}}}}}\0").as_bytes());
+    for usual in [
+        "\"max_msg_fds\":1",
+        "\"max_msg_fds\":16",
+        "\"max_data_xfer_size\":65536",
+        "\"max_data_xfer_size\":67108864",
+        "\"max_dma_maps\":1",
+        "\"max_dma_maps\":65535",
+        "\"pgsizes\":4096",
+        "\"migration\":{\"pgsize\":4096}",
+        "\"write_multiple\":false",
+        "\"twin_socket\":{\"supported\":true}",
+    ] {
+        assert_eq!(said(usual), succeeds("VER-03", Note), "{usual}");
+    }
+    for unusual in [
+        "\"max_msg_fds\":0",
+        "\"max_msg_fds\":17",
+        "\"max_data_xfer_size\":65535",
+        "\"max_data_xfer_size\":67108865",
+        "\"max_dma_maps\":0",
+        "\"max_dma_maps\":65536",
+        "\"pgsizes\":8192",
+        "\"migration\":{\"pgsize\":8192}",
+        "\"write_multiple\":1",
+        "\"twin_socket\":{\"supported\":1}",
+        "\"twin_socket\":{\"fd_index\":\"1\"}",
+        "\"twin_socket\":true",
+        "\"x\":{}",
+        "\"x\":[]",
+    ] {
+        assert_eq!(said(unusual), EITHER, "{unusual}");
+    }
+    assert_eq!(said("\"x\":1"), succeeds("VER-22", Violation));
+    assert_eq!(said("\"twin_socket\":{\"supported\":true,\"fd_index\":1}"), succeeds("TWIN-11", Note));
+}
+
+#[test]
+fn maps_of_memory() {
+    let map = |address, size| DmaMap { argsz: 32, flags: 3, offset: 0, address, size };
+    let with = |map: DmaMap, fds: &[PassedFd]| command("DMA_MAP", map.bytes(), fds);
+    let one = after(offer(), &[with(map(0x10000, 0x2000), &[])]);
+    let said = |map| breaks(&one, with(map, &[]));
+    assert_eq!(said(map(0x20000, 0x1000)), succeeds("DMAP-03", Violation));
+    assert_eq!(said(DmaMap { flags: 1, ..map(0x20000, 0x1000) }), succeeds("DMAP-25", Violation));
+    // On either side of the one that is there, and over it.
+    assert_eq!(said(map(0xf000, 0x1000)), succeeds("DMAP-07", Violation));
+    assert_eq!(said(map(0x12000, 0x1000)), succeeds("DMAP-07", Violation));
+    for address in [0xf000, 0x10000, 0x11000] {
+        assert_eq!(said(map(address, 0x2000)), refused("DMAP-05", Violation));
+    }
+    assert_eq!(said(map(0xf000, 0x4000)), refused("DMAP-05", Violation));
+    assert_eq!(said(map(0x1000u64.wrapping_neg(), 0x1000)), succeeds("DMAP-16", Note));
+    assert_eq!(said(DmaMap { argsz: 31, ..map(0x20000, 0x1000) }), refused("DMAP-02", Note));
+    // Of no size, past the end, no pages, unknown or no access.
+    for odd in [
+        map(0x20000, 0),
+        map(0x1000u64.wrapping_neg(), 0x2000),
+        map(0x20800, 0x1000),
+        map(0x20000, 0x800),
+        DmaMap { flags: 0, ..map(0x20000, 0x1000) },
+        DmaMap { flags: 7, ..map(0x20000, 0x1000) },
+        DmaMap { argsz: 33, ..map(0x20000, 0x1000) },
+        DmaMap { offset: 0x1000, ..map(0x20000, 0x1000) },
+    ] {
+        assert_eq!(said(odd), EITHER, "{odd:?}");
+    }
+    let file = |id, size, writable| PassedFd { id, kind: FdKind::Memory { size, writable } };
+    let of = |map, fds: &[PassedFd]| breaks(&one, with(map, fds));
+    assert_eq!(of(map(0x20000, 0x1000), &[file(1, 0x1000, true)]), succeeds("DMAP-04", Violation));
+    assert_eq!(of(map(0x20000, 0x2000), &[file(1, 0x1000, true)]), EITHER);
+    assert_eq!(of(map(0x20000, 0x1000), &[file(1, 0x1000, false)]), EITHER);
+    let second = DmaMap { offset: 0x1000, ..map(0x20000, 0x1000) };
+    assert_eq!(of(second, &[file(1, 0x2000, true)]), succeeds("DMAP-04", Violation));
+    assert_eq!(of(second, &[file(1, 0x1fff, true)]), EITHER);
+    assert_eq!(of(map(0x20000, 0x1000), &[file(1, 0x1000, true), file(2, 0x1000, true)]), EITHER);
+    let lent = after(offer(), &[with(map(0x10000, 0x1000), &[file(1, 0x2000, true)])]);
+    let again = with(second, &[file(1, 0x2000, true)]);
+    assert_eq!(breaks(&lent, again), succeeds("DMAP-28", Violation));
 }
