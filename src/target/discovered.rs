@@ -69,7 +69,8 @@ pub enum Has {
     No(String),
 }
 
-/// A question that the server left without an answer: a command as it should be, which this version of the protocol has.
+/// A question that the server left without an answer: a command as it should be, which this version of the protocol has; of a crash,
+/// any command that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unanswered {
     /// The command.

@@ -60,6 +60,11 @@ pub(super) enum Trouble {
     Stop(ProbeError),
 }
 
+/// A question that wanted a successful reply was refused.
+pub(super) fn refusal(name: &str, errno: u32) -> Trouble {
+    Trouble::Answer(format!("{name} was refused with {}", error_text(errno)))
+}
+
 pub(super) type Asked<T> = Result<T, Trouble>;
 
 impl From<io::Error> for Trouble {
@@ -158,8 +163,7 @@ impl Question<'_> {
 
     /// Asks, and wants a successful reply.
     pub(super) fn ok(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Reply> {
-        self.ask(name, payload, fds)?
-            .map_err(|errno| Trouble::Answer(format!("{name} was refused with {}", error_text(errno))))
+        self.ask(name, payload, fds)?.map_err(|errno| refusal(name, errno))
     }
 
     /// Asks; the inner error is the errno of an error reply.
@@ -187,6 +191,16 @@ impl Question<'_> {
                 Err(Trouble::Answer(self.unanswered(name, how, Evidence::Deadline)))
             }
         }
+    }
+
+    /// Asks what a server need not answer: no client may send it, or the text leaves its form open. A crash is one all the same.
+    pub(super) fn venture(&mut self, name: &str, payload: &[u8], fds: &[BorrowedFd<'_>]) -> Asked<Result<Reply, u32>> {
+        let before = self.unanswered.borrow().len();
+        let answer = self.ask(name, payload, fds);
+        let mut unanswered = self.unanswered.borrow_mut();
+        let crashes = unanswered.split_off(before).into_iter().filter(|one| one.evidence == Evidence::Exited);
+        unanswered.extend(crashes);
+        answer
     }
 
     /// How the connection ended on a question, and the server with it.

@@ -80,7 +80,7 @@ pub(super) fn keeps(asker: &Asker<'_>, found: &mut Discovered) -> Result<bool, P
     for _ in 0..2 {
         asker.group("DMA_MAP of what an earlier client may have left", found, |question, _| {
             let map = map_request(question.dialect(), ADDRESS, page, false)?;
-            keeps |= question.ask(DMA_MAP.name, &map, &[])?.err() == Some(Errno::EEXIST as u32);
+            keeps |= question.venture(DMA_MAP.name, &map, &[])?.err() == Some(Errno::EEXIST as u32);
             Ok(())
         })?;
     }
@@ -121,7 +121,7 @@ fn sealed(memory: &Held) -> Asked<bool> {
 pub(super) fn takes_unmap(question: &mut Question<'_>, size: u64) -> Asked<bool> {
     let fields = [("argsz", 24), ("address", ADDRESS), ("size", size)];
     let unmap = request(question.dialect(), DMA_UNMAP.name, &fields)?;
-    Ok(question.ask(DMA_UNMAP.name, &unmap, &[])?.is_ok())
+    Ok(question.venture(DMA_UNMAP.name, &unmap, &[])?.is_ok())
 }
 
 /// DMA_MAP of a region that the device may read and write, as this version has it: by itself, or as the one entry of a

@@ -71,7 +71,7 @@ fn ask_range(question: &mut Question<'_>, pgsize: u64) -> Asked<Option<RangeLayo
         ];
         let mut request = filled(layout, &fields);
         request.resize(head + range.size(), 0);
-        if question.ask(DIRTY_PAGES.name, &request, &[])?.is_ok() {
+        if question.venture(DIRTY_PAGES.name, &request, &[])?.is_ok() {
             return Ok(Some(range));
         }
     }

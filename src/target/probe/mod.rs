@@ -146,7 +146,8 @@ fn device_info(question: &mut Question<'_>, found: &mut Discovered) -> asker::As
     let answer = match question.ask(DEVICE_GET_INFO.name, &request.bytes()[..asked], &[])? {
         Err(_) if asked == 0 => {
             found.later_info = true;
-            question.ok(DEVICE_GET_INFO.name, request.bytes(), &[])?
+            let answer = question.venture(DEVICE_GET_INFO.name, request.bytes(), &[])?;
+            answer.map_err(|errno| asker::refusal(DEVICE_GET_INFO.name, errno))?
         }
         _ => question.ok(DEVICE_GET_INFO.name, &request.bytes()[..asked], &[])?,
     };
