@@ -77,7 +77,10 @@ pub(super) fn judge(
     let expected = format!("no bit set behind those of {pages} pages");
     let actual = || format!("that of page {}", beyond.unwrap_or_default());
     out.must("DLOG-13", beyond.is_none(), &expected, actual, beyond.and_then(|page| bits.mark(page)));
-    if let (Some(log), true) = (log, beyond.is_none() && answer == *report) {
+    if let Some(log) = log
+        && beyond.is_none()
+        && answer == *report
+    {
         dirty_bits::judge(log, bits, NAMES, out);
     }
 }
@@ -94,17 +97,18 @@ mod tests {
     /// A report of 100 pages, which needs 16 bytes of bitmap.
     const REPORT: DmaLoggingReport = DmaLoggingReport { iova: 0x10_0000, length: 100 * PAGE, page_size: PAGE };
 
+    fn head(argsz: u64) -> DeviceFeature {
+        DeviceFeature { argsz: argsz as u32, flags: 0 }
+    }
+
     fn said(room: u64, argsz: u64, report: &DmaLoggingReport, bitmap: &[u8]) -> Vec<(&'static str, Class)> {
-        let head = |argsz: u64| DeviceFeature { argsz: argsz as u32, flags: 0 };
-        let payload = [head(argsz).bytes(), report.bytes(), bitmap].concat();
-        of(room, &payload)
+        of(room, &[head(argsz).bytes(), report.bytes(), bitmap].concat())
     }
 
     fn of(room: u64, payload: &[u8]) -> Vec<(&'static str, Class)> {
         let (mut log, mut out) = (DirtyLog::default(), Judgements::default());
         log.started(Some(PAGE), &[]);
-        let head = DeviceFeature { argsz: room as u32, flags: 0 };
-        judge(Some(&log), &head, &REPORT, payload, &mut out);
+        judge(Some(&log), &head(room), &REPORT, payload, &mut out);
         let judgements = out.into_vec().into_iter();
         judgements.filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class))).collect()
     }
@@ -137,9 +141,8 @@ mod tests {
     #[test]
     fn a_report_that_has_no_room_says_how_much_it_needs() {
         let needed = payload_size(16);
-        let head = |argsz: u64| DeviceFeature { argsz: argsz as u32, flags: 0 }.bytes().to_vec();
-        assert_eq!(of(needed - 1, &head(needed)), []);
-        assert_eq!(of(needed - 1, &head(needed - 1)), [("DLOG-16", Violation)]);
+        assert_eq!(of(needed - 1, head(needed).bytes()), []);
+        assert_eq!(of(needed - 1, head(needed - 1).bytes()), [("DLOG-16", Violation)]);
         assert_eq!(said(needed - 1, needed, &REPORT, &[0; 16]), [("DLOG-16", Violation)]);
         assert_eq!(said(8, needed, &REPORT, &[]), [("DLOG-16", Violation)]);
         assert_eq!(said(32, needed, &REPORT, &[]), []);

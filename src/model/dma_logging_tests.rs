@@ -5,9 +5,10 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use vfio_user_wire::feature::{DmaLoggingRange, DmaLoggingReport, DmaLoggingStart};
 use vfio_user_wire::message::{DeviceFeature, DmaMap};
-use vfio_user_wire::{Frame, Limits, V0_9_2, feature_flags, feature_index};
+use vfio_user_wire::{Limits, V0_9_2, feature_flags, feature_index};
 
-use super::{Command, FdKind, Offer, PassedFd, Reply, Session};
+use super::samples::{Said, command, exchange};
+use super::{FdKind, Offer, PassedFd, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
 const PAGE: u64 = 0x1000;
@@ -17,8 +18,6 @@ struct Client {
     session: Session,
     sent: usize,
 }
-
-type Said = Vec<(&'static str, Class)>;
 
 impl Client {
     fn new() -> Client {
@@ -31,19 +30,10 @@ impl Client {
 
     /// What a successful reply with that payload breaks, or an error where there is none.
     fn command(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd], answer: Option<Vec<u8>>) -> Said {
-        let (number, message) = V0_9_2.command(name).unwrap();
-        let frame = Frame::command(self.sent as u16, number, payload);
-        let (header, payload) = (frame.header, frame.payload);
-        let command = Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None };
-        self.session.sent(self.sent, command.clone());
-        let frame = match answer {
-            Some(payload) => Frame::reply(&header, payload),
-            None => Frame::error(&header, Errno::EINVAL as u32),
-        };
-        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
-        let said = self.session.answered(self.sent, &command, &reply);
+        let command = command(&V0_9_2, self.sent, name, payload, fds);
+        let said = exchange(&mut self.session, self.sent, command, answer.ok_or(Errno::EINVAL));
         self.sent += 1;
-        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+        said
     }
 
     fn feature(&mut self, operation: u32, index: u16, room: usize, data: &[u8], answer: Option<&[u8]>) -> Said {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::legacy::{BitmapRange, DirtyPages, DmaMap, DmaUnmap};
-use vfio_user_wire::{Frame, Limits, V0_9_1};
+use vfio_user_wire::{Limits, V0_9_1};
 
-use super::{Command, FdKind, Offer, PassedFd, Reply, Session};
+use super::samples::{Said, command, exchange};
+use super::{FdKind, Offer, PassedFd, Session};
 use crate::verdict::Class::{self, Note, Violation};
-
-type Said = Vec<(&'static str, Class)>;
 
 const NOTHING: [(&str, Class); 0] = [];
 const BASE: u64 = 0x10_0000;
@@ -40,19 +39,10 @@ impl Client {
     }
 
     fn pass(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd], answer: Result<Vec<u8>, Errno>) -> Said {
-        let (number, message) = V0_9_1.command(name).unwrap();
-        let frame = Frame::command(self.sent as u16, number, payload);
-        let (header, payload) = (frame.header, frame.payload);
-        let command = Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None };
-        self.session.sent(self.sent, command.clone());
-        let frame = match answer {
-            Ok(payload) => Frame::reply(&header, payload),
-            Err(errno) => Frame::error(&header, errno as u32),
-        };
-        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
-        let said = self.session.answered(self.sent, &command, &reply);
+        let command = command(&V0_9_1, self.sent, name, payload, fds);
+        let said = exchange(&mut self.session, self.sent, command, answer);
         self.sent += 1;
-        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+        said
     }
 
     /// Maps memory with a file behind it.

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
-use vfio_user_wire::{Frame, V0_9_2, feature_flags, feature_index};
+use vfio_user_wire::{V0_9_2, feature_flags, feature_index};
 
-use super::{Command, Offer, Reply, Session};
-use crate::verdict::Class::{self, Note, Violation};
+use super::samples::{Said, command, exchange};
+use super::{Offer, Session};
+use crate::verdict::Class::{Note, Violation};
 
 struct Client {
     session: Session,
     sent: usize,
 }
-
-type Said = Vec<(&'static str, Class)>;
 
 impl Client {
     fn new(migration_flags: u64) -> Client {
@@ -26,19 +25,10 @@ impl Client {
 
     /// What a successful reply with that payload breaks, or an error where there is none.
     fn command(&mut self, name: &str, payload: Vec<u8>, answer: Option<Vec<u8>>) -> Said {
-        let (number, message) = V0_9_2.command(name).unwrap();
-        let frame = Frame::command(self.sent as u16, number, payload);
-        let (header, payload) = (frame.header, frame.payload);
-        let command = Command { header, payload, message: Some(message), fds: Vec::new(), cut: None };
-        self.session.sent(self.sent, command.clone());
-        let frame = match answer {
-            Some(payload) => Frame::reply(&header, payload),
-            None => Frame::error(&header, Errno::EINVAL as u32),
-        };
-        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
-        let said = self.session.answered(self.sent, &command, &reply);
+        let command = command(&V0_9_2, self.sent, name, payload, &[]);
+        let said = exchange(&mut self.session, self.sent, command, answer.ok_or(Errno::EINVAL));
         self.sent += 1;
-        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+        said
     }
 
     fn set(&mut self, state: u32, succeeds: bool) -> Said {
@@ -145,14 +135,11 @@ fn another_client_may_have_changed_the_state() {
     for name in ["DEVICE_RESET", "DEVICE_FEATURE"] {
         let mut client = Client::new(1);
         client.set(STOP, true);
-        let (number, message) = V0_9_2.command(name).unwrap();
         let payload = match name {
             "DEVICE_RESET" => Vec::new(),
             _ => words([16, feature_flags::SET | u32::from(feature_index::MIG_DEVICE_STATE), RUNNING, 0]),
         };
-        let frame = Frame::command(7, number, payload);
-        let (header, payload, message) = (frame.header, frame.payload, Some(message));
-        client.session.overheard(&Command { header, payload, message, fds: Vec::new(), cut: None });
+        client.session.overheard(&command(&V0_9_2, 7, name, payload, &[]));
         assert_eq!(client.get(RUNNING), [], "{name}");
     }
 }

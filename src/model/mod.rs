@@ -68,6 +68,8 @@ mod migration_tests;
 #[cfg(test)]
 mod rulings_tests;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tables_tests;

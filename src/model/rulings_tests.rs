@@ -7,16 +7,15 @@ use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, 
 use vfio_user_wire::message::{
     DeviceInfo, DmaMap, IrqInfo, IrqSet, MultiWrite, RegionAccess, RegionInfo, SingleWrite, Version,
 };
-use vfio_user_wire::{Frame, Limits, V0_9_2};
+use vfio_user_wire::{Limits, V0_9_2};
 
 use super::permits::Rule;
+use super::samples::{self, Said};
 use super::{Command, FdKind, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
-type Broken = Vec<(&'static str, Class)>;
-
 /// What breaks nothing, whether it succeeds or is refused.
-const EITHER: (Broken, Broken) = (Vec::new(), Vec::new());
+const EITHER: (Said, Said) = (Vec::new(), Vec::new());
 
 fn offer() -> Offer {
     let region = |index, size, flags, argsz| OfferedRegion { index, size, flags, argsz };
@@ -48,10 +47,7 @@ fn offer() -> Offer {
 }
 
 fn command(name: &str, payload: &[u8], fds: &[PassedFd]) -> Command {
-    let (number, message) = V0_9_2.command(name).unwrap();
-    let frame = Frame::command(7, number, payload.to_vec());
-    let (header, payload) = (frame.header, frame.payload);
-    Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None }
+    samples::command(&V0_9_2, 7, name, payload.to_vec(), fds)
 }
 
 /// A session in which these commands have succeeded.
@@ -59,17 +55,15 @@ fn after(offer: Offer, commands: &[Command]) -> Session {
     let mut session = Session::new(&V0_9_2, Arc::new(offer));
     let version = command("VERSION", &[0; 4], &[]);
     for (ticket, sent) in std::iter::once(&version).chain(commands).enumerate() {
-        session.sent(ticket, sent.clone());
         let agreed = b"\0\0\0\0{\"capabilities\":{\"write_multiple\":true}}\0";
         let payload = if ticket == 0 { agreed.to_vec() } else { Vec::new() };
-        let header = sent.header.reply(payload.len());
-        session.answered(ticket, sent, &Reply { header: &header, payload: &payload, fds: 0 });
+        samples::exchange(&mut session, ticket, sent.clone(), Ok(payload));
     }
     session
 }
 
 /// What a success of the command breaks, and what its refusal breaks.
-fn breaks(session: &Session, command: Command) -> (Broken, Broken) {
+fn breaks(session: &Session, command: Command) -> (Said, Said) {
     let mut session = session.clone();
     session.sent(1000, command);
     let permits = session.permits(1000);
@@ -77,17 +71,17 @@ fn breaks(session: &Session, command: Command) -> (Broken, Broken) {
     (rules(&permits.ok), rules(&permits.error))
 }
 
-fn said(name: &str, payload: &[u8]) -> (Broken, Broken) {
+fn said(name: &str, payload: &[u8]) -> (Said, Said) {
     breaks(&after(offer(), &[]), command(name, payload, &[]))
 }
 
 /// Success is due, or that is a finding.
-fn succeeds(requirement: &'static str, class: Class) -> (Broken, Broken) {
+fn succeeds(requirement: &'static str, class: Class) -> (Said, Said) {
     (Vec::new(), vec![(requirement, class)])
 }
 
 /// A refusal is due, or that is a finding.
-fn refused(requirement: &'static str, class: Class) -> (Broken, Broken) {
+fn refused(requirement: &'static str, class: Class) -> (Said, Said) {
     (vec![(requirement, class)], Vec::new())
 }
 
@@ -305,7 +299,7 @@ fn several_writes_in_one_message() {
 }
 
 /// What is said of a proposal, as the first message.
-fn proposed(major: u16, minor: u16, data: &[u8]) -> (Broken, Broken) {
+fn proposed(major: u16, minor: u16, data: &[u8]) -> (Said, Said) {
     let session = Session::new(&V0_9_2, Arc::new(offer()));
     breaks(&session, command("VERSION", &[Version { major, minor }.bytes(), data].concat(), &[]))
 }

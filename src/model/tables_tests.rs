@@ -8,13 +8,12 @@ use vfio_user_wire::tables::{DmaMap, DmaUnmap, Table};
 use vfio_user_wire::{Dialect, Frame, Limits, V8, V8C};
 
 use super::legacy_tests::version;
+use super::samples::{Said, command, exchange};
 use super::{
-    Channel, Command, FdKind, Negotiated, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, Released,
-    Reply, Session, judge_request,
+    Channel, FdKind, Negotiated, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, Released, Reply,
+    Session, judge_request,
 };
 use crate::verdict::Class::{self, Note, Violation};
-
-type Said = Vec<(&'static str, Class)>;
 
 const NOTHING: [(&str, Class); 0] = [];
 
@@ -49,19 +48,10 @@ impl Client {
     }
 
     fn ask(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd], answer: Result<Vec<u8>, Errno>) -> Said {
-        let (number, message) = self.dialect.command(name).unwrap();
-        let frame = Frame::command(self.sent as u16, number, payload);
-        let (header, payload) = (frame.header, frame.payload);
-        let command = Command { header, payload, message: Some(message), fds: fds.to_vec(), cut: None };
-        self.session.sent(self.sent, command.clone());
-        let frame = match answer {
-            Ok(payload) => Frame::reply(&header, payload),
-            Err(errno) => Frame::error(&header, errno as u32),
-        };
-        let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
-        let said = self.session.answered(self.sent, &command, &reply);
+        let command = command(self.dialect, self.sent, name, payload, fds);
+        let said = exchange(&mut self.session, self.sent, command, answer);
         self.sent += 1;
-        said.into_iter().filter_map(|(_, said)| Some((said.requirement, said.broken?.class))).collect()
+        said
     }
 
     fn map(&mut self, pages: &[u64], answer: Result<(), Errno>) -> Said {
@@ -325,11 +315,8 @@ fn a_server_of_version_8_counts_in_four_bytes_and_may_interrupt_by_message() {
 fn version_8_has_its_own_name_for_how_many_descriptors_a_client_takes() {
     let judged = |dialect: &'static Dialect, client: &str| {
         let negotiated = super::negotiated(&version(client), &[]);
-        let (number, message) = dialect.command("DEVICE_RESET").unwrap();
-        let frame = Frame::command(1, number, Vec::new());
-        let (header, message) = (frame.header, Some(message));
-        let command = Command { header, payload: Vec::new(), message, fds: Vec::new(), cut: None };
-        let reply = Frame::reply(&header, Vec::new());
+        let command = command(dialect, 1, "DEVICE_RESET", Vec::new(), &[]);
+        let reply = Frame::reply(&command.header, Vec::new());
         let reply = Reply { header: &reply.header, payload: &[], fds: 1 };
         let said = super::judge_reply(dialect, &command, &reply, &negotiated);
         said.iter().any(|said| said.requirement == "VER-14" && said.is_violation())

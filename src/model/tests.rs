@@ -14,18 +14,12 @@ use vfio_user_wire::{
 
 use super::{
     Channel, Command, Negotiated, Reply, TwinSocket, judge_order, judge_reply, judge_request, judge_twin_socket,
+    samples,
 };
 use crate::verdict::Class;
 
 fn command(name: &str, payload: &[u8]) -> Command {
-    let (number, message) = V0_9_2.command(name).unwrap();
-    Command {
-        header: Frame::command(7, number, payload.to_vec()).header,
-        payload: payload.to_vec(),
-        message: Some(message),
-        fds: Vec::new(),
-        cut: None,
-    }
+    samples::command(&V0_9_2, 7, name, payload.to_vec(), &[])
 }
 
 fn negotiated(client: serde_json::Value) -> Negotiated {

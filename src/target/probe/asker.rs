@@ -158,7 +158,9 @@ impl Question<'_> {
         }
         let mut payload = Version { major: 0, minor: 1 }.bytes().to_vec();
         payload.extend(VersionData::with_capabilities(capabilities).bytes());
-        self.ok(VERSION.name, &payload, &[]).map(|reply| reply.payload)
+        // Cases tell of it, and a server that has its client need not take another one.
+        let answer = self.venture(VERSION.name, &payload, &[])?;
+        answer.map(|reply| reply.payload).map_err(|errno| refusal(VERSION.name, errno))
     }
 
     /// Asks, and wants a successful reply.

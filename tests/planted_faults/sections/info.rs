@@ -1,10 +1,11 @@
 //! DEVICE_GET_INFO.
 
+use nix::errno::Errno;
 use vfio_user_wire::Frame;
 
 use crate::fault::{Fault, fault};
 use crate::queries::{ignores, panics, refuses, repeats, small_argsz};
-use crate::wrapper::{Faulty, get, is, put, replies, replies_to};
+use crate::wrapper::{Answer, Faulty, answers, get, is, put, replies, replies_to};
 
 const NAME: &str = "DEVICE_GET_INFO";
 
@@ -26,6 +27,15 @@ fn reply() -> Vec<Fault> {
             })
         })
         .also("INFO-02", "argsz says so, too"),
+        // Of this no case asks: it shows where the session is asked whether it goes on.
+        fault("INFO-01", "refused-after-an-unmap-of-nothing", || {
+            let mut refused = false;
+            answers(move |command| {
+                refused &= !is(command, "VERSION");
+                refused |= is(command, "DMA_UNMAP") && get(command, "address") == 0x765_4000;
+                (refused && is(command, NAME)).then_some(Answer::Error(Errno::EINVAL))
+            })
+        }),
         fault("INFO-01", "a-whole-buffer", || info(|_, reply| reply.payload.resize(256, 0))),
         fault("INFO-02", "no-argsz", || info(|_, reply| put(reply, "argsz", 0))),
         fault("INFO-02", "the-size-of-the-message", || info(|_, reply| put(reply, "argsz", 32))),
