@@ -180,3 +180,38 @@ fn what_is_not_in_the_ranges_need_not_be_reported() {
     assert_eq!(client.report(0, 4 * PAGE, false), NOTHING);
     assert_eq!(client.report(0, 2 * PAGE, false), [("DLOG-25", Note)]);
 }
+
+#[test]
+fn there_are_as_many_ranges_as_num_ranges_says() {
+    let said = |num_ranges, ranges: usize, succeeds: bool| {
+        let start = DmaLoggingStart { page_size: PAGE, num_ranges, reserved: 0 };
+        let range = DmaLoggingRange { iova: 0, length: PAGE };
+        let data = [start.bytes().to_vec(), range.bytes().repeat(ranges)].concat();
+        let (set, index) = (feature_flags::SET, feature_index::DMA_LOGGING_START);
+        Client::new().feature(set, index, 0, &data, succeeds.then_some(&data))
+    };
+    assert_eq!(said(1, 1, false), [("DLOG-33", Violation)]);
+    assert_eq!(said(2, 1, true), [("DLOG-17", Note)]);
+    assert_eq!(said(2, 1, false), NOTHING);
+    // What is behind them may be left out.
+    assert_eq!(said(1, 2, true), NOTHING);
+    assert_eq!(said(1, 2, false), NOTHING);
+}
+
+#[test]
+fn what_was_told_is_not_told_again() {
+    let mut client = Client::new();
+    client.map(0, 4 * PAGE);
+    client.start(&[], true);
+    client.session.device_writes(PAGE, 2 * PAGE);
+    client.session.device_finished(true);
+    let mut bits = |iova, pages: u64, bits: u64| {
+        let report = DmaLoggingReport { iova, length: pages * PAGE, page_size: PAGE };
+        let answer = [report.bytes(), &bits.to_ne_bytes()].concat();
+        client.feature(feature_flags::GET, feature_index::DMA_LOGGING_REPORT, 8, report.bytes(), Some(&answer))
+    };
+    assert_eq!(bits(PAGE, 1, 1), NOTHING);
+    // Of one write of two pages the second is left.
+    assert_eq!(bits(0, 4, 1 << 2), NOTHING);
+    assert_eq!(bits(0, 4, 0), NOTHING);
+}

@@ -385,4 +385,15 @@ mod tests {
         // It may have masked itself with what was delivered at the unmasking.
         assert_eq!(irqs.signals(8).map(|signals| (signals.least.0, signals.most.0)), Some((0, 1)));
     }
+
+    #[test]
+    fn where_nobody_knows_who_is_masked_the_device_may_raise() {
+        let mut irqs = Irqs::default();
+        irqs.assign(2, 0, &[7], true);
+        irqs.mask(2, &[0]);
+        irqs.silence(2, &[0]);
+        irqs.doubt_all_masks();
+        irqs.raise(2, 0, false, true);
+        assert_eq!(irqs.signals(7).map(|signals| signals.most.0), Some(1));
+    }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::legacy::{BitmapRange, DirtyPages, DmaMap, DmaUnmap};
-use vfio_user_wire::{Limits, V0_9_1};
+use vfio_user_wire::{Frame, Limits, V0_9_1};
 
 use super::samples::{Said, command, exchange};
-use super::{FdKind, Offer, PassedFd, Session};
+use super::{FdKind, Offer, PassedFd, Reply, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
 const NOTHING: [(&str, Class); 0] = [];
@@ -27,7 +27,7 @@ impl Client {
         Client::with_versions(offer, migration, migration)
     }
 
-    fn with_versions(offer: Offer, client: &str, server: &str) -> Client {
+    pub(super) fn with_versions(offer: Offer, client: &str, server: &str) -> Client {
         let mut client_ = Client { session: Session::new(&V0_9_1, Arc::new(offer)), sent: 0 };
         assert_eq!(client_.ask("VERSION", version(client), Some(version(server))), NOTHING);
         client_
@@ -197,6 +197,9 @@ fn an_unmap_tells_what_was_dirty() {
 #[test]
 fn an_unmap_for_a_bitmap_has_room_for_it() {
     let refused = |argsz, size, answer| Client::logging().ask("DMA_UNMAP", unmap_get(argsz, size), answer);
+    assert_eq!(refused(57, 16, None), [("DUNMAP-11", Note)]);
+    // Cut for its room, it may be.
+    assert_eq!(refused(47, 8, Some(unmap_get(48, 8)[..24].to_vec())), [("L-UNM-09", Note)]);
     assert_eq!(refused(48, 8, Some([unmap_get(48, 8), vec![0; 8]].concat())), [("L-UNM-09", Violation)]);
     // The head alone, with the argsz that is needed.
     let head = DmaUnmap { argsz: 56, flags: 1, address: BASE, size: SIZE }.bytes().to_vec();
@@ -271,6 +274,7 @@ fn pages_are_told_while_logging_lasts() {
     assert_eq!(client.get(56, told(&[0, 64])), NOTHING);
     // Its layout is known now.
     assert_eq!(client.get(56, None), [("L-DP-06", Violation)]);
+    assert_eq!(client.get(60, None), [("L-DP-32", Note)]);
     assert_eq!(client.get(56, told(&[0])), [("L-DP-27", Note)]);
     client.write(8);
     assert_eq!(client.get(56, told(&[])), [("L-DP-06", Violation)]);
@@ -398,4 +402,51 @@ fn no_reply_is_larger_than_the_client_takes_where_the_server_knows_of_that() {
     client.map(Ok(()));
     let reply = Some([unmap_get(56, 16), bitmap(&[])].concat());
     assert!(client.ask("DMA_UNMAP", unmap_get(56, 16), reply).contains(&("L-UNM-14", Violation)));
+}
+
+#[test]
+fn a_stop_that_was_refused_changes_nothing() {
+    let mut client = Client::new(offer());
+    client.map(Ok(()));
+    assert_eq!(client.dirty(8, 2, false), NOTHING);
+    assert_eq!(client.get(56, told(&[])), [("L-DP-10", Violation)]);
+}
+
+#[test]
+fn no_argsz_tells_what_a_bitmap_of_4_gib_takes() {
+    let said = |argsz: u32, bytes: usize| {
+        let request = get(48, 0, 1 << 47, 1 << 32);
+        let mut reply = DirtyPages { argsz, flags: 4 }.bytes().to_vec();
+        reply.resize(bytes, 0);
+        Client::logging().ask("DIRTY_PAGES", request, Some(reply))
+    };
+    assert_eq!(said(u32::MAX, 8), NOTHING);
+    assert_eq!(said(u32::MAX, 48), NOTHING);
+    assert_eq!(said(u32::MAX, 49), [("L-DP-28", Violation)]);
+    assert_eq!(said(48, 48), [("L-DP-28", Violation)]);
+}
+
+#[test]
+fn what_may_be_mapped_still_is_not_where_a_plain_unmap_is_refused() {
+    let mut client = Client::logging();
+    // It had no room for the bitmap, and may have unmapped the region all the same.
+    let head = DmaUnmap { argsz: 56, flags: 1, address: BASE, size: SIZE }.bytes().to_vec();
+    assert_eq!(client.ask("DMA_UNMAP", unmap_get(24, 16), Some(head)), NOTHING);
+    assert_eq!(client.unmap(0, (BASE, SIZE), false), NOTHING);
+    assert_eq!(client.map(Err(Errno::EEXIST)), [("DMAP-04", Violation)]);
+}
+
+#[test]
+fn a_byte_behind_the_bits_is_pointed_at() {
+    let mut client = Client::logging();
+    let request = get(64, BASE, SIZE, 24);
+    let reply = [request.clone(), bitmap(&[]), vec![0, 0, 0, 1, 0, 0, 0, 0]].concat();
+    let sent = command(&V0_9_1, client.sent, "DIRTY_PAGES", request, &[]);
+    client.session.sent(client.sent, sent.clone());
+    let frame = Frame::reply(&sent.header, reply);
+    let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
+    let said = client.session.answered(client.sent, &sent, &reply);
+    let mark = said.into_iter().find_map(|(_, said)| said.broken?.field).unwrap();
+    // The header, the structure, the range and 16 bytes of bitmap; then three.
+    assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("bitmap", 16 + 8 + 32 + 16 + 3, 1));
 }

@@ -2,15 +2,15 @@
 
 use vfio_user_wire::legacy::migration_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP_AND_COPY, STOPPED};
 use vfio_user_wire::message::{DeviceInfo, RegionAccess, RegionInfo};
-use vfio_user_wire::{SparseArea, sparse_mmap_bytes, type_bytes};
+use vfio_user_wire::{SparseArea, V0_9_1, sparse_mmap_bytes, type_bytes};
 
 use super::legacy_tests::Client;
+use super::samples::{Said, command};
 use super::{Offer, OfferedMigrationRegion, OfferedRegion};
 use crate::verdict::Class::{self, Note, Violation};
 
 const REGION: u32 = 9;
 const NOTHING: [(&str, Class); 0] = [];
-type Said = Vec<(&'static str, Class)>;
 
 fn offer(pfn_query: bool) -> Offer {
     Offer {
@@ -302,4 +302,35 @@ fn what_the_device_wrote_while_saving_is_told() {
     assert_eq!(bits([0, 0, 0, 0, 0, 0, 0, 0, 1]), NOTHING);
     assert_eq!(bits([0; 9]), [("L-PFN-04", Violation)]);
     assert_eq!(bits([1, 0, 0, 0, 0, 0, 0, 0, 1]), [("L-PFN-04", Violation)]);
+}
+
+#[test]
+fn a_portion_is_read_where_the_client_takes_as_much() {
+    let refused = |count: u64, limit: &str| {
+        let capabilities = format!(r#"{{"capabilities":{{{limit}}}}}"#);
+        let mut client = Client::with_versions(offer(false), &capabilities, &capabilities);
+        client.state(STOP_AND_COPY);
+        client.reads_u64(8, count);
+        client.reads_u64(16, 0x1000);
+        assert_eq!(client.reads_u64(24, count), NOTHING);
+        client.reads(0x1000, count as usize, None)
+    };
+    assert_eq!(refused(64, r#""max_data_xfer_size":64"#), [("L-MR-17", Violation)]);
+    assert_eq!(refused(65, r#""max_data_xfer_size":64"#), NOTHING);
+    assert_eq!(refused(64, r#""max_msg_size":96"#), [("L-MR-17", Violation)]);
+    assert_eq!(refused(65, r#""max_msg_size":96"#), NOTHING);
+}
+
+#[test]
+fn only_a_write_of_the_state_changes_the_state() {
+    let known = |name: &str, offset: u64| {
+        let mut client = in_state(RUNNING);
+        let data: &[u8] = if name == "REGION_WRITE" { &[0; 4] } else { &[] };
+        let payload = access(offset, 4, data);
+        client.session.overheard(&command(&V0_9_1, 7, name, payload, &[]));
+        client.session.device_state().is_some()
+    };
+    assert!(!known("REGION_WRITE", 0));
+    assert!(known("REGION_READ", 0));
+    assert!(known("REGION_WRITE", 4));
 }

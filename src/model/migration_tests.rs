@@ -143,3 +143,35 @@ fn another_client_may_have_changed_the_state() {
         assert_eq!(client.get(RUNNING), [], "{name}");
     }
 }
+
+#[test]
+fn every_way_is_told_by_its_own_clause() {
+    for (from, to, requirement) in [
+        (RUNNING, STOP, "MIGFSM-03"),
+        (STOP_COPY, STOP, "MIGFSM-04"),
+        (PRE_COPY, RUNNING, "MIGFSM-06"),
+        (STOP, RUNNING, "MIGFSM-07"),
+        (RUNNING, PRE_COPY, "MIGFSM-08"),
+        (STOP, STOP_COPY, "MIGFSM-09"),
+        (PRE_COPY, STOP_COPY, "MIGFSM-10"),
+        (STOP, RESUMING, "MIGFSM-11"),
+        (RUNNING, STOP_COPY, "MIGFSM-16"),
+        (RUNNING, RESUMING, "MIGFSM-17"),
+        (STOP, PRE_COPY, "MIGFSM-18"),
+        (STOP_COPY, RUNNING, "MIGFSM-19"),
+        (STOP_COPY, RESUMING, "MIGFSM-20"),
+        (PRE_COPY, STOP, "MIGFSM-22"),
+        (PRE_COPY, RESUMING, "MIGFSM-22"),
+    ] {
+        let mut client = Client::new(5);
+        client.get(from);
+        assert_eq!(client.set(to, false), [(requirement, Violation)], "{from} {to}");
+    }
+}
+
+#[test]
+fn the_state_can_be_asked_for() {
+    let flags = feature_flags::GET | u32::from(feature_index::MIG_DEVICE_STATE);
+    assert_eq!(Client::new(5).command("DEVICE_FEATURE", words([16, flags]), None), [("FEAT-06", Violation)]);
+    assert_eq!(Client::new(5).command("DEVICE_FEATURE", words([15, flags]), None), []);
+}

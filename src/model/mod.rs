@@ -62,9 +62,13 @@ mod dma_logging_tests;
 #[cfg(test)]
 mod legacy_tests;
 #[cfg(test)]
+mod migration_data_tests;
+#[cfg(test)]
 mod migration_region_tests;
 #[cfg(test)]
 mod migration_tests;
+#[cfg(test)]
+mod put_to_the_test_tests;
 #[cfg(test)]
 mod rulings_tests;
 #[cfg(test)]

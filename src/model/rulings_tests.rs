@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use pretty_assertions::assert_eq;
 use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, DATA_BOOL, DATA_EVENTFD, DATA_NONE};
 use vfio_user_wire::message::{
-    DeviceInfo, DmaMap, IrqInfo, IrqSet, MultiWrite, RegionAccess, RegionInfo, SingleWrite, Version,
+    DeviceInfo, DmaMap, IrqInfo, IrqSet, MultiWrite, RegionAccess, RegionInfo, RegionIoFds, SingleWrite, Version,
 };
 use vfio_user_wire::{Limits, V0_9_2};
 
 use super::permits::Rule;
 use super::samples::{self, Said};
-use super::{Command, FdKind, Offer, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
+use super::{Command, FdKind, Offer, OfferedIoFds, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
 /// What breaks nothing, whether it succeeds or is refused.
@@ -403,4 +404,111 @@ fn maps_of_memory() {
     let lent = after(offer(), &[with(map(0x10000, 0x1000), &[file(1, 0x2000, true)])]);
     let again = with(second, &[file(1, 0x2000, true)]);
     assert_eq!(breaks(&lent, again), succeeds("DMAP-28", Violation));
+}
+
+#[test]
+fn what_is_too_short_for_its_structure_is_refused() {
+    let cut = |name, size| said(name, &vec![0; size]);
+    assert_eq!(cut("DEVICE_GET_INFO", 8), refused("HDR-20", Note));
+    assert_eq!(cut("DEVICE_GET_REGION_INFO", 8), refused("REGINFO-20", Violation));
+    assert_eq!(cut("DEVICE_GET_REGION_INFO", 12), refused("REGINFO-20", Note));
+    for name in ["DEVICE_GET_IRQ_INFO", "DEVICE_GET_REGION_IO_FDS"] {
+        assert_eq!(cut(name, 8), refused("HDR-20", Violation), "{name}");
+        assert_eq!(cut(name, 12), refused("HDR-20", Note), "{name}");
+    }
+    assert_eq!(cut("DMA_MAP", 31), refused("DMAP-01", Violation));
+    assert_eq!(cut("DMA_UNMAP", 23), refused("DUNMAP-01", Violation));
+    assert_eq!(cut("REGION_READ", 15), refused("RREAD-12", Violation));
+    assert_eq!(cut("DEVICE_FEATURE", 7), refused("FEAT-01", Violation));
+    assert_eq!(cut("DEVICE_SET_IRQS", 19), refused("HDR-20", Violation));
+    assert_eq!(cut("REGION_WRITE", 15), refused("HDR-20", Violation));
+}
+
+#[test]
+fn a_mask_is_seen_in_what_the_device_raises() {
+    let raised = |index, first| {
+        let assign = set(DATA_EVENTFD | ACTION_TRIGGER, index, 0, 1, &[], &eventfds(1));
+        let mut session = after(offer(), &[assign, first]);
+        session.raised(index, 0);
+        session.signals(0).map(|signals| (signals.most.0, signals.most.1))
+    };
+    let mask = |index| set(DATA_NONE | ACTION_MASK, index, 0, 1, &[], &[]);
+    assert_eq!(raised(4, mask(4)), Some((0, "SETIRQS-17")));
+    // Of a type that has no masks nobody can say what became of that.
+    assert_eq!(raised(1, mask(1)).map(|(most, _)| most), Some(1));
+}
+
+#[test]
+fn what_is_no_eventfd_is_not_looked_at() {
+    let assigned = |kind| {
+        let fd = PassedFd { id: 7, kind };
+        after(offer(), &[set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 1, &[], &[fd])]).signals(7)
+    };
+    assert!(assigned(FdKind::Eventfd).is_some());
+    assert!(assigned(FdKind::Other).is_none());
+}
+
+#[test]
+fn sub_regions() {
+    let io_fds = |fds| vec![OfferedIoFds { region: 0, fds, argsz: 48 }];
+    let refusal = |fds, argsz| {
+        let request = RegionIoFds { argsz, flags: 0, index: 0, count: 0 };
+        let session = after(Offer { io_fds: io_fds(fds), ..offer() }, &[]);
+        breaks(&session, command("DEVICE_GET_REGION_IO_FDS", request.bytes(), &[]))
+    };
+    assert_eq!(refusal(1, 48), succeeds("IOFDS-19", Note));
+    assert_eq!(refusal(1, 47), succeeds("IOFDS-13", Note));
+    assert_eq!(refusal(1, 15), EITHER);
+    // More than the client takes.
+    assert_eq!(refusal(2, 48), EITHER);
+}
+
+#[test]
+fn what_a_write_was_answered_with_is_what_is_read() {
+    let read = |session: &mut Session, data: &[u8]| {
+        let read = command("REGION_READ", &access(0, 0x10, 4, &[]), &[]);
+        samples::exchange(session, 100, read, Ok(access(0, 0x10, 4, data)))
+    };
+    let after_write = |answer: Result<Vec<u8>, Errno>, data: &[u8]| {
+        let mut session = after(offer(), &[]);
+        samples::exchange(&mut session, 50, command("REGION_WRITE", &access(0, 0x10, 4, &[1, 2, 3, 4]), &[]), answer);
+        read(&mut session, data)
+    };
+    let done = || Ok(access(0, 0x10, 4, &[]));
+    assert_eq!(after_write(done(), &[1, 2, 3, 4]), []);
+    assert_eq!(after_write(done(), &[1, 2, 3, 5]), [("RWRITE-02", Violation)]);
+    assert_eq!(after_write(Ok(access(0, 0x10, 3, &[])), &[1, 2, 3, 5]), []);
+    assert_eq!(after_write(Err(Errno::EIO), &[0; 4]), []);
+    let after_writes = |wr_cnt, answer: Result<u64, Errno>, data: &[u8]| {
+        let write = |offset, data| SingleWrite { offset, region: 0, count: 4, data };
+        let writes =
+            [write(0x20, 0), write(0x10, 0x0403_0201)].iter().flat_map(|write| write.bytes().to_vec()).collect();
+        let sent = [MultiWrite { wr_cnt }.bytes().to_vec(), writes].concat();
+        let mut session = after(offer(), &[]);
+        let answer = answer.map(|wr_cnt| MultiWrite { wr_cnt }.bytes().to_vec());
+        samples::exchange(&mut session, 50, command("REGION_WRITE_MULTI", &sent, &[]), answer);
+        read(&mut session, data)
+    };
+    assert_eq!(after_writes(2, Ok(2), &[1, 2, 3, 4]), []);
+    assert_eq!(after_writes(2, Ok(2), &[0; 4]), [("WMULTI-02", Violation)]);
+    // Not all of them; refused; one more than wr_cnt says.
+    assert_eq!(after_writes(2, Ok(1), &[0; 4]), []);
+    assert_eq!(after_writes(2, Err(Errno::EIO), &[0; 4]), []);
+    assert_eq!(after_writes(1, Ok(1), &[0; 4]), []);
+}
+
+#[test]
+fn no_more_writes_are_done_than_came() {
+    let write = SingleWrite { offset: 0, region: 0, count: 4, data: 0 };
+    let said = |wr_cnt, answer| {
+        let sent = [MultiWrite { wr_cnt }.bytes(), write.bytes()].concat();
+        let mut session = after(offer(), &[]);
+        let answer = Ok(MultiWrite { wr_cnt: answer }.bytes().to_vec());
+        samples::exchange(&mut session, 50, command("REGION_WRITE_MULTI", &sent, &[]), answer)
+    };
+    assert_eq!(said(1, 1), []);
+    assert_eq!(said(1, 0), [("WMULTI-03", Violation)]);
+    assert_eq!(said(1, 2), [("WMULTI-03", Violation)]);
+    assert!(said(2, 2).contains(&("WMULTI-06", Violation)));
+    assert!(!said(2, 1).contains(&("WMULTI-06", Violation)));
 }

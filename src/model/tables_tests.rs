@@ -209,6 +209,8 @@ fn early_0_9_1_names_two_bitmap_structures() {
     assert_eq!(asked(8, own), NOTHING);
     assert_eq!(asked(0, kernels.clone()), [("V8-27", Violation)]);
     assert_eq!(asked(8, kernels), [("V8-27", Note)]);
+    let other = [[0x2000u64, 8, 0].iter().flat_map(|word| word.to_ne_bytes()).collect(), vec![0; 8]].concat();
+    assert_eq!(asked(8, other), [("V8-27", Violation)]);
 }
 
 #[test]
@@ -261,6 +263,9 @@ fn dirty_pages_has_a_head_of_12_bytes() {
     assert_eq!(odd.ask("DIRTY_PAGES", head(1), &[], Err(Errno::EINVAL)), NOTHING);
     assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Ok(head(1))), [("V8-26", Violation)]);
     assert_eq!(client.ask("DIRTY_PAGES", head(3), &[], Ok(vec![])), [("V8-20", Note)]);
+    // With data, which START has none of.
+    let data = [head(1)[..8].to_vec(), vec![1, 0, 0, 0]].concat();
+    assert_eq!(client.ask("DIRTY_PAGES", data, &[], Err(Errno::EINVAL)), NOTHING);
 }
 
 #[test]
@@ -324,4 +329,38 @@ fn version_8_has_its_own_name_for_how_many_descriptors_a_client_takes() {
     let (old, new) = (r#"{"capabilities":{"max_fds":0}}"#, r#"{"capabilities":{"max_msg_fds":0}}"#);
     assert!(judged(&V8, old) && !judged(&V8, new));
     assert!(judged(&V8C, new) && !judged(&V8C, old));
+}
+
+#[test]
+fn what_is_odd_in_an_entry_may_be_refused() {
+    let refused = |entry: DmaMap, fds: &[PassedFd]| {
+        Client::new(&V8).ask("DMA_MAP", entry.bytes().to_vec(), fds, Err(Errno::EINVAL))
+    };
+    let usual = DmaMap { address: 0x1000, size: 0x1000, offset: 0, protections: 3, flags: 0 };
+    assert_eq!(refused(usual, &[]), [("V8-04", Violation)]);
+    let odd = [
+        DmaMap { address: 0x1001, ..usual },
+        DmaMap { address: (1 << 52) - 0x1000, size: 0x2000, ..usual },
+        DmaMap { size: 0, ..usual },
+        DmaMap { offset: 0x1000, ..usual },
+        DmaMap { protections: 0, ..usual },
+        DmaMap { protections: 2, ..usual },
+    ];
+    for entry in odd {
+        assert_eq!(refused(entry, &[]), NOTHING, "{entry:?}");
+    }
+    let mappable = DmaMap { flags: 1, ..usual };
+    let file = |size, writable| [PassedFd { id: 1, kind: FdKind::Memory { size, writable } }];
+    assert_eq!(refused(mappable, &file(0x1000, true)), [("V8-04", Violation)]);
+    assert_eq!(refused(mappable, &file(0xfff, true)), NOTHING);
+    assert_eq!(refused(mappable, &file(0x1000, false)), NOTHING);
+    assert_eq!(refused(mappable, &[PassedFd { id: 1, kind: FdKind::Eventfd }]), NOTHING);
+}
+
+#[test]
+fn device_info_is_asked_for_with_a_header_alone() {
+    let refused = |dialect, payload| Client::new(dialect).ask("DEVICE_GET_INFO", payload, &[], Err(Errno::EINVAL));
+    assert_eq!(refused(&V8, vec![]), [("V8-12", Note)]);
+    assert_eq!(refused(&V8, vec![16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), NOTHING);
+    assert_eq!(refused(&V8C, vec![16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), [("INFO-01", Violation)]);
 }
