@@ -27,10 +27,11 @@ const ASKED: usize = (2 << 20) - HEADER_SIZE;
 pub(crate) type Held = fn() -> Result<(), String>;
 
 /// Each bound by its name.
-pub(crate) const BOUNDS: [(&str, Held); 9] = [
+pub(crate) const BOUNDS: [(&str, Held); 10] = [
     ("large replies to many commands", large_replies),
     ("large version data", large_version_data),
     ("large messages that answer nothing", large_strays),
+    ("messages that answer nothing without end", endless_strays),
     ("large region infos", large_region_infos),
     ("migration data without end", endless_migration_data),
     ("large commands that are not answered", held_commands),
@@ -198,6 +199,15 @@ fn large_strays() -> Result<(), String> {
     };
     let record = called(answer, "case a.b\n> DEVICE_GET_INFO\n< ok [INFO-01]\n", &[])?;
     fails(&record, "silence")
+}
+
+fn endless_strays() -> Result<(), String> {
+    let answer: Answer = |frame, _| {
+        let stray = Frame::reply(&Header { id: 0x1111, command: 1, ..Header::default() }, Vec::new());
+        if frame.header.command == 4 { (stray, usize::MAX) } else { usual(frame, &[]) }
+    };
+    let record = called(answer, "case a.b\n> DEVICE_GET_INFO\n< ok [INFO-01]\n", &[])?;
+    fails(&record, "messages that answer no command")
 }
 
 fn large_region_infos() -> Result<(), String> {
