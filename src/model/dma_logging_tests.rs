@@ -198,20 +198,41 @@ fn there_are_as_many_ranges_as_num_ranges_says() {
     assert_eq!(said(1, 2, false), NOTHING);
 }
 
-#[test]
-fn what_was_told_is_not_told_again() {
+/// Four pages are mapped, and the device has written two of them at one time.
+fn written() -> Client {
     let mut client = Client::new();
     client.map(0, 4 * PAGE);
     client.start(&[], true);
     client.session.device_writes(PAGE, 2 * PAGE);
     client.session.device_finished(true);
-    let mut bits = |iova, pages: u64, bits: u64| {
+    client
+}
+
+impl Client {
+    /// A report of so many pages with these bits.
+    fn bits(&mut self, iova: u64, pages: u64, bits: u64) -> Said {
         let report = DmaLoggingReport { iova, length: pages * PAGE, page_size: PAGE };
         let answer = [report.bytes(), &bits.to_ne_bytes()].concat();
-        client.feature(feature_flags::GET, feature_index::DMA_LOGGING_REPORT, 8, report.bytes(), Some(&answer))
+        self.feature(feature_flags::GET, feature_index::DMA_LOGGING_REPORT, 8, report.bytes(), Some(&answer))
+    }
+}
+
+#[test]
+fn what_was_told_is_not_told_again() {
+    let mut client = written();
+    assert_eq!(client.bits(PAGE, 1, 1), NOTHING);
+    assert_eq!(client.bits(0, 4, 1 << 2), NOTHING);
+    assert_eq!(client.bits(0, 4, 0), NOTHING);
+}
+
+#[test]
+fn a_report_that_was_refused_loses_nothing() {
+    let refused = || {
+        let mut client = written();
+        client.report(PAGE, PAGE, false);
+        client
     };
-    assert_eq!(bits(PAGE, 1, 1), NOTHING);
-    // Of one write of two pages the second is left.
-    assert_eq!(bits(0, 4, 1 << 2), NOTHING);
-    assert_eq!(bits(0, 4, 0), NOTHING);
+    assert_eq!(refused().bits(0, 4, 1 << 1 | 1 << 2), NOTHING);
+    assert_eq!(refused().bits(0, 4, 1 << 2), [("DLOG-16", Note)]);
+    assert_eq!(refused().bits(0, 4, 1 << 1), [("DLOG-12", Violation)]);
 }

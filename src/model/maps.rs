@@ -278,6 +278,16 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_of_what_is_in_doubt_meet_nothing() {
+        let mut maps = Maps::default();
+        maps.perhaps(map(0x2000, 0x1000));
+        assert_eq!(maps.meets(0x1000, 0x1000), Meets::Nothing);
+        assert_eq!(maps.meets(0x3000, 0x1000), Meets::Nothing);
+        assert_eq!(maps.meets(0x1000, 0x1001), Meets::Perhaps);
+        assert_eq!(maps.meets(0x2fff, 0x1000), Meets::Perhaps);
+    }
+
+    #[test]
     fn neighbours_touch_and_do_not_overlap() {
         let mut maps = Maps::default();
         maps.add(map(0x2000, 0x1000));

@@ -12,7 +12,9 @@ use vfio_user_wire::{Limits, V0_9_2};
 
 use super::permits::Rule;
 use super::samples::{self, Said};
-use super::{Command, FdKind, Offer, OfferedIoFds, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session};
+use super::{
+    Command, FdKind, LetGo, Offer, OfferedIoFds, OfferedIrq, OfferedRegion, PassedFd, Reply, ScratchRange, Session,
+};
 use crate::verdict::Class::{self, Note, Violation};
 
 /// What breaks nothing, whether it succeeds or is refused.
@@ -439,6 +441,14 @@ fn a_mask_is_seen_in_what_the_device_raises() {
 }
 
 #[test]
+fn a_descriptor_is_held_where_the_command_takes_one() {
+    let let_go = |flags| after(offer(), &[set(flags, 4, 0, 1, &[], &eventfds(1))]).let_go(0);
+    assert_eq!(let_go(DATA_EVENTFD | ACTION_TRIGGER), None);
+    assert_eq!(let_go(DATA_EVENTFD | ACTION_MASK), None);
+    assert_eq!(let_go(DATA_NONE | ACTION_TRIGGER), Some(LetGo::Stray));
+}
+
+#[test]
 fn what_is_no_eventfd_is_not_looked_at() {
     let assigned = |kind| {
         let fd = PassedFd { id: 7, kind };
@@ -511,4 +521,49 @@ fn no_more_writes_are_done_than_came() {
     assert_eq!(said(1, 2), [("WMULTI-03", Violation)]);
     assert!(said(2, 2).contains(&("WMULTI-06", Violation)));
     assert!(!said(2, 1).contains(&("WMULTI-06", Violation)));
+}
+
+#[test]
+fn what_is_no_command_is_not_carried_out() {
+    let of_type = |flags| {
+        let mut sent = command("DEVICE_RESET", &[], &[]);
+        sent.header.flags = flags;
+        breaks(&after(offer(), &[]), sent)
+    };
+    assert_eq!(of_type(1), (vec![("HDR-21", Violation)], vec![("HDR-21", Note)]));
+    assert_eq!(of_type(2), refused("HDR-22", Note));
+    // No reply is wanted; the Error bit, which says nothing of a command.
+    assert_eq!(of_type(0x10), EITHER);
+    assert_eq!(of_type(0x20), EITHER);
+}
+
+#[test]
+fn a_number_that_no_command_has_may_be_dropped() {
+    let silent = |number| {
+        let mut session = after(offer(), &[]);
+        let mut sent = command("DEVICE_RESET", &[], &[]);
+        (sent.header.command, sent.message) = (number, None);
+        session.sent(1000, sent);
+        let permits = session.permits(1000);
+        let of = |rules: &[Rule]| rules.iter().map(|rule| (rule.requirement, rule.class)).collect::<Said>();
+        (of(&permits.ok), of(&permits.silent))
+    };
+    assert_eq!(silent(999), (vec![("HDR-23", Note)], vec![("HDR-23", Note)]));
+    // DIRTY_PAGES of 0.9.1 is a command elsewhere.
+    assert_eq!(silent(14), (Vec::new(), vec![("HDR-14", Violation)]));
+}
+
+#[test]
+fn the_byte_that_differs_is_named() {
+    let mut session = after(offer(), &[]);
+    let done = Ok(access(0, 0x10, 4, &[]));
+    samples::exchange(&mut session, 50, command("REGION_WRITE", &access(0, 0x10, 4, &[1, 2, 3, 4]), &[]), done);
+    let read = command("REGION_READ", &access(0, 0x10, 4, &[]), &[]);
+    session.sent(51, read.clone());
+    let payload = access(0, 0x10, 4, &[1, 2, 9, 4]);
+    let reply = Reply { header: &read.header.reply(payload.len()), payload: &payload, fds: 0 };
+    let broken = session.answered(51, &read, &reply).into_iter().find_map(|(_, said)| said.broken).unwrap();
+    assert_eq!((broken.expected.as_str(), broken.actual.as_str()), ("0x03 at 0x12, as it was written", "0x09"));
+    let mark = broken.field.unwrap();
+    assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("data", 16 + 16 + 2, 1));
 }

@@ -202,6 +202,11 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     // Truncated, and yet with a capability offset (policy A-06).
     let cut = RegionInfo { argsz: 64, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
     assert_eq!(judge(32, cut.bytes()), [("REGINFO-07", N)]);
+    // Behind the last byte.
+    let mut behind = full(&area(0x1000, 0x1000));
+    let end = behind.len() as u8;
+    behind[12] = end;
+    assert_eq!(judge(4096, &behind), [("REGINFO-07", V)]);
 }
 
 const GET: u32 = feature_flags::GET;

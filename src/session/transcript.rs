@@ -393,3 +393,24 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_large_messages_the_last_ones_stay_whole() {
+        let place = Place { client: "main".to_owned(), channel: "main" };
+        let mut transcript = Transcript::default();
+        let many = KEPT_FIRST + KEPT_LAST;
+        for _ in 0..many {
+            transcript.event(&place, Way::Received, "bytes", &[7; KEPT_BYTES]);
+        }
+        let entries = transcript.into_entries();
+        assert_eq!(entries.iter().map(|entry| entry.n).collect::<Vec<_>>(), (1..=many).collect::<Vec<_>>());
+        let text: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+        assert!(text <= MOST_TEXT + many * 4 * SHORT, "{text} bytes");
+        assert_eq!(entries.last().map(|entry| entry.bytes.len()), Some(hex(&[7; KEPT_BYTES]).len()));
+        assert!(entries.first().is_some_and(|entry| entry.bytes.len() <= 4 * SHORT));
+    }
+}
