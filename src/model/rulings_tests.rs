@@ -362,6 +362,13 @@ fn capabilities_that_are_proposed() {
     }
     assert_eq!(said("\"x\":1"), succeeds("VER-22", Violation));
     assert_eq!(said("\"twin_socket\":{\"supported\":true,\"fd_index\":1}"), succeeds("TWIN-11", Note));
+    // No more than a note where the server hangs up.
+    let mut session = Session::new(&V0_9_2, Arc::new(offer()));
+    let usual = r#""max_msg_fds":1,"max_data_xfer_size":65536,"max_dma_maps":1,"pgsizes":4096,"write_multiple":true"#;
+    let data = format!("\0\0\x01\0{{\"capabilities\":{{{usual},\"twin_socket\":{{\"fd_index\":1}}}}}}\0");
+    session.sent(0, command("VERSION", data.as_bytes(), &[]));
+    let closed = session.permits(0).closed;
+    assert_eq!(closed.iter().map(|rule| (rule.requirement, rule.class)).collect::<Said>(), [("TWIN-11", Note)]);
 }
 
 #[test]

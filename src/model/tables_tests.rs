@@ -265,7 +265,7 @@ fn dirty_pages_has_a_head_of_12_bytes() {
     assert_eq!(client.ask("DIRTY_PAGES", head(3), &[], Ok(vec![])), [("V8-20", Note)]);
     // With data, which START has none of.
     let data = [head(1)[..8].to_vec(), vec![1, 0, 0, 0]].concat();
-    assert_eq!(client.ask("DIRTY_PAGES", data, &[], Err(Errno::EINVAL)), NOTHING);
+    assert_eq!(Client::new(&V8).ask("DIRTY_PAGES", data, &[], Err(Errno::EINVAL)), NOTHING);
 }
 
 #[test]
@@ -363,4 +363,18 @@ fn device_info_is_asked_for_with_a_header_alone() {
     assert_eq!(refused(&V8, vec![]), [("V8-12", Note)]);
     assert_eq!(refused(&V8, vec![16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), NOTHING);
     assert_eq!(refused(&V8C, vec![16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), [("INFO-01", Violation)]);
+}
+
+#[test]
+fn what_another_client_has_mapped_may_be_refused() {
+    let mut first = Client::new(&V8);
+    assert_eq!(first.map(&[2], Ok(())), NOTHING);
+    let refused = |page| {
+        let mut second = Client::new(&V8);
+        second.session.meet(&mut first.session.clone());
+        second.map(&[page], Err(Errno::EEXIST))
+    };
+    assert_eq!(refused(2), NOTHING);
+    assert_eq!(refused(1), [("V8-04", Violation)]);
+    assert_eq!(refused(3), [("V8-04", Violation)]);
 }
