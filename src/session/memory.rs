@@ -170,3 +170,17 @@ fn write_at(file: &OwnedFd, mut data: &[u8], mut at: u64) -> Result<(), Errno> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_at_one_time_than_any_case_lends() {
+        let mut memory = ClientMemory::default();
+        memory.lend(LentRange { address: 0x1000, size: 1 << 40, flags: 3, file: None });
+        let read = |count| memory.read(&DmaAccess { address: 0x1000, count }).map(|data| data.len() as u64);
+        assert_eq!(read(MOST), Ok(MOST));
+        assert_eq!(read(MOST + 1), Err(Errno::EFAULT));
+    }
+}

@@ -15,7 +15,7 @@ use vfio_user_conformance::run::{Context, Library, Plan, Planned, Runner, Timeou
 use vfio_user_conformance::session::{Direct, Interrupt};
 use vfio_user_conformance::target::{DirectServer, DirectTarget, Discovered, Launcher, Serve, Target, probe};
 use vfio_user_conformance::verdict::{CaseRecord, CaseResult};
-use vfio_user_wire::message::{DeviceInfo, DmaAccess, RegionInfo, Version};
+use vfio_user_wire::message::{DeviceInfo, DmaAccess, RegionAccess, RegionInfo, Version};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, region_info_flags};
 
 /// The largest message that is taken, but for its header.
@@ -27,13 +27,15 @@ const ASKED: usize = (2 << 20) - HEADER_SIZE;
 pub(crate) type Held = fn() -> Result<(), String>;
 
 /// Each bound by its name.
-pub(crate) const BOUNDS: [(&str, Held); 10] = [
+pub(crate) const BOUNDS: [(&str, Held); 12] = [
     ("large replies to many commands", large_replies),
     ("large version data", large_version_data),
     ("large messages that answer nothing", large_strays),
     ("messages that answer nothing without end", endless_strays),
     ("large region infos", large_region_infos),
     ("migration data without end", endless_migration_data),
+    ("portions of migration data without end", endless_portions),
+    ("portions without data", empty_portions),
     ("large commands that are not answered", held_commands),
     ("descriptors with every answer", descriptors),
     ("late answers to many commands", late_answers),
@@ -123,22 +125,32 @@ pub(crate) fn usual(frame: &Frame, _: &[OwnedFd]) -> (Frame, usize) {
 
 /// Plays a case of this text against such a server.
 fn play(target: Target, timeouts: Timeouts, text: &str, offers: &[&str]) -> Result<(CaseRecord, Duration), String> {
-    let register = Register::bundled().map_err(|error| error.to_string())?;
-    let library = Library::from_texts(vec![("bound.case".to_owned(), text.to_owned())], &register);
-    let library = library.map_err(|error| error.to_string())?;
-    let case: Planned = Plan::new(&library.cases, &[], Profile::V0_9_2, &register)?.cases.remove(0);
-    let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
-    let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
     let mut discovered = Discovered {
         capabilities: serde_json::json!({ "capabilities": { "max_dma_maps": u64::MAX } }),
         ..Discovered::default()
     };
     offers.iter().for_each(|need| discovered.yes(need, &[]));
+    play_of(Profile::V0_9_2, target, timeouts, text, &discovered)
+}
+
+fn play_of(
+    profile: Profile,
+    target: Target,
+    timeouts: Timeouts,
+    text: &str,
+    discovered: &Discovered,
+) -> Result<(CaseRecord, Duration), String> {
+    let register = Register::bundled().map_err(|error| error.to_string())?;
+    let library = Library::from_texts(vec![("bound.case".to_owned(), text.to_owned())], &register);
+    let library = library.map_err(|error| error.to_string())?;
+    let case: Planned = Plan::new(&library.cases, &[], profile, &register)?.cases.remove(0);
+    let launcher = Launcher::new(target, timeouts.start, false).map_err(|error| error.to_string())?;
+    let interrupt = Interrupt::new().map_err(|error| error.to_string())?;
     let context = Context {
-        profile: Profile::V0_9_2,
+        profile,
         register: &register,
         launcher: &launcher,
-        discovered: &discovered,
+        discovered,
         device: None,
         timeouts,
         interrupt: &interrupt,
@@ -258,6 +270,40 @@ fn endless_migration_data() -> Result<(), String> {
     )?;
     let found: Vec<_> = record.findings.iter().map(|found| (&found.requirement, &found.actual)).collect();
     if record.result == CaseResult::Inconclusive { Ok(()) } else { Err(format!("{:?} {found:?}", record.reason)) }
+}
+
+/// What a migration region of 0.9.1 with `size` bytes in each portion answers.
+fn portions(frame: &Frame, size: u64) -> Frame {
+    let Some((access, _)) = RegionAccess::parse(&frame.payload).filter(|_| frame.header.command == 9) else {
+        return usual(frame, &[]).0;
+    };
+    let value = match access.offset {
+        8 => 100,
+        16 => 0x1000,
+        24 => size,
+        _ => 0,
+    };
+    let data = &value.to_ne_bytes()[..(access.count as usize).min(8)];
+    reply(frame, [access.bytes(), data].concat())
+}
+
+fn save(answer: Answer) -> Result<CaseRecord, String> {
+    let mut discovered = Discovered { profile: Profile::V0_9_1, ..Discovered::default() };
+    discovered.yes("migration-region", &[("migration.region", 9)]);
+    let text = "case a.b\nneeds migration-region\nsave state                        [L-MR-19]\n";
+    let target = Target::Direct(Arc::new(Answering(answer, 0)));
+    play_of(Profile::V0_9_1, target, Timeouts::default(), text, &discovered).map(|(record, _)| record)
+}
+
+fn endless_portions() -> Result<(), String> {
+    let record = save(|frame, _| (portions(frame, 1), 1))?;
+    let said = record.reason.clone().unwrap_or_default();
+    let many = record.result == CaseResult::Inconclusive && said.contains("portions of migration data");
+    if many { Ok(()) } else { Err(format!("{:?} {said}", record.result)) }
+}
+
+fn empty_portions() -> Result<(), String> {
+    fails(&save(|frame, _| (portions(frame, 0), 1))?, "portions without data")
 }
 
 /// DMA_WRITE without end, to a client that answers none of it.
