@@ -396,4 +396,17 @@ mod tests {
         irqs.raise(2, 0, false, true);
         assert_eq!(irqs.signals(7).map(|signals| signals.most.0), Some(1));
     }
+
+    #[test]
+    fn what_a_stopped_device_was_told_to_raise_may_come_when_it_runs() {
+        let mut irqs = Irqs::default();
+        irqs.assign(2, 0, &[7], true);
+        irqs.hush(2, 0, "MIGFSM-31");
+        assert_eq!(irqs.signals(7), Some(Signals { least: (0, "MIGFSM-31"), most: (0, "MIGFSM-31") }));
+        irqs.resume();
+        assert_eq!(irqs.signals(7).map(|signals| (signals.least.0, signals.most.0)), Some((0, 1)));
+        // Once.
+        irqs.resume();
+        assert_eq!(irqs.signals(7).map(|signals| signals.most.0), Some(1));
+    }
 }

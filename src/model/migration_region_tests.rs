@@ -334,3 +334,16 @@ fn only_a_write_of_the_state_changes_the_state() {
     assert!(known("REGION_READ", 0));
     assert!(known("REGION_WRITE", 4));
 }
+
+#[test]
+fn what_was_announced_is_forgotten_with_the_state() {
+    let mut client = in_state(STOP_AND_COPY);
+    assert_eq!(client.reads_u64(8, 100), NOTHING);
+    assert_eq!(client.reads_u64(8, 50), [("L-MR-14", Violation)]);
+    let mut client = in_state(STOP_AND_COPY);
+    assert_eq!(client.reads_u64(8, 100), NOTHING);
+    for state in [STOPPED, RUNNING, STOP_AND_COPY] {
+        assert_eq!(client.set(state, true), NOTHING);
+    }
+    assert_eq!(client.reads_u64(8, 50), NOTHING);
+}

@@ -574,3 +574,28 @@ fn the_byte_that_differs_is_named() {
     let mark = broken.field.unwrap();
     assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("data", 16 + 16 + 2, 1));
 }
+
+#[test]
+fn an_answer_that_was_due_is_told_to_have_come() {
+    let mut session = after(offer(), &[]);
+    let sent = command("DEVICE_RESET", &[], &[]);
+    session.sent(50, sent.clone());
+    session.take_tested();
+    let said = session.answered(50, &sent, &Reply { header: &sent.header.reply(0), payload: &[], fds: 0 });
+    assert!(said.iter().any(|(_, said)| said.requirement == "RESET-05" && said.broken.is_none()));
+    assert_eq!(session.take_tested(), [(50, "RESET-05")]);
+}
+
+#[test]
+fn scratch_bytes_that_may_have_changed_are_anything() {
+    let mut session = after(offer(), &[command("REGION_WRITE", &access(0, 0x10, 1, &[7]), &[])]);
+    let done = Ok(access(0, 0x10, 1, &[]));
+    samples::exchange(&mut session, 50, command("REGION_WRITE", &access(0, 0x10, 1, &[7]), &[]), done);
+    let read = |session: &mut Session, data| {
+        let read = command("REGION_READ", &access(0, 0x10, 1, &[]), &[]);
+        samples::exchange(session, 51, read, Ok(access(0, 0x10, 1, &[data])))
+    };
+    assert_eq!(read(&mut session.clone(), 8), [("RWRITE-02", Violation)]);
+    session.forget_scratch();
+    assert_eq!(read(&mut session, 8), []);
+}

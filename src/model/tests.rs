@@ -202,6 +202,9 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     // Truncated, and yet with a capability offset (policy A-06).
     let cut = RegionInfo { argsz: 64, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
     assert_eq!(judge(32, cut.bytes()), [("REGINFO-07", N)]);
+    // A byte more than argsz counts, and no padding.
+    let more = [full(&[]), vec![1]].concat();
+    assert!(judge(4096, &more).contains(&("REGINFO-02", V)));
     // Behind the last byte.
     let mut behind = full(&area(0x1000, 0x1000));
     let end = behind.len() as u8;
@@ -336,11 +339,15 @@ fn what_is_wrong_is_marked_where_it_stands() {
     let argsz = 32 + chain.len() as u32;
     let info = RegionInfo { argsz, flags: 0xf, index: 1, cap_offset: 32, size: 0x4000, offset: 0 };
     assert_eq!(marked(&sent, &[info.bytes(), &chain].concat(), 1), mark("area", 16 + 32 + 16 + 16, 16));
+    let mut more = chain;
+    more[8] = 3;
+    let marks = marked(&sent, &[info.bytes(), &more].concat(), 1);
+    assert_eq!(marks, [mark("nr_areas", 16 + 32 + 8, 4), mark("capabilities", 16 + 32, 48)].concat());
     let state = MigDeviceState { device_state: device_state::STOP, data_fd: 0 };
-    let other = MigDeviceState { data_fd: 7, ..state };
+    let other = MigDeviceState { device_state: device_state::RUNNING, ..state };
     let set = |state: MigDeviceState| feature(16, SET, feature_index::MIG_DEVICE_STATE, state.bytes());
     let marks = marked(&command("DEVICE_FEATURE", &set(state)), &set(other), 0);
-    assert!(marks.iter().all(|(_, offset, length)| (*offset, *length) == (16 + 12, 4)), "{marks:?}");
+    assert_eq!(marks, mark("device_state", 16 + 8, 4).repeat(2));
 }
 
 #[test]
