@@ -236,3 +236,18 @@ fn a_report_that_was_refused_loses_nothing() {
     assert_eq!(refused().bits(0, 4, 1 << 2), [("DLOG-16", Note)]);
     assert_eq!(refused().bits(0, 4, 1 << 1), [("DLOG-12", Violation)]);
 }
+
+#[test]
+fn what_comes_by_message_need_not_be_logged() {
+    let finished = |sends: &[u64]| {
+        let mut client = Client::new();
+        client.map(0, 4 * PAGE);
+        client.start(&[], true);
+        client.session.device_writes(PAGE, 2 * PAGE);
+        sends.iter().for_each(|page| client.session.device_sends(page * PAGE, PAGE));
+        client.session.device_finished(true);
+        client.bits(0, 4, 1 << 2)
+    };
+    assert_eq!(finished(&[1]), NOTHING);
+    assert_eq!(finished(&[]), [("DLOG-12", Violation)]);
+}

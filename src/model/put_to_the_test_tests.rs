@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pretty_assertions::assert_eq;
 use vfio_user_wire::legacy::{DirtyPages, DmaUnmap};
 use vfio_user_wire::message::{DeviceInfo, MigrationData, RegionAccess, RegionInfo, Version};
-use vfio_user_wire::{Dialect, Limits, V0_9_1, V0_9_2, V8};
+use vfio_user_wire::{Dialect, Limits, V0_9_1, V0_9_2, V8, V8C};
 
 use super::legacy_tests::version;
 use super::samples::{command, exchange};
@@ -126,6 +126,12 @@ fn tables_of_version_8() {
     assert_eq!(tests(&V8, "DMA_UNMAP", [entry(1), entry(0)].concat()), None);
     assert_eq!(tests(&V8, "DEVICE_GET_INFO", vec![]), Some("V8-12"));
     assert_eq!(tests(&V8, "DEVICE_GET_INFO", DeviceInfo::default().bytes().to_vec()), Some("V8-12"));
+    let pages = |dialect, ranges| {
+        let range = [0x1000u64, 0x1000, 0x1000, 8].map(u64::to_ne_bytes).concat().repeat(ranges);
+        tests(dialect, "DIRTY_PAGES", [[12u32, 4, 0].map(u32::to_ne_bytes).concat(), range].concat())
+    };
+    assert_eq!(pages(&V8C, 1), Some("V8-27"));
+    assert_eq!(pages(&V8C, 2), Some("V8-20"));
     assert_eq!(tests(&V8, "DIRTY_PAGES", [11u32, 1, 0].map(u32::to_ne_bytes).concat()), Some("V8-21"));
 }
 

@@ -347,7 +347,7 @@ fn what_is_wrong_is_marked_where_it_stands() {
     let other = MigDeviceState { device_state: device_state::RUNNING, ..state };
     let set = |state: MigDeviceState| feature(16, SET, feature_index::MIG_DEVICE_STATE, state.bytes());
     let marks = marked(&command("DEVICE_FEATURE", &set(state)), &set(other), 0);
-    assert_eq!(marks, mark("device_state", 16 + 8, 4).repeat(2));
+    assert_eq!(marks, [mark("device_state", 16 + 8, 4), mark("device_state", 16 + 8, 4)].concat());
 }
 
 #[test]
