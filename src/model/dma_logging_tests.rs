@@ -129,6 +129,9 @@ fn ranges_that_a_client_has_can_be_logged() {
     assert_eq!(refused(&ranges(2)), [("DLOG-33", Violation)]);
     assert_eq!(refused(&ranges(3)), [("DLOG-33", Note)]);
     assert_eq!(refused(&ranges(4)), [("DLOG-38", Note)]);
+    // More than a page of memory holds.
+    assert_eq!(refused(&ranges(256)), [("DLOG-38", Note)]);
+    assert_eq!(refused(&ranges(257)), NOTHING);
     // One beside the other, up to the last address.
     assert_eq!(refused(&[(0, PAGE), (PAGE, PAGE)]), [("DLOG-33", Violation)]);
     assert_eq!(refused(&[(PAGE.wrapping_neg(), PAGE)]), [("DLOG-33", Violation)]);
@@ -250,4 +253,30 @@ fn what_comes_by_message_need_not_be_logged() {
     };
     assert_eq!(finished(&[1]), NOTHING);
     assert_eq!(finished(&[]), [("DLOG-12", Violation)]);
+}
+
+#[test]
+fn a_stop_may_have_the_data_of_a_start() {
+    let refused = |data: &[u8]| {
+        let mut client = Client::new();
+        client.start(&[], true);
+        client.feature(feature_flags::SET, feature_index::DMA_LOGGING_STOP, 0, data, None)
+    };
+    assert_eq!(refused(&[]), [("DLOG-37", Violation)]);
+    assert_eq!(refused(&[0; 16]), [("DLOG-22", Note)]);
+    assert_eq!(refused(&[0; 8]), NOTHING);
+}
+
+#[test]
+fn a_method_that_there_is_not_leaves_the_log_as_it_is() {
+    let stop = |succeeds: bool| {
+        let mut client = Client::new();
+        client.start(&[], true);
+        let answer: &[u8] = &[];
+        client.feature(feature_flags::GET, feature_index::DMA_LOGGING_START, 16, &[], succeeds.then_some(answer));
+        client.stop(false)
+    };
+    assert_eq!(stop(false), [("DLOG-37", Violation)]);
+    // Nobody knows what came of that.
+    assert_eq!(stop(true), NOTHING);
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::legacy::{BitmapRange, DirtyPages, DmaMap, DmaUnmap};
-use vfio_user_wire::{Frame, Limits, V0_9_1};
+use vfio_user_wire::{Limits, V0_9_1};
 
-use super::samples::{Said, command, exchange};
-use super::{FdKind, Offer, PassedFd, Reply, Session};
+use super::samples::{Said, command, exchange, judged};
+use super::{FdKind, Offer, PassedFd, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
 const NOTHING: [(&str, Class); 0] = [];
@@ -318,6 +318,9 @@ fn a_range_has_one_of_two_layouts_and_argsz_counts_all() {
     assert_eq!(said(64, reply(40, 56)), [("L-DP-31", Violation)]);
     assert_eq!(said(64, reply(50, 56)), [("L-DP-13", Violation)]);
     assert_eq!(said(100, reply(100, 56)), [("L-DP-32", Violation)]);
+    assert_eq!(said(100, reply(100, 100)), [("L-DP-32", Violation)]);
+    // Less than any bitmap takes, and no argsz that says so.
+    assert_eq!(said(40, reply(40, 40)), [("L-DP-14", Violation)]);
     assert_eq!(said(100, reply(56, 100)), [("L-DP-32", Violation)]);
     let mut flags = reply(56, 56);
     flags[4] = 0;
@@ -442,11 +445,8 @@ fn a_byte_behind_the_bits_is_pointed_at() {
     let request = get(64, BASE, SIZE, 24);
     let reply = [request.clone(), bitmap(&[]), vec![0, 0, 0, 1, 0, 0, 0, 0]].concat();
     let sent = command(&V0_9_1, client.sent, "DIRTY_PAGES", request, &[]);
-    client.session.sent(client.sent, sent.clone());
-    let frame = Frame::reply(&sent.header, reply);
-    let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
-    let said = client.session.answered(client.sent, &sent, &reply);
-    let mark = said.into_iter().find_map(|(_, said)| said.broken?.field).unwrap();
+    let said = judged(&mut client.session, client.sent, sent, Ok(reply));
+    let mark = said.into_iter().find_map(|said| said.broken?.field).unwrap();
     // The header, the structure, the range and 16 bytes of bitmap; then three.
     assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("bitmap", 16 + 8 + 32 + 16 + 3, 1));
 }

@@ -5,7 +5,7 @@ use vfio_user_wire::message::{DeviceInfo, RegionAccess, RegionInfo};
 use vfio_user_wire::{SparseArea, V0_9_1, sparse_mmap_bytes, type_bytes};
 
 use super::legacy_tests::Client;
-use super::samples::{Said, command};
+use super::samples::{Said, command, judged};
 use super::{Offer, OfferedMigrationRegion, OfferedRegion};
 use crate::verdict::Class::{self, Note, Violation};
 
@@ -346,4 +346,17 @@ fn what_was_announced_is_forgotten_with_the_state() {
         assert_eq!(client.set(state, true), NOTHING);
     }
     assert_eq!(client.reads_u64(8, 50), NOTHING);
+}
+
+#[test]
+fn what_is_wrong_with_the_type_is_marked() {
+    let mut client = client();
+    let mut capability = type_bytes(3, 1, 0);
+    capability[2] = 2;
+    let request = RegionInfo { argsz: 4096, index: 11, ..RegionInfo::default() };
+    let info = RegionInfo { argsz: 48, flags: 1 | 2 | 8, index: 11, cap_offset: 32, size: 0x3000, offset: 0 };
+    let sent = command(&V0_9_1, 7, "DEVICE_GET_REGION_INFO", request.bytes().to_vec(), &[]);
+    let said = judged(&mut client.session, 7, sent, Ok([info.bytes(), capability.as_slice()].concat()));
+    let mark = said.into_iter().find_map(|said| said.broken?.field).unwrap();
+    assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("version", 16 + 32 + 2, 2));
 }

@@ -175,3 +175,20 @@ fn the_state_can_be_asked_for() {
     assert_eq!(Client::new(5).command("DEVICE_FEATURE", words([16, flags]), None), [("FEAT-06", Violation)]);
     assert_eq!(Client::new(5).command("DEVICE_FEATURE", words([15, flags]), None), []);
 }
+
+#[test]
+fn a_feature_has_its_methods_and_no_others() {
+    let asked = |operation: u32, index: u16, succeeds: bool| {
+        let flags = operation | u32::from(index);
+        let data = if operation & feature_flags::SET != 0 && operation & feature_flags::PROBE == 0 { 8 } else { 0 };
+        let payload = [words([8 + data, flags]), vec![0; data as usize]].concat();
+        Client::new(5).command("DEVICE_FEATURE", payload.clone(), succeeds.then_some(payload))
+    };
+    let (get, set, probe) = (feature_flags::GET, feature_flags::SET, feature_flags::PROBE);
+    assert_eq!(asked(set, feature_index::MIGRATION, true), [("FEAT-14", Violation)]);
+    assert_eq!(asked(set, feature_index::MIGRATION, false), []);
+    assert_eq!(asked(probe | set, feature_index::MIGRATION, true), [("FEAT-04", Violation)]);
+    assert_eq!(asked(probe | get, feature_index::MIGRATION, false), [("FEAT-04", Note)]);
+    assert_eq!(asked(probe | get | set, feature_index::MIG_DEVICE_STATE, false), [("FEAT-04", Note)]);
+    assert_eq!(asked(probe | get | set, feature_index::MIG_DEVICE_STATE, true), []);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
 use vfio_user_wire::legacy::{DirtyPages, DmaUnmap};
-use vfio_user_wire::message::{DeviceInfo, MigrationData, RegionAccess, RegionInfo, Version};
+use vfio_user_wire::message::{DeviceInfo, MigrationData, RegionAccess, RegionInfo, RegionIoFds, Version};
 use vfio_user_wire::{Dialect, Limits, V0_9_1, V0_9_2, V8, V8C};
 
 use super::legacy_tests::version;
@@ -133,6 +133,19 @@ fn tables_of_version_8() {
     assert_eq!(pages(&V8C, 1), Some("V8-27"));
     assert_eq!(pages(&V8C, 2), Some("V8-20"));
     assert_eq!(tests(&V8, "DIRTY_PAGES", [11u32, 1, 0].map(u32::to_ne_bytes).concat()), Some("V8-21"));
+}
+
+#[test]
+fn sub_regions() {
+    let of = |argsz, flags, index, count| {
+        let request = RegionIoFds { argsz, flags, index, count };
+        tests(&V0_9_2, "DEVICE_GET_REGION_IO_FDS", request.bytes().to_vec())
+    };
+    assert_eq!(of(15, 0, 9, 0), Some("IOFDS-14"));
+    assert_eq!(of(16, 1, 9, 0), Some("IOFDS-15"));
+    assert_eq!(of(16, 0, 9, 1), Some("IOFDS-15"));
+    assert_eq!(of(16, 0, 9, 0), Some("IOFDS-01"));
+    assert_eq!(of(16, 0, 10, 0), Some("IOFDS-16"));
 }
 
 #[test]

@@ -566,10 +566,8 @@ fn the_byte_that_differs_is_named() {
     let done = Ok(access(0, 0x10, 4, &[]));
     samples::exchange(&mut session, 50, command("REGION_WRITE", &access(0, 0x10, 4, &[1, 2, 3, 4]), &[]), done);
     let read = command("REGION_READ", &access(0, 0x10, 4, &[]), &[]);
-    session.sent(51, read.clone());
-    let payload = access(0, 0x10, 4, &[1, 2, 9, 4]);
-    let reply = Reply { header: &read.header.reply(payload.len()), payload: &payload, fds: 0 };
-    let broken = session.answered(51, &read, &reply).into_iter().find_map(|(_, said)| said.broken).unwrap();
+    let said = samples::judged(&mut session, 51, read, Ok(access(0, 0x10, 4, &[1, 2, 9, 4])));
+    let broken = said.into_iter().find_map(|said| said.broken).unwrap();
     assert_eq!((broken.expected.as_str(), broken.actual.as_str()), ("0x03 at 0x12, as it was written", "0x09"));
     let mark = broken.field.unwrap();
     assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("data", 16 + 16 + 2, 1));
@@ -578,11 +576,9 @@ fn the_byte_that_differs_is_named() {
 #[test]
 fn an_answer_that_was_due_is_told_to_have_come() {
     let mut session = after(offer(), &[]);
-    let sent = command("DEVICE_RESET", &[], &[]);
-    session.sent(50, sent.clone());
     session.take_tested();
-    let said = session.answered(50, &sent, &Reply { header: &sent.header.reply(0), payload: &[], fds: 0 });
-    assert!(said.iter().any(|(_, said)| said.requirement == "RESET-05" && said.broken.is_none()));
+    let said = samples::judged(&mut session, 50, command("DEVICE_RESET", &[], &[]), Ok(vec![]));
+    assert!(said.iter().any(|said| said.requirement == "RESET-05" && said.broken.is_none()));
     assert_eq!(session.take_tested(), [(50, "RESET-05")]);
 }
 
