@@ -595,3 +595,36 @@ fn scratch_bytes_that_may_have_changed_are_anything() {
     session.forget_scratch();
     assert_eq!(read(&mut session, 8), []);
 }
+
+#[test]
+fn every_trigger_signals_but_of_what_is_masked() {
+    let signalled = |irq: OfferedIrq, then: &[Command]| {
+        let assign = set(DATA_EVENTFD | ACTION_TRIGGER, irq.index, 0, 1, &[], &eventfds(1));
+        let offer = Offer { irqs: vec![irq], ..offer() };
+        let signals = after(offer, &[&[assign], then].concat()).signals(0).unwrap();
+        (signals.least.0, signals.most.0)
+    };
+    let irq = |flags| OfferedIrq { index: 4, flags, count: 1 };
+    let of = |action| set(DATA_NONE | action, 4, 0, 1, &[], &[]);
+    let (trigger, mask, unmask) = (of(ACTION_TRIGGER), of(ACTION_MASK), of(ACTION_UNMASK));
+    assert_eq!(signalled(irq(1), &[trigger.clone(), trigger.clone()]), (2, 2));
+    // Eventfd and maskable; and automasked.
+    assert_eq!(signalled(irq(3), &[trigger.clone(), trigger.clone()]), (2, 2));
+    assert_eq!(signalled(irq(7), &[trigger.clone(), trigger.clone()]), (1, 2));
+    assert_eq!(signalled(irq(7), &[trigger.clone(), unmask.clone(), trigger.clone()]), (2, 2));
+    assert_eq!(signalled(irq(3), &[mask.clone(), trigger.clone()]), (0, 1));
+    assert_eq!(signalled(irq(3), &[mask, unmask, trigger]), (1, 1));
+}
+
+#[test]
+fn as_many_descriptors_as_a_server_takes_are_its_limit() {
+    let assigned = |most, count| {
+        let limits = Limits { max_msg_fds: most, ..Limits::default() };
+        let session = after(Offer { limits, ..offer() }, &[]);
+        breaks(&session, set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, count, &[], &eventfds(u64::from(count))))
+    };
+    assert_eq!(assigned(2, 2), succeeds("SETIRQS-25", Violation));
+    assert_eq!(assigned(3, 2), succeeds("IRQINFO-05", Violation));
+    assert_eq!(assigned(1, 1), succeeds("IRQINFO-05", Violation));
+    assert_eq!(assigned(1, 2), EITHER);
+}

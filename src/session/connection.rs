@@ -460,3 +460,54 @@ fn receive(socket: BorrowedFd<'_>, chunk: &mut [u8]) -> Result<Received, Errno> 
     }
     Ok(Received { bytes, fds, cut_short: message.msg_flags & libc::MSG_CTRUNC != 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// A server that never ends its first message, and passes descriptors with each byte of it.
+    #[derive(Debug)]
+    struct Passing(usize);
+
+    impl Direct for Passing {
+        fn give(&mut self, _: &[u8], _: Vec<OwnedFd>) {}
+
+        fn take(&mut self) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
+            let fds = (0..self.0).map(|_| File::open("/dev/null").map(OwnedFd::from));
+            Some((vec![0], fds.collect::<io::Result<_>>().unwrap()))
+        }
+
+        fn shutdown(&mut self) {}
+
+        fn is_closed(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn descriptors_of_no_message_are_a_flood_before_there_are_no_more() {
+        let ended = |at_one_time| {
+            let mut connection = Connection::direct(Box::new(Passing(at_one_time)));
+            connection.fill().unwrap();
+            connection.ended().cloned()
+        };
+        assert!(matches!(ended(200), Some(Ended::Flood { count: 600, .. })));
+        // A message has come by then, if none that anybody could read.
+        assert!(matches!(ended(30), Some(Ended::Garbage(_))));
+    }
+
+    #[test]
+    fn few_that_this_process_can_hold_no_more_of_are_not_the_servers_doing() {
+        let cut_short = |held: usize| {
+            let mut connection = Connection::direct(Box::new(Passing(0)));
+            connection.fds = (0..held).map(|_| File::open("/dev/null").unwrap().into()).collect();
+            let errno = connection.check_descriptors(true).err().and_then(|error| error.raw_os_error());
+            (errno, connection.ended().is_some())
+        };
+        assert_eq!(cut_short(1), (Some(Errno::EMFILE as i32), false));
+        assert_eq!(cut_short(MANY), (Some(Errno::EMFILE as i32), false));
+        assert_eq!(cut_short(MANY + 1), (None, true));
+    }
+}
