@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::device_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
-use vfio_user_wire::{V0_9_2, feature_flags, feature_index};
+use vfio_user_wire::message::IrqSet;
+use vfio_user_wire::{Limits, V0_9_2, feature_flags, feature_index};
 
 use super::samples::{Said, command, exchange};
-use super::{Offer, Session};
+use super::{FdKind, Offer, OfferedIrq, PassedFd, Session};
 use crate::verdict::Class::{Note, Violation};
 
 struct Client {
@@ -17,7 +18,13 @@ struct Client {
 
 impl Client {
     fn new(migration_flags: u64) -> Client {
-        let offer = Offer { migration_flags: Some(migration_flags), reset: Some(true), ..Offer::default() };
+        let offer = Offer {
+            migration_flags: Some(migration_flags),
+            reset: Some(true),
+            irqs: vec![OfferedIrq { index: 2, flags: 1, count: 1 }],
+            limits: Limits { max_msg_fds: 1, ..Limits::default() },
+            ..Offer::default()
+        };
         let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer)), sent: 0 };
         assert_eq!(client.command("VERSION", vec![0; 4], Some(vec![0; 4])), []);
         client
@@ -191,4 +198,50 @@ fn a_feature_has_its_methods_and_no_others() {
     assert_eq!(asked(probe | get, feature_index::MIGRATION, false), [("FEAT-04", Note)]);
     assert_eq!(asked(probe | get | set, feature_index::MIG_DEVICE_STATE, false), [("FEAT-04", Note)]);
     assert_eq!(asked(probe | get | set, feature_index::MIG_DEVICE_STATE, true), []);
+}
+
+#[test]
+fn in_error_a_reset_is_asked_for_and_nothing_else() {
+    let in_error = || {
+        let mut client = Client::new(5);
+        client.get(ERROR);
+        client
+    };
+    assert_eq!(in_error().info(false), []);
+    assert_eq!(in_error().command("DEVICE_RESET", vec![], None), [("MIGFSM-30", Note)]);
+}
+
+#[test]
+fn a_way_is_asked_for_where_every_state_that_it_may_be_in_has_it() {
+    let set = |id, state| {
+        let flags = feature_flags::SET | u32::from(feature_index::MIG_DEVICE_STATE);
+        command(&V0_9_2, id, "DEVICE_FEATURE", words([16, flags, state, 0]), &[])
+    };
+    let mut client = Client::new(5);
+    client.get(STOP);
+    client.session.sent(50, set(50, RUNNING));
+    client.session.sent(51, set(51, RUNNING));
+    let refused = |ticket| client.session.permits(ticket).error.first().map(|rule| rule.requirement);
+    assert_eq!(refused(50), Some("MIGFSM-07"));
+    // It may have come there already.
+    assert_eq!(refused(51), None);
+}
+
+#[test]
+fn what_a_stopped_device_is_to_raise_comes_when_it_runs() {
+    let raised = |states: &[u32]| {
+        let mut client = Client::new(5);
+        let set = IrqSet { argsz: 20, flags: 4 | 32, index: 2, start: 0, count: 1 };
+        let eventfd = [PassedFd { id: 7, kind: FdKind::Eventfd }];
+        let assign = command(&V0_9_2, 50, "DEVICE_SET_IRQS", set.bytes().to_vec(), &eventfd);
+        assert_eq!(exchange(&mut client.session, 50, assign, Ok(vec![])), []);
+        client.sent = 51;
+        client.get(STOP);
+        client.session.raised(2, 0);
+        states.iter().for_each(|state| assert_eq!(client.set(*state, true), []));
+        client.session.signals(7).map(|signals| (signals.least.0, signals.most))
+    };
+    assert_eq!(raised(&[]), Some((0, (0, "MIGFSM-29"))));
+    assert_eq!(raised(&[STOP_COPY, STOP]), Some((0, (0, "MIGFSM-29"))));
+    assert_eq!(raised(&[RUNNING]).map(|(least, (most, _))| (least, most)), Some((0, 1)));
 }
