@@ -8,7 +8,7 @@ use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, 
 use vfio_user_wire::message::{
     DeviceInfo, DmaMap, IrqInfo, IrqSet, MultiWrite, RegionAccess, RegionInfo, RegionIoFds, SingleWrite, Version,
 };
-use vfio_user_wire::{Limits, V0_9_2};
+use vfio_user_wire::{Limits, SparseArea, V0_9_2, sparse_mmap_bytes};
 
 use super::permits::Rule;
 use super::samples::{self, Said};
@@ -291,6 +291,11 @@ fn several_writes_in_one_message() {
     for other in [write(0, 0, 9), write(0, 0, 0), write(9, 0, 4), write(1, 0, 4), write(0, 2, 4), write(7, 0, 4)] {
         assert_eq!(some(2, &[good, other]), EITHER);
     }
+    // A region that is written and not read.
+    let scratch = vec![ScratchRange { region: 3, offset: 0, length: 0x100 }];
+    let sent = [MultiWrite { wr_cnt: 1 }.bytes(), write(3, 0, 4).bytes()].concat();
+    let blind = after(Offer { scratch, ..offer() }, &[]);
+    assert_eq!(breaks(&blind, command("REGION_WRITE_MULTI", &sent, &[])), succeeds("VER-21", Violation));
     // It was not agreed on.
     let mut session = Session::new(&V0_9_2, Arc::new(offer()));
     let version = command("VERSION", &[0; 4], &[]);
@@ -627,4 +632,23 @@ fn as_many_descriptors_as_a_server_takes_are_its_limit() {
     assert_eq!(assigned(3, 2), succeeds("IRQINFO-05", Violation));
     assert_eq!(assigned(1, 1), succeeds("IRQINFO-05", Violation));
     assert_eq!(assigned(1, 2), EITHER);
+}
+
+#[test]
+fn what_is_cut_is_the_beginning_of_what_was_whole() {
+    let request = |argsz| RegionInfo { argsz, index: 1, ..RegionInfo::default() };
+    let area = |offset| sparse_mmap_bytes(&[SparseArea { offset, size: 0x1000 }], 0);
+    let info = RegionInfo { argsz: 64, flags: 0xd, index: 1, cap_offset: 32, size: 0x1000, offset: 0 };
+    let said = |payload: Vec<u8>| {
+        let mut session = after(offer(), &[]);
+        let ask = |argsz| command("DEVICE_GET_REGION_INFO", request(argsz).bytes(), &[]);
+        let whole = [info.bytes(), area(0).as_slice()].concat();
+        samples::exchange(&mut session, 50, ask(64), Ok(whole));
+        samples::exchange(&mut session, 51, ask(56), Ok(payload))
+    };
+    let cut = |chain: Vec<u8>| [info.bytes(), &chain[..24]].concat();
+    assert!(!said(cut(area(0))).contains(&("REGINFO-16", Violation)));
+    let mut other = area(0);
+    other[20] = 9;
+    assert!(said(cut(other)).contains(&("REGINFO-16", Violation)));
 }
