@@ -58,7 +58,11 @@ pub fn name_in<'a>(dialect: &Dialect, requirement: &'a str) -> &'a str {
 }
 
 #[cfg(test)]
+mod access_rulings_tests;
+#[cfg(test)]
 mod dma_logging_tests;
+#[cfg(test)]
+mod irq_rulings_tests;
 #[cfg(test)]
 mod legacy_tests;
 #[cfg(test)]
