@@ -450,3 +450,26 @@ fn a_byte_behind_the_bits_is_pointed_at() {
     // The header, the structure, the range and 16 bytes of bitmap; then three.
     assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("bitmap", 16 + 8 + 32 + 16 + 3, 1));
 }
+
+#[test]
+fn what_is_odd_in_an_unmap_may_be_refused() {
+    // There is nothing to unmap.
+    assert_eq!(Client::new(offer()).unmap(2, (0, 0), false), NOTHING);
+    assert_eq!(Client::logging().ask("DMA_UNMAP", unmap_get(56, 16), None), [("L-UNM-02", Violation)]);
+    let longer = [unmap_get(56, 16), vec![0; 8]].concat();
+    assert_eq!(Client::logging().ask("DMA_UNMAP", longer, None), NOTHING);
+}
+
+#[test]
+fn what_a_bitmap_puts_to_the_test() {
+    let tests = |argsz, bitmap_size| {
+        let mut client = Client::logging();
+        client.session.sent(50, command(&V0_9_1, 50, "DIRTY_PAGES", get(argsz, BASE, SIZE, bitmap_size), &[]));
+        client.session.permits(50).tests
+    };
+    assert_eq!(tests(56, 8), Some("L-DP-20"));
+    assert_eq!(tests(64, 24), Some("L-DP-20"));
+    assert_eq!(tests((1 << 20) + 48, 16), None);
+    assert_eq!(tests((1 << 20) + 49, 16), Some("L-DP-28"));
+    assert_eq!(tests(56, (1 << 20) + 8), Some("L-DP-28"));
+}
