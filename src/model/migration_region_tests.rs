@@ -156,6 +156,7 @@ fn data_are_read_in_iterations() {
     assert_eq!(client.reads_u64(16, 0), [("L-MR-16", Violation), ("L-MR-15", Violation)]);
     assert_eq!(client.reads_u64(16, 0x1000), [("L-MR-17", Note)]);
     assert_eq!(client.reads_u64(24, 101), [("L-MR-18", Note)]);
+    assert_eq!(client.reads_u64(24, 0), [("L-MR-18", Note)]);
     assert_eq!(client.reads_u64(24, 0x2001), [("L-MR-16", Violation), ("L-MR-18", Note)]);
     assert_eq!(client.reads_u64(24, 0x40), NOTHING);
     assert_eq!(client.reads(0x1000, 0x40, None), [("L-MR-17", Violation)]);

@@ -305,9 +305,15 @@ impl Connection {
     }
 
     /// Reads no more.
-    pub fn give_up(&mut self, why: Ended) {
+    fn give_up(&mut self, why: Ended) {
         self.end.get_or_insert(why);
         self.fds.clear();
+    }
+
+    /// Reads no more, and forgets what was read and not taken: there was too much of something.
+    pub(super) fn flooded(&mut self, what: &'static str, count: usize) {
+        (self.queue, self.queued) = (VecDeque::new(), 0);
+        self.give_up(Ended::Flood { what, count });
     }
 
     /// What to wait for on this connection.

@@ -365,7 +365,7 @@ impl<'a> Conversation<'a> {
                 self.strays.push((end, entry));
                 let count = self.strays.len();
                 if let Some(connection) = self.connection(end).filter(|_| count >= MOST_STRAYS) {
-                    connection.give_up(Ended::Flood { what: "messages that answer no command", count });
+                    connection.flooded("messages that answer no command", count);
                 }
             }
         }
@@ -476,7 +476,7 @@ impl<'a> Conversation<'a> {
         }
         let count = self.kept;
         if let Some(connection) = self.connection(end).filter(|_| count > MOST_KEPT) {
-            connection.give_up(Ended::Flood { what: "bytes of replies", count });
+            connection.flooded("bytes of replies", count);
         }
     }
 

@@ -9,7 +9,7 @@ use vfio_user_wire::{Frame, Header};
 
 use super::conversation::MOST_KEPT;
 use super::dma_command;
-use super::{ClientMemory, Conversation, Deadline, Ended, Judged, Serving, Way};
+use super::{ClientMemory, Conversation, Deadline, Judged, Serving, Way};
 use crate::model::{Channel, Negotiated, judge_request};
 
 /// How many commands of a server are read, in a conversation, that nobody asked it for.
@@ -64,11 +64,11 @@ impl Conversation<'_> {
         self.requests.push(Request { end, header, payload, entry, claimed: false });
         let count = self.held;
         if let Some(connection) = self.connection(end).filter(|_| count > MOST_KEPT) {
-            connection.give_up(Ended::Flood { what: "bytes of commands without an answer", count });
+            connection.flooded("bytes of commands without an answer", count);
         }
         let (count, most) = (self.requests.len(), self.most_requests());
         if let Some(connection) = self.connection(end).filter(|_| count >= most) {
-            connection.give_up(Ended::Flood { what: "commands of the server", count });
+            connection.flooded("commands of the server", count);
         }
         self.serve()
     }
