@@ -361,3 +361,37 @@ fn what_is_wrong_with_the_type_is_marked() {
     let mark = said.into_iter().find_map(|said| said.broken?.field).unwrap();
     assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("version", 16 + 32 + 2, 2));
 }
+
+#[test]
+fn an_odd_write_to_the_state_may_have_changed_it() {
+    let read = |offset, succeeds| {
+        let mut client = in_state(RUNNING);
+        assert_eq!(client.set(STOPPED, true), NOTHING);
+        client.writes(offset, &[0], succeeds);
+        client.state(RUNNING)
+    };
+    assert_eq!((read(0, true), read(3, true)), (vec![], vec![]));
+    let lost = vec![("L-MR-04", Violation)];
+    assert_eq!((read(0, false), read(9, true)), (lost.clone(), lost));
+}
+
+#[test]
+fn inputs_of_the_query_are_numbers_of_pages() {
+    for (offset, usual, odd) in [(32, 0x100, u64::MAX), (40, 4096, 0), (48, 70, 0)] {
+        assert_eq!(saving().writes(offset, &u64::to_ne_bytes(usual), false), [("L-PFN-01", Violation)], "{offset}");
+        assert_eq!(saving().writes(offset, &u64::to_ne_bytes(odd), false), NOTHING, "{offset}");
+    }
+}
+
+#[test]
+fn a_bitmap_is_as_long_as_the_pages_that_were_copied() {
+    let refused = |count| {
+        let mut client = saving();
+        ask_for(&mut client, 0x100, 4096, 70);
+        assert_eq!(client.reads_u64(56, 3), NOTHING);
+        assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
+        client.reads(0x1000, count, None)
+    };
+    assert_eq!(refused(1), [("L-PFN-04", Violation)]);
+    assert_eq!(refused(9), NOTHING);
+}

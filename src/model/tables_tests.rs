@@ -378,3 +378,13 @@ fn what_another_client_has_mapped_may_be_refused() {
     assert_eq!(refused(1), [("V8-04", Violation)]);
     assert_eq!(refused(3), [("V8-04", Violation)]);
 }
+
+#[test]
+fn a_server_that_cannot_say_so_may_hold_few_maps() {
+    let mut client = Client::new(&V8);
+    for page in 0..16 {
+        assert_eq!(client.map(&[2 * page], Err(Errno::ENOSPC)), [("V8-04", Violation)]);
+        assert_eq!(client.map(&[2 * page], Ok(())), NOTHING);
+    }
+    assert_eq!(client.map(&[100], Err(Errno::ENOSPC)), NOTHING);
+}
