@@ -8,12 +8,13 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use vfio_user_wire::message::{DEVICE_GET_INFO, DeviceInfo, VERSION, Version};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, TYPE_REPLY, V0_9_2, VersionData, device_info_flags};
@@ -83,6 +84,8 @@ enum Mode {
     Aborts,
     /// Ends with status 0.
     ExitsZero,
+    /// Closes the connection, and ends with status 0 as soon as a further client is in its queue.
+    ExitsWithAClient,
     /// Ends with status 7, and says why.
     ExitsSeven,
     /// Closes the connection, and goes on serving.
@@ -133,6 +136,7 @@ const MODES: &[(&str, Mode)] = &[
     ("reported", Mode::Reported),
     ("aborts", Mode::Aborts),
     ("exits-zero", Mode::ExitsZero),
+    ("exits-with-a-client", Mode::ExitsWithAClient),
     ("exits-seven", Mode::ExitsSeven),
     ("closes", Mode::Closes),
     ("garbage", Mode::Garbage),
@@ -238,8 +242,12 @@ impl Server {
                 std::thread::sleep(Duration::from_millis(15));
             }
             // Ours to forgive: a client may be gone at any time.
-            let _ = self.serve(stream);
+            let served = self.serve(stream);
             match self.mode {
+                Mode::ExitsWithAClient if served.is_err_and(|error| error.kind() == io::ErrorKind::Other) => {
+                    poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+                    return Ok(());
+                }
                 Mode::ExitsAfterClose => return Ok(()),
                 Mode::PanicsAfterClose => panic_now("the client is gone and so am I"),
                 _ => {}
@@ -315,6 +323,7 @@ impl Server {
                     std::process::abort()
                 }
                 Mode::ExitsZero => std::process::exit(0),
+                Mode::ExitsWithAClient => return Err(io::Error::other("this was the last client")),
                 Mode::ExitsSeven => {
                     eprintln!("misbehaving-server: no such reset");
                     std::process::exit(7)
