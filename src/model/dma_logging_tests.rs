@@ -280,3 +280,20 @@ fn a_method_that_there_is_not_leaves_the_log_as_it_is() {
     // Nobody knows what came of that.
     assert_eq!(stop(true), NOTHING);
 }
+
+#[test]
+fn what_a_report_puts_to_the_test() {
+    let tests = |bitmap_size: u64, room: u64| {
+        let mut client = Client::new();
+        client.start(&[], true);
+        let report = DmaLoggingReport { iova: 0, length: bitmap_size * 8 * PAGE, page_size: PAGE };
+        let flags = feature_flags::GET | u32::from(feature_index::DMA_LOGGING_REPORT);
+        let head = DeviceFeature { argsz: (32 + room) as u32, flags };
+        let sent = command(&V0_9_2, 50, "DEVICE_FEATURE", [head.bytes(), report.bytes()].concat(), &[]);
+        client.session.sent(50, sent);
+        client.session.permits(50).tests
+    };
+    assert_eq!(tests(8, 7), Some("DLOG-16"));
+    assert_eq!(tests(1 << 20, 1 << 20), None);
+    assert_eq!(tests((1 << 20) + 8, 1 << 21), Some("DLOG-27"));
+}

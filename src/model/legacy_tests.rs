@@ -408,6 +408,17 @@ fn no_reply_is_larger_than_the_client_takes_where_the_server_knows_of_that() {
 }
 
 #[test]
+fn more_room_than_is_needed_is_seen_to_be_left() {
+    let held = |argsz| {
+        let mut client = Client::logging();
+        let sent = command(&V0_9_1, client.sent, "DIRTY_PAGES", get(argsz, BASE, SIZE, 16), &[]);
+        let said = judged(&mut client.session, client.sent, sent, Ok(told(&[]).unwrap()));
+        said.iter().any(|said| said.requirement == "L-DP-32" && said.broken.is_none())
+    };
+    assert!(held(60) && !held(56));
+}
+
+#[test]
 fn a_stop_that_was_refused_changes_nothing() {
     let mut client = Client::new(offer());
     client.map(Ok(()));

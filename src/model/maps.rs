@@ -278,6 +278,19 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_there_for_sure_has_a_file() {
+        let files = |map| {
+            let mut maps = Maps::default();
+            maps.add(map);
+            maps.with_file((0, 0x10000)).len()
+        };
+        assert_eq!(files(map(0x2000, 0x1000)), 1);
+        assert_eq!(files(Map { file: None, ..map(0x2000, 0x1000) }), 0);
+        assert_eq!(files(Map { odd: Some("DMAP-20"), ..map(0x2000, 0x1000) }), 0);
+        assert_eq!(files(Map { sure: false, ..map(0x2000, 0x1000) }), 0);
+    }
+
+    #[test]
     fn neighbours_of_what_is_in_doubt_meet_nothing() {
         let mut maps = Maps::default();
         maps.perhaps(map(0x2000, 0x1000));

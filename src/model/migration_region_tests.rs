@@ -351,15 +351,37 @@ fn what_was_announced_is_forgotten_with_the_state() {
 
 #[test]
 fn what_is_wrong_with_the_type_is_marked() {
+    let mut old = type_bytes(3, 1, 0);
+    old[2] = 2;
+    assert_eq!(type_mark(&old), ("version".to_owned(), 16 + 32 + 2, 2));
+    assert_eq!(type_mark(&type_bytes(3, 2, 0)), ("type".to_owned(), 16 + 32 + 8, 8));
+}
+
+/// What of a type capability is marked.
+fn type_mark(capability: &[u8]) -> (String, usize, usize) {
     let mut client = client();
-    let mut capability = type_bytes(3, 1, 0);
-    capability[2] = 2;
     let request = RegionInfo { argsz: 4096, index: 11, ..RegionInfo::default() };
     let info = RegionInfo { argsz: 48, flags: 1 | 2 | 8, index: 11, cap_offset: 32, size: 0x3000, offset: 0 };
     let sent = command(&V0_9_1, 7, "DEVICE_GET_REGION_INFO", request.bytes().to_vec(), &[]);
-    let said = judged(&mut client.session, 7, sent, Ok([info.bytes(), capability.as_slice()].concat()));
+    let said = judged(&mut client.session, 7, sent, Ok([info.bytes(), capability].concat()));
     let mark = said.into_iter().find_map(|said| said.broken?.field).unwrap();
-    assert_eq!((mark.name.as_str(), mark.offset, mark.length), ("version", 16 + 32 + 2, 2));
+    (mark.name, mark.offset, mark.length)
+}
+
+#[test]
+fn what_the_register_should_say_is_known() {
+    for state in STATES.into_iter().chain([ERROR]) {
+        assert_eq!(in_state(state).session.migration_register(), Some(state));
+    }
+}
+
+#[test]
+fn no_page_can_be_asked_for() {
+    let mut client = saving();
+    for (offset, value) in [(32, 0x100u64), (40, 4096), (48, 0)] {
+        client.writes(offset, &value.to_ne_bytes(), true);
+    }
+    assert_eq!(client.reads(56, 8, None), NOTHING);
 }
 
 #[test]
