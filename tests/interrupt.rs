@@ -4,7 +4,10 @@
 
 mod support;
 
-use nix::sys::signal::Signal;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 use support::{Bench, Ended, Moment, PASSES, RESETS, Standing};
 
@@ -74,6 +77,25 @@ fn a_second_signal_ends_it_at_once_and_leaves_nothing_either() {
     let ended = running.end();
     ended.has_code(130);
     assert!(ended.report.is_none(), "it did not end at once");
+}
+
+/// As where an allocation fails: a fault of ours, and no crash of anybody's. What cannot be done in a signal's handler is left: the folder.
+#[test]
+fn an_abort_is_70() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    let (announce, home) = (bench.word("announce.sock"), tempfile::tempdir().unwrap());
+    let moment = Moment::at(&announce);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_vfio-user-conformance"))
+        .args(["run", "--cases", &bench.word("cases"), "--spawn"])
+        .arg(support::server(&format!("silent --announce {announce}")))
+        .args(LONG)
+        .env("TMPDIR", home.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    moment.wait();
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGABRT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(70));
 }
 
 #[test]
