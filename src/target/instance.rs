@@ -14,7 +14,7 @@ use super::leftover::{Known, Leftover};
 use super::output::printed;
 use super::thread::{Serve, ServerThread};
 use super::{DirectServer, DirectTarget, Process, Reaper};
-use crate::session::{Connection, Deadline, Interrupt, wait};
+use crate::session::{Connection, Deadline, Interrupt, is_want, wait};
 use crate::verdict::Exit;
 
 /// How to reach the server.
@@ -237,10 +237,11 @@ impl Launcher {
         listener: Option<OwnedFd>,
     ) -> Result<Instance, StartError> {
         let process = Process::start(words, listener.as_ref().map(AsFd::as_fd)).map_err(|error| {
-            match error.raw_os_error().map(Errno::from_raw) {
-                // What this machine has no more of says nothing of the command.
-                Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM) => StartError::Ours(error),
-                _ => StartError::Command { command: words.first().cloned().unwrap_or_default(), error },
+            // What this machine has no more of, processes too, says nothing of the command.
+            if is_want(error.raw_os_error()) || error.raw_os_error() == Some(Errno::EAGAIN as i32) {
+                StartError::Ours(error)
+            } else {
+                StartError::Command { command: words.first().cloned().unwrap_or_default(), error }
             }
         })?;
         Ok(Instance {
@@ -354,9 +355,8 @@ impl Instance {
             }
             let Door::Socket(socket) = &self.door else { return Err(StartError::Taken) };
             let errno = error.raw_os_error().map(Errno::from_raw);
-            let ours = matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM));
             let again = matches!(errno, Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::EAGAIN));
-            if ours {
+            if is_want(error.raw_os_error()) {
                 return Err(StartError::Ours(error));
             }
             // No later try can succeed: too long a path, a socket of another type.
