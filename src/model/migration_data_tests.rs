@@ -24,6 +24,7 @@ impl Client {
         let offer = Offer {
             num_regions: Some(9),
             migration_flags: Some(5),
+            reset: Some(true),
             limits: Limits::default(),
             regions: vec![OfferedRegion { index: 0, size: 0x1000, flags: 3, argsz: 32 }],
             scratch: vec![ScratchRange { region: 0, offset: 0, length: 0x100 }],
@@ -78,12 +79,20 @@ impl Client {
 
     /// Saves the device with 7 in its scratch byte, writes 8 there, and gives the data back.
     fn carry(&mut self, save: &[u32], between: impl FnOnce(&mut Client)) {
+        self.save(save, between);
+        self.restore();
+    }
+
+    fn save(&mut self, save: &[u32], between: impl FnOnce(&mut Client)) {
         self.scratch(7);
         self.set(save);
         assert_eq!(self.reads(&[1; 16]), NOTHING);
         between(self);
         assert_eq!(self.reads(&[2; 3]), NOTHING);
         self.set(&[STOP, RUNNING]);
+    }
+
+    fn restore(&mut self) {
         self.scratch(8);
         self.set(&[STOP, RESUMING]);
         self.writes(&[1; 16]);
@@ -137,6 +146,15 @@ fn whatever_else_comes_between_leaves_the_device_open() {
     client.carry(&[STOP_COPY], |client| {
         client.ask("MIG_DATA_READ", words(&[24, 16]), Err(Errno::EIO));
     });
+    assert_eq!(client.scratch_is(8), NOTHING);
+}
+
+#[test]
+fn what_was_read_before_a_reset_is_owed_by_nobody() {
+    let mut client = Client::new();
+    client.save(&[STOP_COPY], |_| {});
+    assert_eq!(client.ask("DEVICE_RESET", vec![], Ok(vec![])), NOTHING);
+    client.restore();
     assert_eq!(client.scratch_is(8), NOTHING);
 }
 
