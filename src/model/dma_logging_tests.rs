@@ -256,6 +256,19 @@ fn what_comes_by_message_need_not_be_logged() {
 }
 
 #[test]
+fn a_start_comes_back_as_it_was_sent() {
+    let said = |answer: &[u8]| {
+        let start = DmaLoggingStart { page_size: PAGE, num_ranges: 0, reserved: 0 };
+        let (set, index) = (feature_flags::SET, feature_index::DMA_LOGGING_START);
+        Client::new().feature(set, index, 0, start.bytes(), Some(answer))
+    };
+    let other = DmaLoggingStart { page_size: 2 * PAGE, num_ranges: 0, reserved: 0 };
+    assert_eq!(said(other.bytes()), NOTHING);
+    let other = DmaLoggingStart { page_size: PAGE, num_ranges: 1, reserved: 0 };
+    assert_eq!(said(other.bytes()), [("DLOG-03", Violation)]);
+}
+
+#[test]
 fn a_stop_may_have_the_data_of_a_start() {
     let refused = |data: &[u8]| {
         let mut client = Client::new();

@@ -167,3 +167,13 @@ fn as_many_descriptors_as_a_server_takes_are_its_limit() {
     assert_eq!(assigned(1, 1), succeeds("IRQINFO-05", Violation));
     assert_eq!(assigned(1, 2), EITHER);
 }
+
+#[test]
+fn what_should_not_have_been_accepted_is_not_followed() {
+    let followed = |count, fds: u64| {
+        let assign = set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, count, &[], &eventfds(fds));
+        after(offer(), &[assign]).signals(0).is_some()
+    };
+    assert!(followed(1, 1) && followed(2, 2));
+    assert!(!followed(2, 1) && !followed(1, 2) && !followed(5, 5));
+}

@@ -319,6 +319,7 @@ fn a_range_has_one_of_two_layouts_and_argsz_counts_all() {
     assert_eq!(said(64, reply(50, 56)), [("L-DP-13", Violation)]);
     assert_eq!(said(100, reply(100, 56)), [("L-DP-32", Violation)]);
     assert_eq!(said(100, reply(100, 100)), [("L-DP-32", Violation)]);
+    assert_eq!(said(100, reply(90, 100)), [("L-DP-13", Violation)]);
     // Less than any bitmap takes, and no argsz that says so.
     assert_eq!(said(40, reply(40, 40)), [("L-DP-14", Violation)]);
     assert_eq!(said(100, reply(56, 100)), [("L-DP-32", Violation)]);

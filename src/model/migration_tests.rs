@@ -194,6 +194,8 @@ fn a_feature_has_its_methods_and_no_others() {
     let (get, set, probe) = (feature_flags::GET, feature_flags::SET, feature_flags::PROBE);
     assert_eq!(asked(set, feature_index::MIGRATION, true), [("FEAT-14", Violation)]);
     assert_eq!(asked(set, feature_index::MIGRATION, false), []);
+    assert_eq!(asked(get | set, feature_index::MIG_DEVICE_STATE, false), []);
+    assert!(asked(get | set, feature_index::MIG_DEVICE_STATE, true).contains(&("FEAT-02", Note)));
     assert_eq!(asked(probe | set, feature_index::MIGRATION, true), [("FEAT-04", Violation)]);
     assert_eq!(asked(probe | get, feature_index::MIGRATION, false), [("FEAT-04", Note)]);
     assert_eq!(asked(probe | get | set, feature_index::MIG_DEVICE_STATE, false), [("FEAT-04", Note)]);

@@ -256,6 +256,8 @@ fn what_is_too_short_for_its_structure_is_refused() {
     assert_eq!(cut("DMA_UNMAP", 23), refused("DUNMAP-01", Violation));
     assert_eq!(cut("REGION_READ", 15), refused("RREAD-12", Violation));
     assert_eq!(cut("DEVICE_FEATURE", 7), refused("FEAT-01", Violation));
+    let set = [8, 1 << 17 | 2].map(u32::to_ne_bytes).concat();
+    assert_eq!(said("DEVICE_FEATURE", &set), refused("FEAT-11", Violation));
     assert_eq!(cut("DEVICE_SET_IRQS", 19), refused("HDR-20", Violation));
     assert_eq!(cut("REGION_WRITE", 15), refused("HDR-20", Violation));
 }

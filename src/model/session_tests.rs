@@ -95,6 +95,17 @@ impl Client {
     }
 }
 
+#[test]
+fn a_file_may_be_mapped_where_it_was_sent() {
+    let mut client = Client::new();
+    let fd = PassedFd { id: 3, kind: FdKind::Memory { size: 0x1000, writable: true } };
+    let sent = client.send("DMA_MAP", map(0x1000, 0x1000), &[fd]);
+    client.answer(sent, Ok(vec![]));
+    assert!(client.session.may_map(3) && !client.session.may_map(4));
+    client.unmap(0x1000, 0x1000, true);
+    assert!(!client.session.may_map(3));
+}
+
 fn map(address: u64, size: u64) -> Vec<u8> {
     DmaMap { argsz: 32, flags: 3, offset: 0, address, size }.bytes().to_vec()
 }

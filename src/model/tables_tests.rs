@@ -141,6 +141,10 @@ fn an_unmap_answers_with_the_bitmaps_and_nothing_else() {
     let request = [unmap(&V8, 2, 1), bitmap(8)].concat();
     let whole = [bitmap(8), vec![0; 8]].concat();
     assert_eq!(client.ask("DMA_UNMAP", request.clone(), &[], Ok(whole)), NOTHING);
+    let mut again = Client::new(&V8);
+    again.map(&[2], Ok(()));
+    let other = [bitmap(16), vec![0; 8]].concat();
+    assert_eq!(again.ask("DMA_UNMAP", request.clone(), &[], Ok(other)), [("V8-10", Violation)]);
     let entry = [unmap(&V8, 2, 1), bitmap(8), vec![0; 8]].concat();
     assert_eq!(client.ask("DMA_UNMAP", request, &[], Ok(entry)), [("V8-10", Violation)]);
 }
