@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::feature::{DmaLoggingRange, DmaLoggingReport, DmaLoggingStart};
-use vfio_user_wire::message::{DeviceFeature, DmaMap};
+use vfio_user_wire::message::{DeviceFeature, DmaMap, DmaUnmap};
 use vfio_user_wire::{Limits, V0_9_2, feature_flags, feature_index};
 
 use super::samples::{Said, command, exchange};
@@ -226,6 +226,18 @@ fn what_was_told_is_not_told_again() {
     assert_eq!(client.bits(PAGE, 1, 1), NOTHING);
     assert_eq!(client.bits(0, 4, 1 << 2), NOTHING);
     assert_eq!(client.bits(0, 4, 0), NOTHING);
+}
+
+#[test]
+fn an_unmap_that_was_refused_may_have_lost_what_it_names() {
+    let refused = |iova| {
+        let mut client = written();
+        let unmap = DmaUnmap { argsz: 24, flags: 0, address: iova, size: PAGE };
+        client.command("DMA_UNMAP", unmap.bytes().to_vec(), &[], None);
+        client.bits(0, 4, 1 << 2)
+    };
+    assert_eq!(refused(PAGE), [("DLOG-36", Note)]);
+    assert_eq!(refused(3 * PAGE), [("DLOG-12", Violation)]);
 }
 
 #[test]

@@ -21,6 +21,12 @@ struct Client {
 impl Client {
     /// Its device runs, and has scratch bytes.
     fn new() -> Client {
+        let mut client = Client::unasked();
+        assert_eq!(client.state(), NOTHING);
+        client
+    }
+
+    fn unasked() -> Client {
         let offer = Offer {
             num_regions: Some(9),
             migration_flags: Some(5),
@@ -32,7 +38,6 @@ impl Client {
         };
         let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer)), sent: 0 };
         assert_eq!(client.ask("VERSION", vec![0; 4], Ok(vec![0; 4])), NOTHING);
-        assert_eq!(client.state(), NOTHING);
         client
     }
 
@@ -187,6 +192,19 @@ fn data_are_read_where_they_are_saved() {
     let head = words(&[24, 16]);
     assert!(client.ask("MIG_DATA_READ", head.clone(), Ok(head)).contains(&("MIGDATA-03", Violation)));
     assert_eq!(client.ask("MIG_DATA_READ", words(&[23, 16]), Ok(words(&[24, 16]))), NOTHING);
+}
+
+#[test]
+fn what_is_restored_changes_scratch_bytes() {
+    let written = |answer: Result<Vec<u8>, Errno>| {
+        let mut client = Client::unasked();
+        client.scratch(7);
+        client.ask("MIG_DATA_WRITE", portion(&[1]), answer);
+        client.scratch_is(8)
+    };
+    // Nobody has asked for its state.
+    assert_eq!(written(Ok(vec![])), NOTHING);
+    assert_eq!(written(Err(Errno::EINVAL)), [("RWRITE-02", Violation)]);
 }
 
 #[test]

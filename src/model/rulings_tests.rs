@@ -330,6 +330,7 @@ fn what_is_cut_is_the_beginning_of_what_was_whole() {
     };
     let cut = |chain: Vec<u8>| [info.bytes(), &chain[..24]].concat();
     assert!(!said(cut(area(0))).contains(&("REGINFO-16", Violation)));
+    assert!(!said([info.bytes(), area(0x800).as_slice()].concat()).contains(&("REGINFO-16", Violation)));
     let mut other = area(0);
     other[20] = 9;
     assert!(said(cut(other)).contains(&("REGINFO-16", Violation)));
