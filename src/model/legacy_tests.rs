@@ -156,6 +156,8 @@ fn an_unmap_is_exact_and_may_be_of_everything() {
     client.map(Ok(()));
     assert_eq!(client.unmap(3, (0, 0), false), NOTHING);
     assert_eq!(client.unmap(2, (BASE, 0), true), [("L-UNM-06", Note)]);
+    // Nobody knows what that did.
+    assert_eq!(client.map(Err(Errno::EEXIST)), NOTHING);
     let mut client = Client::new(offer());
     client.map(Ok(()));
     assert_eq!(client.unmap(2, (0, 0), false), [("L-UNM-05", Violation)]);
@@ -484,4 +486,9 @@ fn what_a_bitmap_puts_to_the_test() {
     assert_eq!(tests((1 << 20) + 48, 16), None);
     assert_eq!(tests((1 << 20) + 49, 16), Some("L-DP-28"));
     assert_eq!(tests(56, (1 << 20) + 8), Some("L-DP-28"));
+    for (iova, size) in [(BASE + 1, SIZE), (BASE, SIZE + 1), (BASE, 0), (0x1000u64.wrapping_neg(), SIZE)] {
+        let mut client = Client::logging();
+        client.session.sent(50, command(&V0_9_1, 50, "DIRTY_PAGES", get(56, iova, size, 16), &[]));
+        assert_eq!(client.session.permits(50).tests, Some("L-DP-23"), "{iova:#x} {size:#x}");
+    }
 }
