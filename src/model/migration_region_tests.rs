@@ -196,6 +196,29 @@ fn a_stopped_device_is_silent_and_may_refuse_all_but_migration() {
 }
 
 #[test]
+fn without_anything_pending_nothing_is_made_available() {
+    let size = |pending| {
+        let mut client = in_state(STOP_AND_COPY);
+        assert_eq!(client.reads_u64(8, pending), NOTHING);
+        assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
+        client.reads(24, 8, None)
+    };
+    assert_eq!(size(1), [("L-MR-17", Violation)]);
+    assert_eq!(size(0), NOTHING);
+}
+
+#[test]
+fn data_that_are_written_put_the_load_to_the_test() {
+    let tests = |state| {
+        let mut client = in_state(state);
+        client.session.sent(50, command(&V0_9_1, 50, "REGION_WRITE", access(0x1000, 4, &[0; 4]), &[]));
+        client.session.permits(50).tests
+    };
+    assert_eq!(tests(RESUMING), Some("L-MR-21"));
+    assert_eq!(tests(STOPPED), Some("L-MR-26"));
+}
+
+#[test]
 fn odd_accesses_get_any_answer() {
     for succeeds in [true, false] {
         assert_eq!(in_state(RUNNING).writes(0, &[0], succeeds), NOTHING);

@@ -236,12 +236,37 @@ fn interrupts_may_come_by_message() {
     let access = |data: &[u8]| [RegionAccess { offset: 0, region: 9, count: 4 }.bytes(), data].concat();
     client.ask("REGION_READ", access(&[]), &[], Ok(access(&[0; 4])));
     assert!(client.session.requested("VM_INTERRUPT").is_some());
+    assert_eq!(client.ask("DEVICE_SET_IRQS", set(eventfd, 3, 1), &fds[..1], Ok(vec![])), NOTHING);
+    assert!(client.session.requested("VM_INTERRUPT").is_some());
     // Vector 0 may be enabled by that, and a type that is does not grow.
     assert_eq!(client.ask("DEVICE_SET_IRQS", set(eventfd, 0, 1), &[], Ok(vec![])), NOTHING);
     assert_eq!(client.ask("DEVICE_SET_IRQS", set(eventfd, 0, 2), &fds, Err(Errno::EINVAL)), NOTHING);
     client.ask("DEVICE_SET_IRQS", set(trigger, 0, 1), &[], Ok(vec![]));
     assert!(client.session.requested("VM_INTERRUPT").is_none());
     assert!(client.session.requested("DMA_WRITE").is_some());
+}
+
+#[test]
+fn a_stray_descriptor_may_be_refused() {
+    let refused = |fds: &[PassedFd]| {
+        let mut client = Client::new(&V8);
+        client.map(&[1], Ok(()));
+        client.ask("DMA_UNMAP", unmap(&V8, 1, 0), fds, Err(Errno::EINVAL))
+    };
+    assert_eq!(refused(&[]), [("V8-09", Violation)]);
+    assert_eq!(refused(&[PassedFd { id: 1, kind: FdKind::Other }]), NOTHING);
+}
+
+#[test]
+fn nothing_is_logged_where_migration_was_not_agreed_on() {
+    let offer = Offer { pgsize: Some(4096), dirty_pages: true, dma: true, dma_table: true, ..Offer::default() };
+    let with = version(r#"{"capabilities":{"migration":{"pgsize":4096}}}"#);
+    let without = version(r#"{"capabilities":{}}"#);
+    for (ours, servers) in [(&with, &without), (&without, &with), (&without, &without)] {
+        let mut client = Client { dialect: &V8, session: Session::new(&V8, Arc::new(offer.clone())), sent: 0 };
+        client.ask("VERSION", ours.clone(), &[], Ok(servers.clone()));
+        assert_eq!(client.ask("DIRTY_PAGES", head(1), &[], Err(Errno::EINVAL)), NOTHING);
+    }
 }
 
 #[test]
