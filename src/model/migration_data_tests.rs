@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use vfio_user_wire::device_state::{PRE_COPY, RESUMING, RUNNING, STOP, STOP_COPY};
 use vfio_user_wire::message::{MigrationData, RegionAccess};
-use vfio_user_wire::{Limits, V0_9_2, feature_flags, feature_index};
+use vfio_user_wire::{V0_9_2, feature_flags, feature_index};
 
 use super::samples::{Said, command, exchange};
 use super::{Offer, OfferedRegion, ScratchRange, Session};
@@ -31,7 +31,6 @@ impl Client {
             num_regions: Some(9),
             migration_flags: Some(5),
             reset: Some(true),
-            limits: Limits::default(),
             regions: vec![OfferedRegion { index: 0, size: 0x1000, flags: 3, argsz: 32 }],
             scratch: vec![ScratchRange { region: 0, offset: 0, length: 0x100 }],
             ..Offer::default()

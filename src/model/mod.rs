@@ -72,8 +72,6 @@ mod migration_region_tests;
 #[cfg(test)]
 mod migration_tests;
 #[cfg(test)]
-mod put_to_the_test_tests;
-#[cfg(test)]
 mod rulings_tests;
 #[cfg(test)]
 mod samples;
@@ -81,5 +79,7 @@ mod samples;
 mod session_tests;
 #[cfg(test)]
 mod tables_tests;
+#[cfg(test)]
+mod tested_requirements_tests;
 #[cfg(test)]
 mod tests;

@@ -208,7 +208,7 @@ pub(super) fn keeps_standard_descriptors(bench: &Bench<'_>, instance: &mut Insta
 }
 
 /// A VERSION exchange on a connection of its own.
-pub(super) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Result<(), String>> {
+pub(crate) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Result<(), String>> {
     let connection = match instance.connect(bench.interrupt) {
         Ok(connection) => connection,
         Err(StartError::Ours(error)) => return Err(error),

@@ -7,6 +7,7 @@ mod storm;
 
 use std::io;
 
+pub(crate) use conventions::negotiates;
 use vfio_user_wire::Dialect;
 
 use crate::run::Timeouts;

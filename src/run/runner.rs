@@ -3,15 +3,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Instant;
-
-use vfio_user_wire::Frame;
-use vfio_user_wire::message::VERSION;
 
 use super::player::{Context, Play, play};
 use super::{End, Event, Planned};
-use crate::session::{Conversation, Deadline, Effect, Origin, Passed, usual_proposal, version_payload};
+use crate::procedure::{Bench, negotiates};
 use crate::target::{Has, Instance, StartError};
 use crate::verdict::{Attempt, CaseRecord, CaseResult, Check, Class, Evidence, Expectations, Finding, Outcome, Said};
 
@@ -94,27 +91,17 @@ impl Runner<'_> {
         if !stays || !self.context.launcher.runs_already() {
             return None;
         }
-        let Context { launcher, interrupt, timeouts, profile, .. } = &self.context;
-        let gone = |why: &str| Some(format!("the server was gone after the last case: {why}"));
-        let connection = match launcher.start().and_then(|mut instance| instance.connect(interrupt)) {
-            Ok(connection) => connection,
-            Err(StartError::Ours(_) | StartError::Interrupted) => return None,
-            Err(error) => return gone(&error.to_string()),
+        let Context { launcher, interrupt, timeouts, profile, .. } = self.context;
+        let bench =
+            Bench { dialect: profile.dialect(), launcher, timeouts, interrupt, unanswered: &[], arguments: &[] };
+        // A server that is about to end may have one more client in its queue: it must answer.
+        let negotiated = match launcher.start() {
+            Ok(mut instance) => negotiates(&bench, &mut instance).ok()?,
+            Err(StartError::Ours(_)) => return None,
+            Err(error) => Err(error.to_string()),
         };
-        // A server that is about to end may have one more client in its queue.
-        let dialect = profile.dialect();
-        let mut talk = Conversation::new(dialect, Arc::default(), timeouts.patience(), interrupt);
-        let end = talk.add("a", Some(connection));
-        let (number, message) = dialect.command(VERSION.name)?;
-        let frame = Frame::command(talk.fresh_id(end), number, version_payload(usual_proposal(dialect)));
-        let index = talk.expect(end, Origin::default(), &frame, Passed::default(), Effect::None);
-        talk.send(end, &frame.bytes(), &[], &[], Deadline::after(timeouts.reply)).ok()?;
-        talk.wait_for(index, timeouts.of(Some(message))).ok()?;
-        let answered = talk.sent.get(index).is_some_and(|sent| sent.answer.is_some());
-        if answered || talk.ended(end).is_none() {
-            return None;
-        }
-        gone("the connection was closed without an answer to VERSION")
+        let why = negotiated.err().filter(|_| !interrupt.raised())?;
+        Some(format!("the server was gone after the last case: {why}"))
     }
 
     /// Plays one case, again where a deadline is all the evidence, and gives its verdict.

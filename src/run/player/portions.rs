@@ -13,7 +13,7 @@ use super::{Fault, Player, Stop};
 
 /// The clause that the data come to an end; of no other is it the matter when they do not.
 const ENDS: &str = "L-MR-19";
-/// More portions would take more memory for their messages than for their data: a mebibyte of it in 128 bytes each.
+/// Each is four messages, of which some 3 KiB are kept: more would take more than the 64 MiB that a server may make us take.
 pub(super) const MOST_PORTIONS: usize = 8192;
 /// So many portions without data in a row are no progress.
 const MOST_EMPTY: usize = 16;
