@@ -1,9 +1,10 @@
 //! The reference server, on a machine that takes its time: for the tests of the harness's deadlines.
 //!
-//! `slow-server --delay MS [--seed N] [--when before|after] [--profile NAME] [--socket-path PATH | --fd N]`
+//! `slow-server --delay MS [--seed N] [--when before|after|both|signals] [--profile NAME] [--socket-path PATH | --fd N]`
 //!
 //! Every command takes `--delay` milliseconds, or with `--seed` a random part of it: before it is carried out, or after
-//! that, so that only its answer is late. A client takes as long to be accepted, and its end to be noticed.
+//! that, so that only its answer is late. A client takes as long to be accepted, and its end to be noticed. With
+//! `--when signals` nothing is slow but interrupts, which come so long after what they are raised by.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum When {
     After,
     /// Both: a part of the delay before it and the rest after it.
     Both,
+    /// Its eventfds are written by a thread of their own.
+    Signals,
 }
 
 /// How slow it is.
@@ -39,13 +42,17 @@ impl Pace {
     /// Lets the time for one command pass, but for the part that comes after it, which is returned.
     fn begin(&mut self) -> Duration {
         let whole = self.part(self.delay);
-        let before = match self.when {
-            When::Before => whole,
-            When::After => Duration::ZERO,
-            When::Both => self.part(whole),
+        let (before, after) = match self.when {
+            When::Before => (whole, Duration::ZERO),
+            When::After => (Duration::ZERO, whole),
+            When::Both => {
+                let before = self.part(whole);
+                (before, whole - before)
+            }
+            When::Signals => (Duration::ZERO, Duration::ZERO),
         };
         std::thread::sleep(before);
-        whole - before
+        after
     }
 
     fn part(&mut self, of: Duration) -> Duration {
@@ -84,6 +91,11 @@ impl Machine for Slow {
             return self.server.receive(frame, fds, memory, effects);
         }
         self.slowly(|server| server.receive(frame, fds, memory, effects));
+        if self.pace.when == When::Signals {
+            let (signals, others) = effects.drain(..).partition(|effect| matches!(effect, Effect::Signal { .. }));
+            *effects = others;
+            signal_later(signals, self.pace.part(self.pace.delay));
+        }
     }
 
     fn receive_on_twin(&mut self, frame: Frame, memory: &mut dyn Memory, effects: &mut Vec<Effect>) {
@@ -105,6 +117,18 @@ impl Machine for Slow {
     fn disconnect(&mut self, memory: &mut dyn Memory) {
         self.slowly(|server| server.disconnect(memory));
     }
+}
+
+fn signal_later(signals: Vec<Effect>, delay: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(delay);
+        for signal in signals {
+            if let Effect::Signal { fd, .. } = signal {
+                // A client may have given what is no eventfd.
+                let _ = nix::unistd::write(fd, &1u64.to_ne_bytes());
+            }
+        }
+    });
 }
 
 fn main() -> ExitCode {
@@ -151,7 +175,8 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> Result<(Endpoint, Slow)
                     "before" => When::Before,
                     "after" => When::After,
                     "both" => When::Both,
-                    _ => return Err(format!("--when {value}: before, after or both")),
+                    "signals" => When::Signals,
+                    _ => return Err(format!("--when {value}: before, after, both or signals")),
                 }
             }
             "--profile" => profile = value.parse()?,

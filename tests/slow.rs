@@ -77,7 +77,11 @@ impl Bench {
 
     /// Starts servers that take 80% of that deadline for an answer, or no time.
     fn launcher(&self, slow: bool, way: &str, timeouts: Timeouts) -> Launcher {
-        let delay = if slow { timeouts.reply.as_millis() * 8 / 10 } else { 0 };
+        self.launcher_with(way, if slow { timeouts.reply.as_millis() * 8 / 10 } else { 0 }, timeouts)
+    }
+
+    /// Starts servers that are slow in that way, by so many milliseconds.
+    fn launcher_with(&self, way: &str, delay: u128, timeouts: Timeouts) -> Launcher {
         let words = format!("{} --delay {delay} {way} --profile {}", example("slow-server"), self.profile);
         let command = words.split_whitespace().map(str::to_owned).collect();
         Launcher::new(Target::Spawn { command, socket: None }, timeouts.start, false).unwrap()
@@ -140,6 +144,10 @@ impl Bench {
     }
 }
 
+fn facts(found: &Discovered) -> String {
+    serde_json::to_string_pretty(found).unwrap()
+}
+
 /// The timeouts of a server that is in no way slow.
 fn ample() -> Timeouts {
     Timeouts::from_reply(Duration::from_secs(10))
@@ -162,6 +170,16 @@ fn chosen_cases_end_the_same() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+#[test]
+fn interrupts_that_come_late_are_found() {
+    let bench = Bench::new(Profile::V0_9_2, &["set-irqs.mask", "set-irqs.unmask", "set-irqs.de-assign"]);
+    let (quick, late) = (bench.launcher(false, "", ample()), bench.launcher_with("--when signals", 50, ample()));
+    let (quick, found) = (bench.probe(&quick, ample()), bench.probe(&late, ample()));
+    assert_eq!(facts(&quick), facts(&found));
+    let records = bench.play(&late, &found, ample(), &bench.cases);
+    assert!(records.iter().all(|record| record.result == CaseResult::Pass), "{records:#?}");
+}
+
 /// No case with more messages than this: one after the other, each would be late.
 const MOST_MESSAGES: usize = 100;
 
@@ -175,7 +193,6 @@ fn every_case_ends_the_same() {
         let found = bench.probe(&launcher, ample());
         let timeouts = Timeouts::from_reply(Duration::from_secs(1));
         let found_slowly = bench.probe(&bench.launcher(true, "", timeouts), timeouts);
-        let facts = |found: &Discovered| serde_json::to_string_pretty(found).unwrap();
         assert_eq!(facts(&found), facts(&found_slowly));
         let records = bench.play(&launcher, &found, ample(), &bench.cases);
         let (short, long): (Vec<CaseRecord>, Vec<CaseRecord>) =

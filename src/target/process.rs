@@ -333,6 +333,18 @@ mod tests {
     use crate::session::Held;
 
     #[test]
+    fn a_long_log_is_kept_from_both_its_ends() {
+        let log = format!("echo first; head -c {} /dev/zero; echo last", 3 * KEPT_OUTPUT);
+        let mut process = Process::start(&["sh", "-c", &log].map(str::to_owned), None).unwrap();
+        let interrupt = Interrupt::new().unwrap();
+        assert_eq!(process.wait(Deadline::after(Duration::from_secs(60)), &interrupt), Some(Exit::Status(0)));
+        let kept = process.output(Deadline::after(Duration::from_secs(60)));
+        assert!(kept.starts_with("first\n") && kept.ends_with("last\n"));
+        assert!(kept.len() < 2 * KEPT_OUTPUT + 100, "{} bytes", kept.len());
+        assert!(kept.contains(&format!("\n.. {} bytes left out\n", KEPT_OUTPUT + "first\nlast\n".len())));
+    }
+
+    #[test]
     fn what_is_started_meanwhile_holds_no_mapping() {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
