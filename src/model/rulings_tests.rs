@@ -6,7 +6,7 @@ use pretty_assertions::assert_eq;
 use vfio_user_wire::message::{DeviceInfo, DmaMap, IrqInfo, RegionInfo, RegionIoFds, Version};
 use vfio_user_wire::{Limits, SparseArea, V0_9_2, sparse_mmap_bytes};
 
-use super::permits::Rule;
+use super::permits::{Kind, Rule};
 use super::samples::{self, Said};
 use super::{Command, FdKind, Offer, OfferedIoFds, OfferedIrq, OfferedRegion, PassedFd, ScratchRange, Session};
 use crate::verdict::Class::{self, Note, Violation};
@@ -293,18 +293,21 @@ fn what_is_no_command_is_not_carried_out() {
 
 #[test]
 fn a_number_that_no_command_has_may_be_dropped() {
-    let silent = |number| {
+    let breaks = |number| {
         let mut session = after(offer(), &[]);
         let mut sent = command("DEVICE_RESET", &[], &[]);
-        (sent.header.command, sent.message) = (number, None);
+        (sent.header.command, sent.message) = (number, V0_9_2.message(number));
         session.sent(1000, sent);
         let permits = session.permits(1000);
-        let of = |rules: &[Rule]| rules.iter().map(|rule| (rule.requirement, rule.class)).collect::<Said>();
-        (of(&permits.ok), of(&permits.silent))
+        [Kind::Ok, Kind::Closed, Kind::Silent]
+            .map(|kind| permits.breaks(kind).iter().map(|rule| (rule.requirement, rule.class)).collect::<Said>())
     };
-    assert_eq!(silent(999), (vec![("HDR-23", Note)], vec![("HDR-23", Note)]));
+    assert_eq!(breaks(999), [("HDR-23", Note); 3].map(|note| vec![note]));
     // DIRTY_PAGES of 0.9.1 is a command elsewhere.
-    assert_eq!(silent(14), (Vec::new(), vec![("HDR-14", Violation)]));
+    assert_eq!(breaks(14), [vec![], vec![], vec![("HDR-14", Violation)]]);
+    // What is a command is answered.
+    let (reset, _) = V0_9_2.command("DEVICE_RESET").unwrap();
+    assert_eq!(breaks(reset), [vec![], vec![("HDR-14", Violation)], vec![("HDR-14", Violation)]]);
 }
 
 #[test]

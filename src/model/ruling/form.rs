@@ -83,7 +83,7 @@ fn unknown(state: &State, number: u16) -> Permits {
     }
     let expected = "an error reply: no command has this number";
     let dropped = Rule { requirement: "HDR-23", class: Note, expected: expected.to_owned() };
-    Permits { silent: vec![dropped], ..Permits::refusal("HDR-23", Note, expected) }
+    Permits { silent: vec![dropped], ..Permits::refusal("HDR-23", Note, expected).open("HDR-23", Note, expected) }
 }
 
 /// What success breaks where the payload does not hold the structure. Where only bytes are missing that must be zero,
