@@ -38,7 +38,7 @@ fn repeated(
     let needed = DeviceFeature { argsz: sent.len() as u32, ..*head };
     let corrected = [needed.bytes(), sent.get(HEAD..).unwrap_or_default()].concat();
     let argsz = head.argsz as usize;
-    let cut = argsz < sent.len() && (HEAD..=argsz.max(HEAD)).contains(&came.len()) && corrected.starts_with(came);
+    let cut = (HEAD..=argsz.max(HEAD)).contains(&came.len()) && corrected.starts_with(came);
     let (requirement, whole) = if argsz < sent.len() { ("FEAT-18", cut) } else { (requirement, false) };
     let at = sent.iter().zip(came).position(|(sent, came)| sent != came);
     let actual = || match at {

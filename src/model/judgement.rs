@@ -78,7 +78,7 @@ impl Judgements {
         self.push(Judgement { requirement, broken });
     }
 
-    /// Adds a judgement; of two on one requirement the broken one stays, a violation before a note.
+    /// Adds a judgement; of two on one requirement the broken one stays, a violation before a note, else the first.
     pub fn push(&mut self, judgement: Judgement) {
         let class = |judgement: &Judgement| judgement.broken.as_ref().map(|broken| broken.class);
         match self.list.iter_mut().find(|known| known.requirement == judgement.requirement) {

@@ -2,8 +2,8 @@
 
 use vfio_user_wire::legacy::DIRTY_PAGES;
 use vfio_user_wire::message::{
-    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
-    DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DeviceFeature, REGION_READ, VERSION,
+    DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DMA_MAP,
+    DMA_UNMAP, DeviceFeature, REGION_READ, VERSION,
 };
 use vfio_user_wire::{
     Direction, HEADER_SIZE, Message, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY, V0_9_1, V0_9_2, feature_flags,
@@ -100,11 +100,11 @@ fn too_short(state: &State, message: &Message, payload: &[u8]) -> Option<(&'stat
     // A server that does nothing with maps may not look at them.
     let map = if state.offer.dma_table { Violation } else { Note };
     let index = if payload.len() < 12 { Violation } else { Note };
-    let legacy = state.edition() == Edition::Legacy;
-    let asks_bitmap = legacy && payload.len() >= message.request.fixed_size();
+    // The structure itself is there; what it asks for a bitmap with is not.
+    let asks_bitmap = payload.len() >= message.request.fixed_size();
     Some(match message.name {
         name if name == DMA_UNMAP.name && asks_bitmap => ("L-UNM-01", map),
-        name if name == DIRTY_PAGES.name && legacy => (if asks_bitmap { "L-DP-11" } else { "L-DP-03" }, Violation),
+        name if name == DIRTY_PAGES.name => (if asks_bitmap { "L-DP-11" } else { "L-DP-03" }, Violation),
         name if name == DMA_MAP.name => ("DMAP-01", map),
         name if name == DMA_UNMAP.name => ("DUNMAP-01", map),
         name if name == DEVICE_GET_REGION_INFO.name => ("REGINFO-20", index),
@@ -115,7 +115,6 @@ fn too_short(state: &State, message: &Message, payload: &[u8]) -> Option<(&'stat
         name if name == VERSION.name => ("VER-27", Violation),
         name if name == DEVICE_FEATURE.name && payload.len() < 8 => ("FEAT-01", Violation),
         name if name == DEVICE_FEATURE.name && sets(payload) => ("FEAT-11", Violation),
-        name if name == DEVICE_SET_IRQS.name => ("HDR-20", Violation),
         _ => ("HDR-20", Violation),
     })
 }

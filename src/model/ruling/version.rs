@@ -29,8 +29,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     let data = command.payload.get(Version::LAYOUT.size..).unwrap_or_default();
     let proposed = VersionData::parse(data).unwrap_or_default();
     // 478-479: a server that requires a capability which the client did not include closes the connection.
-    if state.phase == Phase::Connected && usual(state.edition()).iter().any(|name| proposed.capability(name).is_none())
-    {
+    if usual(state.edition()).iter().any(|name| proposed.capability(name).is_none()) {
         permits.closed.clear();
     }
     permits
