@@ -44,3 +44,22 @@ impl Edition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use vfio_user_wire::{V0_9_1, V8, V8C};
+
+    use super::super::name_in;
+
+    #[test]
+    fn what_version_8_shares_with_0_9_1_has_rows_of_its_own() {
+        for (requirement, own) in
+            [("L-MR-01", "V8-24"), ("L-REG-01", "V8-24"), ("L-VER-02", "V8-02"), ("SEC-05", "SEC-05")]
+        {
+            assert_eq!(name_in(&V8, requirement), own);
+            assert_eq!(name_in(&V8C, requirement), requirement);
+            assert_eq!(name_in(&V0_9_1, requirement), requirement);
+        }
+    }
+}

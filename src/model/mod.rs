@@ -60,6 +60,8 @@ pub fn name_in<'a>(dialect: &Dialect, requirement: &'a str) -> &'a str {
 #[cfg(test)]
 mod access_rulings_tests;
 #[cfg(test)]
+mod device_feature_tests;
+#[cfg(test)]
 mod dma_logging_tests;
 #[cfg(test)]
 mod irq_rulings_tests;
@@ -72,6 +74,8 @@ mod migration_region_tests;
 #[cfg(test)]
 mod migration_tests;
 #[cfg(test)]
+mod request_tests;
+#[cfg(test)]
 mod rulings_tests;
 #[cfg(test)]
 mod samples;
@@ -83,3 +87,5 @@ mod tables_tests;
 mod tested_requirements_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_tests;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
-use vfio_user_wire::message::{DeviceInfo, DmaMap, IrqInfo, RegionInfo, RegionIoFds, Version};
-use vfio_user_wire::{Limits, SparseArea, V0_9_2, sparse_mmap_bytes};
+use vfio_user_wire::message::{
+    DeviceFeature, DeviceInfo, DmaMap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
+};
+use vfio_user_wire::{Limits, NO_REPLY, SparseArea, V0_9_2, feature_flags, feature_index, sparse_mmap_bytes};
 
 use super::permits::{Kind, Rule};
 use super::samples::{self, Said};
@@ -256,10 +258,52 @@ fn what_is_too_short_for_its_structure_is_refused() {
     assert_eq!(cut("DMA_UNMAP", 23), refused("DUNMAP-01", Violation));
     assert_eq!(cut("REGION_READ", 15), refused("RREAD-12", Violation));
     assert_eq!(cut("DEVICE_FEATURE", 7), refused("FEAT-01", Violation));
-    let set = [8, 1 << 17 | 2].map(u32::to_ne_bytes).concat();
-    assert_eq!(said("DEVICE_FEATURE", &set), refused("FEAT-11", Violation));
+    let feature = |operation, index| {
+        let head = DeviceFeature { argsz: 8, flags: operation | u32::from(index) };
+        said("DEVICE_FEATURE", head.bytes())
+    };
+    assert_eq!(feature(feature_flags::SET, feature_index::MIG_DEVICE_STATE), refused("FEAT-11", Violation));
+    assert_eq!(feature(feature_flags::GET, feature_index::DMA_LOGGING_REPORT), refused("HDR-20", Violation));
+    assert_eq!(cut("VERSION", 3), refused("VER-27", Violation));
     assert_eq!(cut("DEVICE_SET_IRQS", 19), refused("HDR-20", Violation));
     assert_eq!(cut("REGION_WRITE", 15), refused("HDR-20", Violation));
+}
+
+#[test]
+fn a_server_that_has_had_a_posted_version_may_have_agreed_or_not() {
+    let mut session = Session::new(&V0_9_2, Arc::new(offer()));
+    let mut posted = command("VERSION", &[0; 4], &[]);
+    posted.header.flags = NO_REPLY;
+    session.sent(0, posted);
+    assert_eq!(breaks(&session, command("DEVICE_RESET", &[], &[])), EITHER);
+}
+
+#[test]
+fn what_a_server_said_that_it_does_not_take_exceeds_it() {
+    let exceeds = |limits, before: &[Command], last| {
+        let mut session = after(Offer { limits, ..offer() }, before);
+        session.sent(1000, last);
+        session.exceeds(1000).is_some()
+    };
+    let usual = offer().limits;
+    let fds = |count| (0..count).map(|id| PassedFd { id, kind: FdKind::Other }).collect::<Vec<_>>();
+    assert!(!exceeds(usual, &[], command("DEVICE_RESET", &[], &fds(usual.max_msg_fds))));
+    assert!(exceeds(usual, &[], command("DEVICE_RESET", &[], &fds(usual.max_msg_fds + 1))));
+    for name in ["REGION_READ", "REGION_WRITE"] {
+        let access = |count| command(name, RegionAccess { offset: 0, region: 0, count }.bytes(), &[]);
+        let most = usual.max_data_xfer_size as u32;
+        assert!(!exceeds(usual, &[], access(most)), "{name}");
+        assert!(exceeds(usual, &[], access(most + 1)), "{name}");
+    }
+    let map = DmaMap { argsz: 32, flags: 3, offset: 0, address: 0x1000, size: 0x1000 };
+    let with = |map: DmaMap| command("DMA_MAP", map.bytes(), &[]);
+    let one = Limits { max_dma_maps: 1, ..usual };
+    assert!(!exceeds(one, &[], with(map)));
+    assert!(exceeds(one, &[with(map)], with(DmaMap { address: 0x2000, ..map })));
+    // Half a page, which is less than the smallest of pgsizes.
+    for half in [DmaMap { address: 0x800, ..map }, DmaMap { size: 0x800, ..map }, DmaMap { offset: 0x800, ..map }] {
+        assert!(exceeds(usual, &[], with(half)), "{half:?}");
+    }
 }
 
 #[test]
@@ -292,7 +336,7 @@ fn what_is_no_command_is_not_carried_out() {
 }
 
 #[test]
-fn a_number_that_no_command_has_may_be_dropped() {
+fn a_number_that_no_command_has_is_refused() {
     let breaks = |number| {
         let mut session = after(offer(), &[]);
         let mut sent = command("DEVICE_RESET", &[], &[]);

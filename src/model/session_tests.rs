@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqSet, RegionAccess};
-use vfio_user_wire::{Frame, Header, Limits, NO_REPLY, V0_9_2};
+use vfio_user_wire::{Frame, HEADER_SIZE, Header, Limits, NO_REPLY, V0_9_2};
 
 use super::{
     Command, FdKind, Instead, Kind, Offer, OfferedIrq, OfferedRegion, PassedFd, Released, Reply, ScratchRange, Session,
@@ -253,6 +253,17 @@ fn an_answer_out_of_turn_leaves_what_it_overtook_open() {
 }
 
 #[test]
+fn what_a_server_may_leave_without_an_answer_is_overtaken_by_any_reply() {
+    // Too short, and for the other side to send.
+    for (name, payload) in [("DMA_MAP", vec![0; 8]), ("DMA_READ", vec![0; 16])] {
+        let mut client = Client::new();
+        client.send(name, payload, &[]);
+        let reset = client.send("DEVICE_RESET", vec![], &[]);
+        assert_eq!(client.answer(reset, Ok(vec![])), []);
+    }
+}
+
+#[test]
 fn after_a_reset_maps_and_interrupts_are_open() {
     let mut client = Client::new();
     client.map(0x10000, 0x1000, Ok(vec![]));
@@ -341,6 +352,7 @@ fn a_close_may_be_the_answer_to_what_was_sent_before() {
 #[test]
 fn what_becomes_of_a_command_is_told_by_what_it_tests_until_one_may_have_confused_the_server() {
     let mut client = Client::new();
+    client.map(0x10000, 0x1000, Ok(vec![]));
     let short = client.send("DMA_MAP", vec![0; 8], &[]);
     assert_eq!(client.session.tests(short), Some("DMAP-01"));
     client.answer(short, Error(Errno::EINVAL));
@@ -350,7 +362,7 @@ fn what_becomes_of_a_command_is_told_by_what_it_tests_until_one_may_have_confuse
 
 #[test]
 fn what_is_wrong_with_the_answer_to_a_message_in_pieces_is_that_it_came_in_pieces() {
-    for (cut, requirement) in [(8, "HDR-27"), (20, "HDR-28")] {
+    for (cut, requirement) in [(8, "HDR-27"), (HEADER_SIZE, "HDR-28"), (20, "HDR-28")] {
         let mut client = Client::new();
         client.map(0x10000, 0x1000, Ok(vec![]));
         let frame = Frame::command(9, 3, unmap(0x10000, 0x1000));

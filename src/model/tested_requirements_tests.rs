@@ -49,6 +49,7 @@ fn read(region: u32, offset: u64, count: u32) -> Vec<u8> {
 fn reads_of_regions() {
     let of = |offset, count| tests(&V0_9_2, "REGION_READ", read(9, offset, count));
     assert_eq!(of(0x2fff, 2), Some("RREAD-05"));
+    assert_eq!(of(0x2fff, 0x800), Some("RREAD-05"));
     assert_eq!(of(0x2fff, 0x801), Some("RREAD-11"));
     assert_eq!(of(0, 0x801), Some("RREAD-11"));
     assert_eq!(of(0, 0x800), None);
@@ -80,6 +81,11 @@ fn versions() {
     assert_eq!(of(&[b'{'; 8192]), Some("VER-26"));
     let long = format!("{{\"capabilities\":{{\"a\":\"{}\"}}}}\0", "a".repeat(8192));
     assert_eq!(of(long.as_bytes()), Some("VER-26"));
+    // 512 bytes are not long.
+    assert_eq!(of(&[b'{'; 512]), Some("VER-24"));
+    assert_eq!(of(format!("{:511}\0", "{\"capabilities\":{}}").as_bytes()), Some("VER-03"));
+    // L-VER-07 is of 0.9.1.
+    assert_eq!(of(b"{\"capabilities\":{\"migration\":{}}}\0"), Some("VER-25"));
 }
 
 #[test]
@@ -146,6 +152,14 @@ fn sub_regions() {
     assert_eq!(of(16, 0, 9, 1), Some("IOFDS-15"));
     assert_eq!(of(16, 0, 9, 0), Some("IOFDS-01"));
     assert_eq!(of(16, 0, 10, 0), Some("IOFDS-16"));
+}
+
+#[test]
+fn what_is_too_short() {
+    assert_eq!(tests(&V0_9_2, "DEVICE_GET_INFO", vec![]), Some("HDR-26"));
+    assert_eq!(tests(&V0_9_2, "DEVICE_GET_INFO", vec![0; 8]), Some("HDR-20"));
+    assert_eq!(tests(&V0_9_2, "VERSION", vec![]), Some("VER-27"));
+    assert_eq!(tests(&V0_9_2, "VERSION", vec![0; 2]), Some("VER-27"));
 }
 
 #[test]

@@ -3,26 +3,19 @@
 
 use pretty_assertions::assert_eq;
 use serde_json::json;
-use vfio_user_wire::feature::{MigDeviceState, Migration};
-use vfio_user_wire::message::{
-    DeviceFeature, DeviceInfo, DmaAccess, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
-};
+use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version};
 use vfio_user_wire::{
-    ERROR, Frame, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, device_state, feature_flags,
-    feature_index, sparse_mmap_bytes,
+    ERROR, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, region, region_info_flags, sparse_mmap_bytes,
 };
 
-use super::{
-    Channel, Command, Negotiated, Reply, TwinSocket, judge_order, judge_reply, judge_request, judge_twin_socket,
-    samples,
-};
+use super::{Command, Negotiated, Reply, TwinSocket, judge_order, judge_reply, judge_twin_socket, samples};
 use crate::verdict::Class;
 
-fn command(name: &str, payload: &[u8]) -> Command {
+pub(super) fn command(name: &str, payload: &[u8]) -> Command {
     samples::command(&V0_9_2, 7, name, payload.to_vec(), &[])
 }
 
-fn negotiated(client: serde_json::Value) -> Negotiated {
+pub(super) fn negotiated(client: serde_json::Value) -> Negotiated {
     let capabilities = client.as_object().unwrap().clone();
     Negotiated { client: VersionData::with_capabilities(capabilities), server: VersionData::default() }
 }
@@ -40,12 +33,12 @@ fn broken(
     judgements.into_iter().filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class))).collect()
 }
 
-fn answered(command: &Command, payload: &[u8]) -> Vec<(&'static str, Class)> {
+pub(super) fn answered(command: &Command, payload: &[u8]) -> Vec<(&'static str, Class)> {
     broken(command, command.header.reply(payload.len()), payload, 0, &negotiated(json!({ "max_msg_fds": 2 })))
 }
 
-const V: Class = Class::Violation;
-const N: Class = Class::Note;
+pub(super) const V: Class = Class::Violation;
+pub(super) const N: Class = Class::Note;
 
 fn info() -> DeviceInfo {
     DeviceInfo { argsz: 16, flags: 3, num_regions: 9, num_irqs: 5 }
@@ -161,6 +154,25 @@ fn what_a_request_names_comes_back() {
     assert_eq!(judge(RegionAccess { offset: 0, ..read }, &[1, 2]), [("RREAD-01", V)]);
     assert_eq!(judge(read, &[1]), [("RREAD-02", V)]);
     assert_eq!(judge(RegionAccess { count: 3, ..read }, &[1, 2, 3]), [("RREAD-03", V)]);
+    let sent = command("REGION_WRITE", &[read.bytes(), &[1, 2]].concat());
+    let judge = |access: RegionAccess| answered(&sent, access.bytes());
+    assert_eq!(judge(read), []);
+    assert_eq!(judge(RegionAccess { offset: 0, ..read }), [("RWRITE-01", V)]);
+    assert_eq!(judge(RegionAccess { region: 6, ..read }), [("RWRITE-01", V)]);
+    assert_eq!(judge(RegionAccess { count: 3, ..read }), [("RWRITE-01", V)]);
+}
+
+#[test]
+fn a_region_without_bytes_has_no_flags_and_one_of_the_devices_own_a_type() {
+    let judge = |index, flags, size| {
+        let info = RegionInfo { argsz: 32, flags, index, size, ..RegionInfo::default() };
+        answered(&command("DEVICE_GET_REGION_INFO", info.bytes()), info.bytes())
+    };
+    assert_eq!(judge(region::VGA, 0, 0), []);
+    assert_eq!(judge(region::VGA, region_info_flags::READ, 0), [("REGINFO-17", N)]);
+    assert_eq!(judge(region::VGA, region_info_flags::READ, 0x1000), []);
+    assert_eq!(judge(region::COUNT, 0, 0), []);
+    assert_eq!(judge(region::COUNT, region_info_flags::READ, 0x1000), [("REGINFO-13", V)]);
 }
 
 #[test]
@@ -212,61 +224,6 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     assert_eq!(judge(4096, &behind), [("REGINFO-07", V)]);
 }
 
-const GET: u32 = feature_flags::GET;
-const SET: u32 = feature_flags::SET;
-
-fn feature(argsz: u32, operation: u32, index: u16, data: &[u8]) -> Vec<u8> {
-    [DeviceFeature { argsz, flags: operation | u32::from(index) }.bytes(), data].concat()
-}
-
-#[test]
-fn what_is_set_or_probed_comes_back() {
-    let state = MigDeviceState { device_state: device_state::STOP, data_fd: 0 };
-    let set = |argsz, state: MigDeviceState| feature(argsz, SET, feature_index::MIG_DEVICE_STATE, state.bytes());
-    let sent = command("DEVICE_FEATURE", &set(16, state));
-    let other = MigDeviceState { device_state: device_state::RUNNING, ..state };
-    assert_eq!(answered(&sent, &set(16, state)), []);
-    assert_eq!(answered(&sent, &set(16, other)), [("FEAT-05", V), ("MIGFSM-32", V)]);
-    assert_eq!(answered(&sent, &set(16, state)[..8]), [("FEAT-05", V), ("MIGFSM-32", V)]);
-    // The size that it needs, whatever was asked for; with less room, cut or not.
-    let roomy = command("DEVICE_FEATURE", &set(64, state));
-    assert_eq!(answered(&roomy, &set(16, state)), []);
-    assert_eq!(answered(&roomy, &set(17, state)), [("FEAT-05", V), ("MIGFSM-32", V)]);
-    let narrow = command("DEVICE_FEATURE", &set(8, state));
-    assert_eq!(answered(&narrow, &set(16, state)[..8]), []);
-    assert_eq!(answered(&narrow, &set(8, state)), []);
-    assert_eq!(answered(&narrow, &set(16, state)[..12]), [("FEAT-18", V)]);
-    // PROBE of any feature; DMA_LOGGING_START has data of another form in its reply, or none.
-    let probe = feature(8, feature_flags::PROBE | SET, feature_index::DMA_LOGGING_START, &[]);
-    let sent = command("DEVICE_FEATURE", &probe);
-    assert_eq!(answered(&sent, &probe), []);
-    assert_eq!(answered(&sent, &feature(8, SET, feature_index::DMA_LOGGING_START, &[])), [("FEAT-05", V)]);
-}
-
-#[test]
-fn what_is_got_says_how_large_it_is() {
-    let get = |argsz| command("DEVICE_FEATURE", &feature(argsz, GET, feature_index::MIGRATION, &[]));
-    let got =
-        |argsz, operation, flags: u64| feature(argsz, operation, feature_index::MIGRATION, Migration { flags }.bytes());
-    assert_eq!(answered(&get(16), &got(16, GET, 1)), []);
-    assert_eq!(answered(&get(64), &got(16, GET, 5)), []);
-    assert_eq!(answered(&get(64), &got(64, GET, 1)), [("FEAT-06", V), ("FEAT-16", V)]);
-    // The room asked for, and the size of the data once more (policy A-08).
-    assert_eq!(answered(&get(64), &got(72, GET, 1)), [("FEAT-06", N), ("FEAT-16", N)]);
-    assert_eq!(answered(&get(16), &got(16, SET, 1)), [("FEAT-06", N)]);
-    assert_eq!(answered(&get(16), &got(16, GET, 1)[..8]), [("FEAT-06", V)]);
-    assert_eq!(answered(&get(16), &[0; 7]), [("FEAT-06", V)]);
-    // STOP_COPY at the least, no unknown bit, and P2P is no state of this protocol's.
-    assert_eq!(answered(&get(16), &got(16, GET, 4)), [("FEAT-12", V)]);
-    assert_eq!(answered(&get(16), &got(16, GET, 9)), [("FEAT-13", V)]);
-    assert_eq!(answered(&get(16), &got(16, GET, 3)), [("FEAT-13", N)]);
-    // Without room, the fixed part with the size that all of it needs (policy A-09).
-    assert_eq!(answered(&get(8), &got(16, GET, 1)[..8]), []);
-    assert_eq!(answered(&get(12), &got(16, GET, 1)[..12]), []);
-    assert_eq!(answered(&get(8), &got(8, GET, 1)[..8]), [("FEAT-09", V)]);
-    assert_eq!(answered(&get(8), &got(16, GET, 1)), [("FEAT-09", V)]);
-}
-
 /// Two sub-regions of a region, with different descriptors, as the table has them.
 fn io_fds() -> (RegionIoFds, [IoEventFd; 2]) {
     let one = IoEventFd { offset: 8, size: 4, flags: 1, datamatch: 1, ..IoEventFd::default() };
@@ -312,7 +269,7 @@ fn io_fds_say_how_large_they_are() {
 }
 
 /// The fields at which a reply breaks something: name, offset in the message, length.
-fn marked(command: &Command, payload: &[u8], fds: usize) -> Vec<(String, usize, usize)> {
+pub(super) fn marked(command: &Command, payload: &[u8], fds: usize) -> Vec<(String, usize, usize)> {
     let header = command.header.reply(payload.len());
     let reply = Reply { header: &header, payload, fds };
     let judgements = judge_reply(&V0_9_2, command, &reply, &negotiated(json!({ "max_msg_fds": 4 })));
@@ -343,11 +300,13 @@ fn what_is_wrong_is_marked_where_it_stands() {
     more[8] = 3;
     let marks = marked(&sent, &[info.bytes(), &more].concat(), 1);
     assert_eq!(marks, [mark("nr_areas", 16 + 32 + 8, 4), mark("capabilities", 16 + 32, 48)].concat());
-    let state = MigDeviceState { device_state: device_state::STOP, data_fd: 0 };
-    let other = MigDeviceState { device_state: device_state::RUNNING, ..state };
-    let set = |state: MigDeviceState| feature(16, SET, feature_index::MIG_DEVICE_STATE, state.bytes());
-    let marks = marked(&command("DEVICE_FEATURE", &set(state)), &set(other), 0);
-    assert_eq!(marks, [mark("device_state", 16 + 8, 4), mark("device_state", 16 + 8, 4)].concat());
+    // The first of two that weigh the same.
+    let read = RegionAccess { offset: 4, region: 7, count: 2 };
+    let elsewhere = RegionAccess { offset: 0, region: 6, ..read };
+    let marks = marked(&command("REGION_READ", read.bytes()), &[elsewhere.bytes(), &[0; 2]].concat(), 0);
+    assert_eq!(marks, mark("offset", 16, 8));
+    let sent = command("DEVICE_GET_INFO", DeviceInfo { argsz: 16, ..DeviceInfo::default() }.bytes());
+    assert_eq!(marked(&sent, &[0; 12], 0), mark("header.size", 4, 4));
 }
 
 #[test]
@@ -390,34 +349,6 @@ fn a_version_reply_keeps_to_what_was_proposed() {
     let twin = b"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}\0";
     assert_eq!(judge(0, 1, twin), [("TWIN-01", V), ("VER-06", V)]);
     assert_eq!(judge(0, 1, b"{\"capabilities\":{\"max_msg_fds\":17}}\0"), [("VER-34", N)]);
-}
-
-#[test]
-fn a_servers_own_command_stays_in_mapped_memory_and_within_the_clients_limit() {
-    let judge = |name: &str, access: DmaAccess, data: &[u8], flags: Option<u32>| {
-        let (number, _) = V0_9_2.command(name).unwrap();
-        let frame = Frame::command(1, number, [access.bytes(), data].concat());
-        let negotiated = negotiated(json!({ "max_data_xfer_size": 8 }));
-        let (header, payload) = (&frame.header, &frame.payload);
-        let judgements =
-            judge_request(&V0_9_2, &super::Offer::default(), header, payload, &negotiated, Channel::Only, &|_, _| {
-                flags
-            });
-        judgements
-            .into_iter()
-            .filter(|judgement| judgement.broken.is_some())
-            .map(|judgement| judgement.requirement)
-            .collect::<Vec<_>>()
-    };
-    let access = DmaAccess { address: 0x1000, count: 4 };
-    assert_eq!(judge("DMA_READ", access, &[], Some(3)), Vec::<&str>::new());
-    assert_eq!(judge("DMA_WRITE", access, &[0; 4], Some(2)), Vec::<&str>::new());
-    assert_eq!(judge("DMA_WRITE", access, &[0; 3], Some(3)), ["DMARW-01"]);
-    assert_eq!(judge("DMA_READ", DmaAccess { count: 9, ..access }, &[], Some(3)), ["DMARW-03", "MSZ-06"]);
-    assert_eq!(judge("DMA_READ", access, &[], None), ["DMAP-09", "DMARW-02"]);
-    assert_eq!(judge("DMA_READ", access, &[], Some(2)), ["DMARW-07"]);
-    assert_eq!(judge("DMA_WRITE", access, &[0; 4], Some(1)), ["DMARW-07"]);
-    assert_eq!(judge("DEVICE_RESET", access, &[], Some(3)), ["HDR-15"]);
 }
 
 #[test]
@@ -470,39 +401,18 @@ fn a_twin_socket_is_a_fresh_stream() {
 }
 
 #[test]
-fn a_servers_own_command_comes_on_the_twin_socket_where_there_is_one() {
-    let (number, _) = V0_9_2.command("DMA_READ").unwrap();
-    let frame = Frame::command(1, number, DmaAccess { address: 0x1000, count: 4 }.bytes().to_vec());
-    let judge = |client: serde_json::Value, server: serde_json::Value, channel| -> Vec<_> {
-        let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone());
-        let negotiated = Negotiated { client: data(client), server: data(server) };
-        judge_request(
-            &V0_9_2,
-            &super::Offer::default(),
-            &frame.header,
-            &frame.payload,
-            &negotiated,
-            channel,
-            &|_, _| Some(3),
-        )
-        .into_iter()
-        .filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class)))
-        .collect()
-    };
-    let twin = || json!({ "twin_socket": { "supported": true, "fd_index": 0 } });
-    assert_eq!(judge(twin(), twin(), Channel::Twin), []);
-    assert_eq!(judge(twin(), twin(), Channel::Main), [("TWIN-06", V)]);
-    assert_eq!(judge(twin(), json!({}), Channel::Only), [("TWIN-09", N)]);
-    assert_eq!(judge(json!({}), json!({}), Channel::Only), []);
-}
-
-#[test]
 fn a_reply_that_overtakes_another_is_a_note() {
     let (first, second) = (command("DEVICE_RESET", &[]), command("DMA_MAP", DmaMap::default().bytes()));
     assert_eq!(judge_order(&second, None).iter().filter(|judgement| judgement.broken.is_some()).count(), 0);
     let judgements = judge_order(&second, Some(&first));
     assert_eq!(judgements[0].requirement, "CONC-06");
-    assert_eq!(judgements[0].broken.as_ref().unwrap().class, N);
+    let broken = judgements[0].broken.as_ref().unwrap();
+    assert_eq!(broken.class, N);
+    assert!(broken.expected.starts_with("the reply to DEVICE_RESET (id 0x7)"));
+    assert_eq!(broken.actual, "the reply to DMA_MAP (id 0x7)");
+    let mut unknown = first;
+    (unknown.header.command, unknown.message) = (999, None);
+    assert_eq!(unknown.name(), "command 999");
 }
 
 #[test]
