@@ -41,13 +41,13 @@ fn tests(dialect: &'static Dialect, name: &str, payload: Vec<u8>) -> Option<&'st
     session.permits(1).tests
 }
 
-fn read(region: u32, offset: u64, count: u32) -> Vec<u8> {
+fn access(region: u32, offset: u64, count: u32) -> Vec<u8> {
     RegionAccess { offset, region, count }.bytes().to_vec()
 }
 
 #[test]
 fn reads_of_regions() {
-    let of = |offset, count| tests(&V0_9_2, "REGION_READ", read(9, offset, count));
+    let of = |offset, count| tests(&V0_9_2, "REGION_READ", access(9, offset, count));
     assert_eq!(of(0x2fff, 2), Some("RREAD-05"));
     assert_eq!(of(0x2fff, 0x800), Some("RREAD-05"));
     assert_eq!(of(0x2fff, 0x801), Some("RREAD-11"));
@@ -56,6 +56,17 @@ fn reads_of_regions() {
     for odd in [3, 5, 6, 7] {
         assert_eq!(of(0, odd), Some("RREAD-13"));
     }
+}
+
+#[test]
+fn writes_of_regions() {
+    let of = |offset, count: u32| {
+        tests(&V0_9_2, "REGION_WRITE", [access(9, offset, count), vec![0; count as usize]].concat())
+    };
+    assert_eq!(of(0x2fff, 0x800), Some("RWRITE-04"));
+    assert_eq!(of(0x2fff, 0x801), Some("RWRITE-11"));
+    assert_eq!(of(0, 0x801), Some("RWRITE-11"));
+    assert_eq!(of(0, 0x800), None);
 }
 
 #[test]
@@ -90,7 +101,7 @@ fn versions() {
 
 #[test]
 fn the_migration_region() {
-    let of = |offset, count| tests(&V0_9_1, "REGION_READ", read(9, offset, count));
+    let of = |offset, count| tests(&V0_9_1, "REGION_READ", access(9, offset, count));
     for register in [8, 16, 24] {
         assert_eq!(of(register, 8), Some("L-MR-25"));
     }

@@ -138,12 +138,13 @@ pub(super) fn permits_write(state: &State, command: &Command) -> Permits {
             Permits::refusal("RWRITE-04", Note, "a refusal: offset and count go past 2^64")
         }
         Place::Outside { size, .. } => {
-            Permits::refusal("RWRITE-04", Note, format!("a refusal: the region ends at {size:#x}"))
+            let refusal = Permits::refusal("RWRITE-04", Note, format!("a refusal: the region ends at {size:#x}"));
+            if count > most { refusal.testing("RWRITE-11") } else { refusal }
         }
         Place::Inside { flags } if flags & WRITE == 0 => {
             Permits::refusal("RWRITE-05", Note, "a refusal: the region has no WRITE flag")
         }
-        Place::Inside { .. } if count > most => Permits::either(),
+        Place::Inside { .. } if count > most => Permits::either().testing("RWRITE-11"),
         Place::Inside { .. } if state.offer.is_scratch(region, offset, count) && count == most => {
             Permits::success("RWRITE-07", Violation, "success: the server takes max_data_xfer_size")
         }
