@@ -1,18 +1,26 @@
 //! The migration region of 0.9.1, as the answers tell it.
 
-use vfio_user_wire::legacy::migration_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP_AND_COPY, STOPPED};
-use vfio_user_wire::message::{DeviceInfo, RegionAccess, RegionInfo};
-use vfio_user_wire::{SparseArea, V0_9_1, sparse_mmap_bytes, type_bytes};
+use std::sync::Arc;
 
-use super::legacy_tests::Client;
-use super::samples::{Said, command, judged};
-use super::{Offer, OfferedMigrationRegion, OfferedRegion};
+use pretty_assertions::assert_eq;
+use vfio_user_wire::dirty_pages_flags::START;
+use vfio_user_wire::irq_set_flags::{ACTION_TRIGGER, DATA_EVENTFD};
+use vfio_user_wire::legacy::migration_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP_AND_COPY, STOPPED};
+use vfio_user_wire::message::{DeviceInfo, IrqSet, RegionAccess, RegionInfo};
+use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
+use vfio_user_wire::{Limits, SparseArea, V0_9_1, V8, V8C, sparse_mmap_bytes, type_bytes};
+
+use super::legacy_tests::{Client, NOTHING, version};
+use super::samples::{Said, command, exchange, judged};
+use super::{FdKind, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, ScratchRange, Session};
 use crate::verdict::Class::{self, Note, Violation};
 
-const REGION: u32 = 9;
-const NOTHING: [(&str, Class); 0] = [];
+pub(super) const REGION: u32 = 9;
+/// Flags of a region.
+const READ_WRITE_CAPS: u32 = READ | WRITE | CAPS;
+pub(super) const READ_WRITE_MMAP_CAPS: u32 = READ_WRITE_CAPS | MMAP;
 
-fn offer(pfn_query: bool) -> Offer {
+pub(super) fn offer(pfn_query: bool) -> Offer {
     Offer {
         regions: vec![
             OfferedRegion { index: REGION, size: 0x3000, flags: 3, argsz: 48 },
@@ -23,40 +31,49 @@ fn offer(pfn_query: bool) -> Offer {
     }
 }
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     Client::new(offer(false))
 }
 
-fn access(offset: u64, count: usize, data: &[u8]) -> Vec<u8> {
+pub(super) fn access(offset: u64, count: usize, data: &[u8]) -> Vec<u8> {
     [RegionAccess { offset, region: REGION, count: count as u32 }.bytes(), data].concat()
 }
 
 impl Client {
     /// A read that gets these bytes, or an error.
-    fn reads(&mut self, offset: u64, count: usize, data: Option<&[u8]>) -> Said {
+    pub(super) fn reads(&mut self, offset: u64, count: usize, data: Option<&[u8]>) -> Said {
         self.ask("REGION_READ", access(offset, count, &[]), data.map(|data| access(offset, count, data)))
     }
 
-    fn reads_u64(&mut self, offset: u64, value: u64) -> Said {
+    pub(super) fn reads_u64(&mut self, offset: u64, value: u64) -> Said {
         self.reads(offset, 8, Some(&value.to_ne_bytes()))
     }
 
-    fn writes(&mut self, offset: u64, data: &[u8], succeeds: bool) -> Said {
+    pub(super) fn writes(&mut self, offset: u64, data: &[u8], succeeds: bool) -> Said {
         let reply = access(offset, data.len(), &[]);
         self.ask("REGION_WRITE", access(offset, data.len(), data), succeeds.then_some(reply))
     }
 
-    fn state(&mut self, state: u32) -> Said {
+    pub(super) fn state(&mut self, state: u32) -> Said {
         self.reads(0, 4, Some(&state.to_ne_bytes()))
     }
 
-    fn set(&mut self, state: u32, succeeds: bool) -> Said {
+    pub(super) fn set(&mut self, state: u32, succeeds: bool) -> Said {
         self.writes(0, &state.to_ne_bytes(), succeeds)
+    }
+
+    /// The full region info with these capabilities.
+    pub(super) fn region_info(&mut self, index: u32, capabilities: &[u8], flags: u32, size: u64) -> Said {
+        let request = RegionInfo { argsz: 4096, index, ..RegionInfo::default() };
+        let argsz = 32 + capabilities.len() as u32;
+        let info = RegionInfo { argsz, flags, index, cap_offset: 32, size, offset: 0 };
+        let reply = [info.bytes(), capabilities].concat();
+        self.ask("DEVICE_GET_REGION_INFO", request.bytes().to_vec(), Some(reply))
     }
 }
 
 /// A client whose device is in that state for sure.
-fn in_state(state: u32) -> Client {
+pub(super) fn in_state(state: u32) -> Client {
     let mut client = client();
     assert_eq!(client.state(state), NOTHING);
     client
@@ -138,50 +155,21 @@ fn what_does_nothing_does_not_change_the_state() {
 }
 
 #[test]
-fn data_are_read_in_iterations() {
+fn reads_out_of_order_do_not_change_the_state() {
+    for register in [8, 16, 24] {
+        let mut client = in_state(RUNNING);
+        assert_eq!(client.reads(register, 8, None), NOTHING);
+        assert_eq!(client.state(STOPPED), [("L-MR-25", Violation)], "{register}");
+    }
     let mut client = in_state(STOP_AND_COPY);
-    assert_eq!(client.reads(8, 8, None), [("L-MR-02", Violation)]);
-    assert_eq!(client.reads_u64(8, 100), NOTHING);
-    assert_eq!(client.reads_u64(8, 99), [("L-MR-14", Violation)]);
-    assert_eq!(client.writes(8, &[0; 8], true), NOTHING);
-    assert_eq!(client.reads_u64(8, 0), [("L-MR-13", Violation)]);
-    assert_eq!(client.reads_u64(8, 100), [("L-MR-14", Violation)]);
-    assert_eq!(client.reads(16, 8, None), [("L-MR-17", Violation)]);
-    assert_eq!(client.reads_u64(8, 100), NOTHING);
-    assert_eq!(client.reads_u64(16, 16), [("L-MR-16", Violation)]);
-    assert_eq!(client.reads_u64(8, 100), NOTHING);
-    assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
-    assert_eq!(client.reads_u64(16, 0x1800), [("L-MR-17", Note)]);
-    assert_eq!(client.writes(16, &[0; 8], true), NOTHING);
-    assert_eq!(client.reads_u64(16, 0), [("L-MR-16", Violation), ("L-MR-15", Violation)]);
-    assert_eq!(client.reads_u64(16, 0x1000), [("L-MR-17", Note)]);
-    assert_eq!(client.reads_u64(24, 101), [("L-MR-18", Note)]);
-    assert_eq!(client.reads_u64(24, 0), [("L-MR-18", Note)]);
-    assert_eq!(client.reads_u64(24, 0x2001), [("L-MR-16", Violation), ("L-MR-18", Note)]);
-    assert_eq!(client.reads_u64(24, 0x40), NOTHING);
-    assert_eq!(client.reads(0x1000, 0x40, None), [("L-MR-17", Violation)]);
-    assert_eq!(client.reads(0x1000, 0x40, Some(&[0; 0x40])), NOTHING);
-    // What comes of reading on without a new iteration is nowhere said.
-    assert_eq!(client.reads(0x1000, 0x40, None), NOTHING);
-    assert_eq!(client.reads_u64(24, 0), NOTHING);
-    assert_eq!(client.reads_u64(16, 0x1800), NOTHING);
-    assert_eq!(client.reads_u64(8, 36), NOTHING);
-    // In pre-copy there can be more from one moment to the next.
-    let mut client = in_state(PRE_COPY);
-    assert_eq!(client.reads_u64(8, 100), NOTHING);
-    assert_eq!(client.reads_u64(8, 200), NOTHING);
-    assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
-    assert_eq!(client.set(STOP_AND_COPY, false), [("L-MR-20", Violation)]);
-}
-
-#[test]
-fn a_resuming_device_says_where_data_go() {
-    let mut client = in_state(RESUMING);
-    assert_eq!(client.reads(16, 8, None), [("L-MR-21", Violation)]);
-    assert_eq!(client.reads_u64(16, 0x4000), [("L-MR-16", Violation)]);
-    assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
-    assert_eq!(client.writes(0x1000, &[1; 16], false), NOTHING);
-    assert_eq!(client.writes(0x1000, &[1; 16], true), NOTHING);
+    assert_eq!(client.reads(24, 8, None), NOTHING);
+    assert_eq!(client.state(RUNNING), [("L-MR-25", Violation)]);
+    let mut client = in_state(RUNNING);
+    assert_eq!(client.set(STOP_AND_COPY, true), NOTHING);
+    for (register, value) in [(8, 100), (16, 0x1000), (24, 0x40)] {
+        assert_eq!(client.reads_u64(register, value), NOTHING);
+    }
+    assert_eq!(client.state(RUNNING), [("L-MR-04", Violation)]);
 }
 
 #[test]
@@ -196,26 +184,26 @@ fn a_stopped_device_is_silent_and_may_refuse_all_but_migration() {
 }
 
 #[test]
-fn without_anything_pending_nothing_is_made_available() {
-    let size = |pending| {
-        let mut client = in_state(STOP_AND_COPY);
-        assert_eq!(client.reads_u64(8, pending), NOTHING);
-        assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
-        client.reads(24, 8, None)
-    };
-    assert_eq!(size(1), [("L-MR-17", Violation)]);
-    assert_eq!(size(0), NOTHING);
+fn where_the_device_is_already_and_out_of_the_error_state_any_answer_is_right() {
+    for state in STATES {
+        for succeeds in [true, false] {
+            assert_eq!(in_state(state).set(state, succeeds), NOTHING, "{state}");
+            assert_eq!(in_state(ERROR).set(state, succeeds), NOTHING, "{state}");
+        }
+    }
 }
 
 #[test]
-fn data_that_are_written_put_the_load_to_the_test() {
-    let tests = |state| {
+fn what_is_right_for_one_of_several_states_is_not_asked_for() {
+    // What comes of the state, the text does not say.
+    let reset = |state| {
         let mut client = in_state(state);
-        client.session.sent(50, command(&V0_9_1, 50, "REGION_WRITE", access(0x1000, 4, &[0; 4]), &[]));
-        client.session.permits(50).tests
+        assert_eq!(client.ask("DEVICE_RESET", vec![], Some(vec![])), NOTHING);
+        client
     };
-    assert_eq!(tests(RESUMING), Some("L-MR-21"));
-    assert_eq!(tests(STOPPED), Some("L-MR-26"));
+    assert_eq!(reset(STOPPED).set(RUNNING, false), NOTHING);
+    assert_eq!(reset(STOPPED).set(STOP_AND_COPY, true), NOTHING);
+    assert_eq!(reset(STOP_AND_COPY).set(STOPPED, false), [("L-MR-07", Violation)]);
 }
 
 #[test]
@@ -228,121 +216,28 @@ fn odd_accesses_get_any_answer() {
 }
 
 fn region_info(capabilities: &[u8], flags: u32, size: u64) -> Said {
-    let request = RegionInfo { argsz: 4096, index: 11, ..RegionInfo::default() };
-    let argsz = 32 + capabilities.len() as u32;
-    let info = RegionInfo { argsz, flags, index: 11, cap_offset: 32, size, offset: 0 };
-    let reply = [info.bytes(), capabilities].concat();
-    client().ask("DEVICE_GET_REGION_INFO", request.bytes().to_vec(), Some(reply))
+    client().region_info(11, capabilities, flags, size)
 }
 
 #[test]
 fn the_region_has_its_type_and_maps_no_register() {
-    const READ_WRITE_CAPS: u32 = 1 | 2 | 8;
     assert_eq!(region_info(&type_bytes(3, 1, 0), READ_WRITE_CAPS, 0x3000), NOTHING);
     assert_eq!(region_info(&type_bytes(3, 2, 0), READ_WRITE_CAPS, 0x3000), [("L-REG-02", Note)]);
     assert_eq!(region_info(&type_bytes(3, 1, 0), READ_WRITE_CAPS, 0x10), [("L-MR-01", Violation)]);
     let mut second = type_bytes(3, 1, 0);
     second[2] = 2;
     assert_eq!(region_info(&second, READ_WRITE_CAPS, 0x3000), [("L-REG-01", Violation)]);
-    let sparse = |offset| {
-        let first = type_bytes(3, 1, 48);
-        [first, sparse_mmap_bytes(&[SparseArea { offset, size: 0x1000 }], 0)].concat()
-    };
-    assert_eq!(sparse(0).len(), 48);
-    let mapped = |said: Said| said.contains(&("L-MR-27", Violation));
-    assert!(!mapped(region_info(&sparse(0x1000), READ_WRITE_CAPS | 4, 0x3000)));
-    assert!(mapped(region_info(&sparse(0), READ_WRITE_CAPS | 4, 0x3000)));
-    assert!(mapped(region_info(&type_bytes(3, 1, 0), READ_WRITE_CAPS | 4, 0x3000)));
+    assert_eq!(sparse(0, 0x1000).len(), 48);
+    let mapped =
+        |capabilities: &[u8]| region_info(capabilities, READ_WRITE_MMAP_CAPS, 0x3000).contains(&("L-MR-27", Violation));
+    assert!(mapped(&sparse(0, 0x1000)) && mapped(&sparse(31, 1)));
+    assert!(!mapped(&sparse(0x1000, 0x1000)) && !mapped(&sparse(32, 0x1000)) && !mapped(&sparse(0, 0)));
+    assert!(mapped(&type_bytes(3, 1, 0)));
 }
 
-/// A client that can ask for dirty pages by number, its device in pre-copy.
-fn saving() -> Client {
-    let mut client = Client::new(offer(true));
-    client.state(RUNNING);
-    assert_eq!(client.set(PRE_COPY, true), NOTHING);
-    client
-}
-
-fn ask_for(client: &mut Client, start: u64, page_size: u64, pages: u64) {
-    for (offset, value) in [(32, start), (40, page_size), (48, pages)] {
-        assert_eq!(client.writes(offset, &value.to_ne_bytes(), true), NOTHING);
-    }
-}
-
-#[test]
-fn pages_are_asked_for_by_number() {
-    assert_eq!(saving().writes(32, &[0; 8], false), [("L-PFN-01", Violation)]);
-    assert_eq!(saving().reads_u64(56, 3), [("L-PFN-08", Note)]);
-    let mut client = saving();
-    ask_for(&mut client, 0x100, 4096, 70);
-    assert_eq!(client.reads(56, 8, None), [("L-PFN-02", Violation)]);
-    assert_eq!(client.reads_u64(56, 71), [("L-PFN-05", Violation)]);
-    assert_eq!(client.reads_u64(56, u64::MAX), NOTHING);
-    assert_eq!(client.reads_u64(56, 0), NOTHING);
-    let mut client = saving();
-    ask_for(&mut client, 0x100, 0, 70);
-    assert_eq!(client.reads(56, 8, None), NOTHING);
-    assert!(client.reads_u64(56, 70).contains(&("L-PFN-07", Violation)));
-    let mut client = Client::new(offer(true));
-    client.state(RUNNING);
-    assert_eq!(client.reads_u64(56, 1), [("L-PFN-09", Violation)]);
-}
-
-#[test]
-fn the_bitmap_stands_at_data_offset() {
-    let mut client = saving();
-    ask_for(&mut client, 0x100, 4096, 70);
-    assert_eq!(client.reads_u64(56, 70), NOTHING);
-    assert_eq!(client.reads(16, 8, None), [("L-PFN-04", Violation)]);
-    ask_for(&mut client, 0x100, 4096, 70);
-    assert_eq!(client.reads_u64(56, 70), NOTHING);
-    let said = client.reads_u64(16, 32);
-    assert!(said.contains(&("L-PFN-04", Violation)));
-    assert_eq!(client.reads_u64(16, 0x1000), [("L-MR-17", Note)]);
-    assert_eq!(client.reads(0x1000, 9, None), [("L-PFN-04", Violation)]);
-    // The device has written none of them.
-    let one = [0, 0, 0, 0, 0, 0, 0, 0, 1];
-    assert_eq!(client.reads(0x1000, 9, Some(&one)), [("L-PFN-04", Violation)]);
-}
-
-#[test]
-fn what_the_device_wrote_while_saving_is_told() {
-    let dirty = || {
-        let mut client = Client::new(Offer { dma: true, dma_table: true, ..offer(true) });
-        assert_eq!(client.map(Ok(())), NOTHING);
-        client.state(RUNNING);
-        client.set(PRE_COPY, true);
-        client.write(64);
-        ask_for(&mut client, 0x100, 4096, 66);
-        client
-    };
-    assert_eq!(dirty().reads_u64(56, 0), [("L-PFN-03", Violation)]);
-    let bits = |bits: [u8; 9]| {
-        let mut client = dirty();
-        assert_eq!(client.reads_u64(56, 66), NOTHING);
-        assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
-        client.reads(0x1000, 9, Some(&bits))
-    };
-    assert_eq!(bits([0, 0, 0, 0, 0, 0, 0, 0, 1]), NOTHING);
-    assert_eq!(bits([0; 9]), [("L-PFN-04", Violation)]);
-    assert_eq!(bits([1, 0, 0, 0, 0, 0, 0, 0, 1]), [("L-PFN-04", Violation)]);
-}
-
-#[test]
-fn a_portion_is_read_where_the_client_takes_as_much() {
-    let refused = |count: u64, limit: &str| {
-        let capabilities = format!(r#"{{"capabilities":{{{limit}}}}}"#);
-        let mut client = Client::with_versions(offer(false), &capabilities, &capabilities);
-        client.state(STOP_AND_COPY);
-        client.reads_u64(8, count);
-        client.reads_u64(16, 0x1000);
-        assert_eq!(client.reads_u64(24, count), NOTHING);
-        client.reads(0x1000, count as usize, None)
-    };
-    assert_eq!(refused(64, r#""max_data_xfer_size":64"#), [("L-MR-17", Violation)]);
-    assert_eq!(refused(65, r#""max_data_xfer_size":64"#), NOTHING);
-    assert_eq!(refused(64, r#""max_msg_size":96"#), [("L-MR-17", Violation)]);
-    assert_eq!(refused(65, r#""max_msg_size":96"#), NOTHING);
+/// The capabilities of a migration region of which an area can be mapped.
+pub(super) fn sparse(offset: u64, size: u64) -> Vec<u8> {
+    [type_bytes(3, 1, 48), sparse_mmap_bytes(&[SparseArea { offset, size }], 0)].concat()
 }
 
 #[test]
@@ -357,19 +252,6 @@ fn only_a_write_of_the_state_changes_the_state() {
     assert!(!known("REGION_WRITE", 0));
     assert!(known("REGION_READ", 0));
     assert!(known("REGION_WRITE", 4));
-}
-
-#[test]
-fn what_was_announced_is_forgotten_with_the_state() {
-    let mut client = in_state(STOP_AND_COPY);
-    assert_eq!(client.reads_u64(8, 100), NOTHING);
-    assert_eq!(client.reads_u64(8, 50), [("L-MR-14", Violation)]);
-    let mut client = in_state(STOP_AND_COPY);
-    assert_eq!(client.reads_u64(8, 100), NOTHING);
-    for state in [STOPPED, RUNNING, STOP_AND_COPY] {
-        assert_eq!(client.set(state, true), NOTHING);
-    }
-    assert_eq!(client.reads_u64(8, 50), NOTHING);
 }
 
 #[test]
@@ -399,15 +281,6 @@ fn what_the_register_should_say_is_known() {
 }
 
 #[test]
-fn no_page_can_be_asked_for() {
-    let mut client = saving();
-    for (offset, value) in [(32, 0x100u64), (40, 4096), (48, 0)] {
-        client.writes(offset, &value.to_ne_bytes(), true);
-    }
-    assert_eq!(client.reads(56, 8, None), NOTHING);
-}
-
-#[test]
 fn an_odd_write_to_the_state_may_have_changed_it() {
     let read = |offset, succeeds| {
         let mut client = in_state(RUNNING);
@@ -416,27 +289,117 @@ fn an_odd_write_to_the_state_may_have_changed_it() {
         client.state(RUNNING)
     };
     assert_eq!((read(0, true), read(3, true)), (vec![], vec![]));
-    let lost = vec![("L-MR-04", Violation)];
-    assert_eq!((read(0, false), read(9, true)), (lost.clone(), lost));
+    for (offset, succeeds) in [(0, false), (4, true), (9, true)] {
+        assert_eq!(read(offset, succeeds), [("L-MR-04", Violation)], "{offset}");
+    }
+    // A byte more than it says.
+    let read = |succeeds: bool| {
+        let mut client = in_state(RUNNING);
+        assert_eq!(client.set(STOPPED, true), NOTHING);
+        client.ask("REGION_WRITE", access(0, 4, &[0; 5]), succeeds.then(|| access(0, 4, &[])));
+        client.state(RUNNING)
+    };
+    assert_eq!((read(true), read(false)), (vec![], vec![("L-MR-04", Violation)]));
+}
+
+/// An access to the first bytes of another region.
+fn elsewhere(data: &[u8]) -> Vec<u8> {
+    [RegionAccess { offset: 0, region: 0, count: 1 }.bytes(), data].concat()
 }
 
 #[test]
-fn inputs_of_the_query_are_numbers_of_pages() {
-    for (offset, usual, odd) in [(32, 0x100, u64::MAX), (40, 4096, 0), (48, 70, 0)] {
-        assert_eq!(saving().writes(offset, &u64::to_ne_bytes(usual), false), [("L-PFN-01", Violation)], "{offset}");
-        assert_eq!(saving().writes(offset, &u64::to_ne_bytes(odd), false), NOTHING, "{offset}");
+fn what_is_no_whole_access_to_the_region_is_none_to_its_registers() {
+    assert_eq!(in_state(RUNNING).ask("REGION_READ", access(0, 4, &[0]), None), NOTHING);
+    assert_eq!(in_state(RUNNING).ask("REGION_READ", elsewhere(&[]), None), NOTHING);
+    // A write of no bytes writes nothing.
+    let mut client = in_state(STOP_AND_COPY);
+    assert_eq!(client.reads_u64(8, 100), NOTHING);
+    assert_eq!(client.writes(8, &[], true), NOTHING);
+    assert_eq!(client.reads_u64(8, 50), [("L-MR-14", Violation)]);
+}
+
+#[test]
+fn what_comes_between_may_have_changed_the_state() {
+    let after = |name: &str, payload: Vec<u8>, reply: Vec<u8>| {
+        let mut client = in_state(RUNNING);
+        assert_eq!(client.set(STOPPED, true), NOTHING);
+        assert_eq!(client.ask(name, payload, Some(reply)), NOTHING);
+        client.state(RUNNING)
+    };
+    assert_eq!(after("REGION_READ", elsewhere(&[]), elsewhere(&[0])), [("L-MR-04", Note)]);
+    assert_eq!(after("REGION_WRITE", elsewhere(&[0]), elsewhere(&[])), [("L-MR-04", Note)]);
+    assert_eq!(after("REGION_READ", access(4, 4, &[]), access(4, 4, &[0; 4])), [("L-MR-04", Violation)]);
+}
+
+#[test]
+fn what_is_loaded_takes_the_place_of_what_was_written() {
+    let said = |states: &[u32]| {
+        let scratch = vec![ScratchRange { region: 0, offset: 0, length: 1 }];
+        let mut client = Client::new(Offer { scratch, ..offer(false) });
+        client.state(RUNNING);
+        assert_eq!(client.ask("REGION_WRITE", elsewhere(&[7]), Some(elsewhere(&[]))), NOTHING);
+        states.iter().for_each(|state| assert_eq!(client.set(*state, true), NOTHING));
+        client.ask("REGION_READ", elsewhere(&[]), Some(elsewhere(&[8])))
+    };
+    assert_eq!(said(&[STOPPED, RUNNING]), [("RWRITE-02", Violation)]);
+    assert_eq!(said(&[RESUMING, RUNNING]), NOTHING);
+}
+
+#[test]
+fn what_a_stopped_device_is_to_raise_comes_when_it_runs() {
+    let raised = |states: &[u32]| {
+        let irqs = vec![OfferedIrq { index: 2, flags: 1, count: 1 }];
+        let limits = Limits { max_msg_fds: 1, ..Limits::default() };
+        let mut client = Client::new(Offer { irqs, limits, ..offer(false) });
+        let set = IrqSet { argsz: 20, flags: DATA_EVENTFD | ACTION_TRIGGER, index: 2, start: 0, count: 1 };
+        let eventfd = [PassedFd { id: 7, kind: FdKind::Eventfd }];
+        let assign = command(&V0_9_1, 50, "DEVICE_SET_IRQS", set.bytes().to_vec(), &eventfd);
+        assert_eq!(exchange(&mut client.session, 50, assign, Ok(vec![])), NOTHING);
+        client.state(STOPPED);
+        client.session.raised(2, 0);
+        states.iter().for_each(|state| assert_eq!(client.set(*state, true), NOTHING));
+        client.session.signals(7).map(|signals| (signals.least.0, signals.most.0))
+    };
+    assert_eq!(raised(&[]), Some((0, 0)));
+    assert_eq!(raised(&[RUNNING]), Some((0, 1)));
+}
+
+#[test]
+fn dirty_pages_are_logged_in_whatever_state() {
+    let started = |state| {
+        let able = Offer { dma: true, dirty_pages: true, ..offer(false) };
+        let mut client = Client::new(able);
+        client.state(state);
+        client.dirty(8, START, false)
+    };
+    for state in [RUNNING, PRE_COPY] {
+        assert_eq!(started(state), [("L-DP-05", Violation)]);
+    }
+    for state in [STOPPED, STOP_AND_COPY] {
+        assert_eq!(started(state), [("L-DP-30", Note)]);
     }
 }
 
 #[test]
-fn a_bitmap_is_as_long_as_the_pages_that_were_copied() {
-    let refused = |count| {
-        let mut client = saving();
-        ask_for(&mut client, 0x100, 4096, 70);
-        assert_eq!(client.reads_u64(56, 3), NOTHING);
-        assert_eq!(client.reads_u64(16, 0x1000), NOTHING);
-        client.reads(0x1000, count, None)
+fn a_finding_names_the_states_and_the_lines_of_the_text() {
+    let refused = |dialect, state: u32| {
+        let mut session = Session::new(dialect, Arc::new(offer(false)));
+        let migration = version(r#"{"capabilities":{"migration":{"pgsize":4096}}}"#);
+        exchange(&mut session, 0, command(dialect, 0, "VERSION", migration.clone(), &[]), Ok(migration));
+        let stopped = access(0, 4, &STOPPED.to_ne_bytes());
+        exchange(&mut session, 1, command(dialect, 1, "REGION_READ", access(0, 4, &[]), &[]), Ok(stopped));
+        session.sent(2, command(dialect, 2, "REGION_WRITE", access(0, 4, &state.to_ne_bytes()), &[]));
+        session.permits(2).ok.pop().unwrap().expected
     };
-    assert_eq!(refused(1), [("L-PFN-04", Violation)]);
-    assert_eq!(refused(9), NOTHING);
+    let no_way = "a refusal: from stopped there is no way to pre-copy";
+    assert_eq!(refused(&V0_9_1, PRE_COPY), format!("{no_way} (0.9.1 at 190f85b^, 1735-1747)"));
+    assert_eq!(refused(&V8C, PRE_COPY), format!("{no_way} (0.9.1 at cda5e5f^, 1639-1651)"));
+    assert_eq!(refused(&V8, PRE_COPY), format!("{no_way} (version 8 at 595dff9, 1025-1037)"));
+    for (dialect, lines) in [
+        (&V0_9_1, "0.9.1 at 190f85b^, 1726-1731"),
+        (&V8C, "0.9.1 at cda5e5f^, 1630-1635"),
+        (&V8, "version 8 at 595dff9, 1016-1021"),
+    ] {
+        assert_eq!(refused(dialect, 5), format!("a refusal: 5 is no state that can be asked for ({lines})"));
+    }
 }

@@ -62,17 +62,25 @@ mod access_rulings_tests;
 #[cfg(test)]
 mod device_feature_tests;
 #[cfg(test)]
+mod dirty_pages_rulings_tests;
+#[cfg(test)]
 mod dma_logging_tests;
 #[cfg(test)]
 mod irq_rulings_tests;
 #[cfg(test)]
 mod legacy_tests;
 #[cfg(test)]
+mod legacy_unmap_tests;
+#[cfg(test)]
 mod migration_data_tests;
+#[cfg(test)]
+mod migration_region_data_tests;
 #[cfg(test)]
 mod migration_region_tests;
 #[cfg(test)]
 mod migration_tests;
+#[cfg(test)]
+mod pfn_query_tests;
 #[cfg(test)]
 mod request_tests;
 #[cfg(test)]
