@@ -138,13 +138,12 @@ fn judge_whole(command: &Command, request: &DirtyPagesGet, argsz: u64, payload: 
     let fixed = |layout: RangeLayout| (HEAD + layout.size()) as u64;
     let requirement = match (by_argsz, by_size) {
         _ if several => "L-DP-12",
-        _ if argsz == came && by_size.is_some() => "L-DP-13",
         _ if room < least => "L-DP-14",
         (Some(_), Some(_)) => "L-DP-18",
         (_, Some(layout)) if argsz == fixed(layout) || argsz == came - fixed(layout) => "L-DP-31",
         (_, Some(_)) if argsz == room => "L-DP-32",
         (Some(_), None) if came == room => "L-DP-32",
-        (None, None) if argsz == room && came == room && room > least => "L-DP-32",
+        (None, None) if argsz == room && came == room => "L-DP-32",
         _ => "L-DP-13",
     };
     let (narrow, wide) =
