@@ -155,7 +155,7 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     if !command.fds.is_empty() || room > SHORT {
         return Permits::either();
     }
-    let whole = state.maps.exact(iova, size).is_some_and(|map| map.sure && map.odd.is_none());
+    let whole = state.maps.exact(iova, size).is_some_and(|map| map.sure);
     if !whole {
         return Permits::either().testing("L-DP-23");
     }

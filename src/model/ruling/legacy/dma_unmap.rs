@@ -74,7 +74,7 @@ fn permits_plain(state: &State, command: &Command, unmap: &DmaUnmap) -> Permits 
 
 /// There is no such map for sure, unless it is in doubt.
 fn permits_no_map(state: &State, address: u64, size: u64) -> Permits {
-    if state.maps.exact(address, size).is_some() || state.maps.may_overlap(address, size) {
+    if state.maps.may_overlap(address, size) {
         return Permits::either();
     }
     let again = state.maps.was_unmapped(address, size);
