@@ -168,7 +168,7 @@ fn permits_state(state: &State, register: u32) -> Permits {
             let expected = format!("a refusal: from {} there is no way to {wanted} ({clause})", names(states));
             Permits::refusal(requirement, *class, expected)
         }
-        Some(Some(Way::Loaded(requirement))) if states.only().is_some() => Permits::either().testing(requirement),
+        Some(Some(Way::Loaded(requirement))) => Permits::either().testing(requirement),
         _ => Permits::either(),
     }
 }
@@ -208,7 +208,7 @@ pub(in crate::model) fn judge_read(state: &State, command: &Command, payload: &[
                 let right = value >= least && value <= size;
                 let actual = || format!("data_offset {value:#x}");
                 out.must("L-MR-16", right, &expected, actual, mark("data_offset"));
-                if region.pfn_query && transfer.copied.is_some() {
+                if transfer.copied.is_some() {
                     out.must("L-PFN-04", right, &expected, actual, mark("data_offset"));
                 }
                 let aligned = value.is_multiple_of(PAGE) || !is_mapped(state, u64::from(region.index), value);
