@@ -268,6 +268,20 @@ fn what_comes_by_message_need_not_be_logged() {
 }
 
 #[test]
+fn what_the_device_reads_is_not_logged_and_what_it_uses_may_be() {
+    let said = |made: fn(&mut Session)| {
+        let mut client = Client::new();
+        client.map(0, 4 * PAGE);
+        client.start(&[], true);
+        made(&mut client.session);
+        client.bits(0, 4, 1 << 3)
+    };
+    assert_eq!(said(|_| ()), [("DLOG-12", Violation)]);
+    assert_eq!(said(|session| session.device_reads(3 * PAGE, 1)), [("DLOG-06", Violation)]);
+    assert_eq!(said(|session| session.device_uses(3 * PAGE, 1)), NOTHING);
+}
+
+#[test]
 fn a_start_comes_back_as_it_was_sent() {
     let said = |answer: &[u8]| {
         let start = DmaLoggingStart { page_size: PAGE, num_ranges: 0, reserved: 0 };

@@ -321,6 +321,32 @@ mod tests {
     }
 
     #[test]
+    fn a_map_of_no_bytes_overlaps_nothing_and_hides_nothing() {
+        let mut maps = Maps::default();
+        maps.add(map(0x2000, 0x2000));
+        maps.add(map(0x3000, 0));
+        assert_eq!(maps.meets(0x3000, 0x1000), Meets::Surely);
+        assert_eq!(maps.meets(0x3000, 0), Meets::Nothing);
+        maps.remove(0x2000, 0x2000);
+        assert_eq!(maps.meets(0x2000, 0x2000), Meets::Nothing);
+    }
+
+    #[test]
+    fn maps_that_are_odd_or_in_doubt_are_not_sure_and_need_not_be_of_pages() {
+        let odd = |address, size| Map { odd: Some("DMAP-27"), ..map(address, size) };
+        let mut maps = Maps::default();
+        maps.add(map(0x2000, 0x1000));
+        assert!(maps.are_sure() && maps.are_of_pages(0x1000) && !maps.are_of_pages(0x2000));
+        for other in [odd(0x4000, 0), odd(0x4800, 0x1000), odd(0x4000, 0x800)] {
+            let mut maps = maps.clone();
+            maps.add(other);
+            assert!(!maps.are_sure() && !maps.are_of_pages(0x1000));
+        }
+        maps.perhaps(map(0x4000, 0x1000));
+        assert!(!maps.are_sure() && maps.are_of_pages(0x1000));
+    }
+
+    #[test]
     fn what_was_accepted_over_another_leaves_both_in_doubt() {
         let mut maps = Maps::default();
         maps.add(map(0x2000, 0x1000));

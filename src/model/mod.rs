@@ -60,7 +60,11 @@ pub fn name_in<'a>(dialect: &Dialect, requirement: &'a str) -> &'a str {
 #[cfg(test)]
 mod access_rulings_tests;
 #[cfg(test)]
+mod capabilities_tests;
+#[cfg(test)]
 mod device_feature_tests;
+#[cfg(test)]
+mod device_tests;
 #[cfg(test)]
 mod dirty_pages_rulings_tests;
 #[cfg(test)]
@@ -72,6 +76,8 @@ mod legacy_tests;
 #[cfg(test)]
 mod legacy_unmap_tests;
 #[cfg(test)]
+mod map_rulings_tests;
+#[cfg(test)]
 mod migration_data_tests;
 #[cfg(test)]
 mod migration_region_data_tests;
@@ -81,6 +87,10 @@ mod migration_region_tests;
 mod migration_tests;
 #[cfg(test)]
 mod pfn_query_tests;
+#[cfg(test)]
+mod query_rulings_tests;
+#[cfg(test)]
+mod reply_tests;
 #[cfg(test)]
 mod request_tests;
 #[cfg(test)]

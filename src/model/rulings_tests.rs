@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
+use vfio_user_wire::legacy::DIRTY_PAGES;
 use vfio_user_wire::message::{
-    DeviceFeature, DeviceInfo, DmaMap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
+    DMA_MAP, DMA_READ, DeviceFeature, DeviceInfo, DmaMap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version,
 };
-use vfio_user_wire::{Limits, NO_REPLY, SparseArea, V0_9_2, feature_flags, feature_index, sparse_mmap_bytes};
+use vfio_user_wire::{Limits, NO_REPLY, SparseArea, V0_9_1, V0_9_2, feature_flags, feature_index, sparse_mmap_bytes};
 
 use super::permits::{Kind, Rule};
 use super::samples::{self, Said};
-use super::{Command, FdKind, Offer, OfferedIoFds, OfferedIrq, OfferedRegion, PassedFd, ScratchRange, Session};
+use super::{
+    Command, FdKind, Offer, OfferedIoFds, OfferedIrq, OfferedRegion, PassedFd, ScratchRange, Session, is_known,
+};
 use crate::verdict::Class::{self, Note, Violation};
 
 /// What breaks nothing, whether it succeeds or is refused.
@@ -352,6 +355,14 @@ fn a_number_that_no_command_has_is_refused() {
     // What is a command is answered.
     let (reset, _) = V0_9_2.command("DEVICE_RESET").unwrap();
     assert_eq!(breaks(reset), [vec![], vec![("HDR-14", Violation)], vec![("HDR-14", Violation)]]);
+}
+
+#[test]
+fn messages_of_another_text_cannot_be_judged() {
+    assert!(is_known(&V0_9_2, &DMA_MAP) && is_known(&V0_9_1, &DIRTY_PAGES));
+    assert!(!is_known(&V0_9_2, &DIRTY_PAGES));
+    // A command of the server's is none of a client's.
+    assert!(is_known(&V0_9_2, &DMA_READ));
 }
 
 #[test]

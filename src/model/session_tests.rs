@@ -6,8 +6,10 @@ use nix::errno::Errno;
 use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqSet, RegionAccess};
 use vfio_user_wire::{Frame, HEADER_SIZE, Header, Limits, NO_REPLY, V0_9_2};
 
+use super::samples::{command, judged};
 use super::{
-    Command, FdKind, Instead, Kind, Offer, OfferedIrq, OfferedRegion, PassedFd, Released, Reply, ScratchRange, Session,
+    Command, FdKind, Instead, Kind, Offer, OfferedIrq, OfferedRegion, PassedFd, Permits, Released, Reply, ScratchRange,
+    Session,
 };
 use crate::verdict::Class::{self, Note, Violation};
 
@@ -47,15 +49,14 @@ impl Client {
     }
 
     fn send(&mut self, name: &str, payload: Vec<u8>, fds: &[PassedFd]) -> usize {
-        let (number, message) = V0_9_2.command(name).unwrap();
-        let frame = Frame::command(self.sent.len() as u16, number, payload);
-        self.send_command(Command {
-            header: frame.header,
-            payload: frame.payload,
-            message: Some(message),
-            fds: fds.to_vec(),
-            cut: None,
-        })
+        self.send_command(command(&V0_9_2, self.sent.len(), name, payload, fds))
+    }
+
+    /// Sends what needs no reply.
+    fn post(&mut self, name: &str, payload: Vec<u8>) -> usize {
+        let mut posted = command(&V0_9_2, self.sent.len(), name, payload, &[]);
+        posted.header.flags |= NO_REPLY;
+        self.send_command(posted)
     }
 
     fn send_command(&mut self, command: Command) -> usize {
@@ -191,10 +192,7 @@ fn only_an_exact_unmap_succeeds() {
 fn the_limits_of_a_posted_version_may_hold_behind_another_that_is_refused() {
     let version = |json: &str| [&[0; 4], json.as_bytes(), b"\0"].concat();
     let mut client = Client { session: Session::new(&V0_9_2, Arc::new(offer())), sent: Vec::new() };
-    let mut posted = Frame::command(9, 1, version("{\"capabilities\":{\"max_msg_fds\":4}}"));
-    posted.header.flags |= NO_REPLY;
-    let message = V0_9_2.message(1);
-    client.send_command(Command { header: posted.header, payload: posted.payload, message, fds: vec![], cut: None });
+    client.post("VERSION", version("{\"capabilities\":{\"max_msg_fds\":4}}"));
     let limits = |client: &Client| client.session.negotiated().client_limits();
     assert_eq!(limits(&client).max_msg_fds, 4);
     let again = "{\"capabilities\":{\"max_msg_fds\":2,\"max_data_xfer_size\":64}}";
@@ -206,15 +204,15 @@ fn the_limits_of_a_posted_version_may_hold_behind_another_that_is_refused() {
     assert_eq!(limits(&client).max_msg_fds, 4);
     assert_eq!(client.answer(taken, Ok(vec![0; 4])), []);
     assert_eq!((limits(&client).max_msg_fds, limits(&client).max_data_xfer_size), (2, 64));
+    // What is proposed behind that is none of them.
+    client.send("VERSION", version("{\"capabilities\":{\"max_msg_fds\":1}}"), &[]);
+    assert_eq!((limits(&client).max_msg_fds, limits(&client).max_data_xfer_size), (2, 64));
 }
 
 #[test]
 fn a_posted_map_may_be_there_or_not() {
     let mut client = Client::new();
-    let mut frame = Frame::command(9, 2, map(0x10000, 0x1000));
-    frame.header.flags |= NO_REPLY;
-    let message = V0_9_2.message(2);
-    client.send_command(Command { header: frame.header, payload: frame.payload, message, fds: vec![], cut: None });
+    client.post("DMA_MAP", map(0x10000, 0x1000));
     assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), NOTHING);
     assert_eq!(client.unmap(0x10000, 0x1000, true), NOTHING);
     assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), [("DUNMAP-08", Violation)]);
@@ -223,10 +221,7 @@ fn a_posted_map_may_be_there_or_not() {
 #[test]
 fn an_odd_unmap_that_is_refused_says_nothing_of_a_map_that_may_be_there() {
     let mut client = Client::new();
-    let mut frame = Frame::command(9, 2, map(0x10000, 0x1000));
-    frame.header.flags |= NO_REPLY;
-    let message = V0_9_2.message(2);
-    client.send_command(Command { header: frame.header, payload: frame.payload, message, fds: vec![], cut: None });
+    client.post("DMA_MAP", map(0x10000, 0x1000));
     let odd = DmaUnmap { argsz: 24, flags: 1, address: 0x10000, size: 0x1000 }.bytes().to_vec();
     assert_eq!(client.ask("DMA_UNMAP", odd, Error(Errno::EINVAL)), NOTHING);
     assert_eq!(client.map(0x10000, 0x1000, Error(Errno::EEXIST)), NOTHING);
@@ -316,15 +311,17 @@ fn interrupts_are_assigned_in_range_and_signalled_once_for_each_trigger() {
 
 #[test]
 fn a_finding_says_which_answer_would_have_been_right() {
-    let mut client = Client::new();
-    client.map(0x10000, 0x1000, Ok(vec![]));
-    let ticket = client.send("DMA_MAP", map(0x10000, 0x1000), &[]);
-    let command = client.sent[ticket].clone();
-    let frame = Frame::reply(&command.header, vec![]);
-    let reply = Reply { header: &frame.header, payload: &frame.payload, fds: 0 };
-    let said = client.session.answered(ticket, &command, &reply);
-    let instead: Vec<_> = said.iter().filter_map(|(_, said)| said.broken.as_ref()?.instead).collect();
-    assert_eq!(instead, [Instead::Refusal(Some(Errno::EEXIST as u32))]);
+    let instead = |address, answer| {
+        let mut client = Client::new();
+        client.map(0x10000, 0x1000, Ok(vec![]));
+        let map = command(&V0_9_2, 9, "DMA_MAP", map(address, 0x1000), &[]);
+        let said = judged(&mut client.session, 9, map, answer);
+        said.into_iter().filter_map(|said| said.broken?.instead).collect::<Vec<_>>()
+    };
+    let eexist = Instead::Refusal(Some(Errno::EEXIST as u32));
+    assert_eq!(instead(0x10000, Result::Ok(vec![])), [eexist]);
+    assert_eq!(instead(0x10000, Err(Errno::EINVAL)), [eexist]);
+    assert_eq!(instead(0x20000, Err(Errno::EINVAL)), [Instead::Success]);
 }
 
 #[test]
@@ -334,7 +331,7 @@ fn a_server_that_refused_version_may_leave() {
     assert_eq!(client.answer(refused, Error(Errno::EINVAL)), []);
     let again = client.send("VERSION", vec![0; 4], &[]);
     let permits = client.session.permits(again);
-    assert!(permits.error.is_empty() && permits.closed == super::Permits::either().closed);
+    assert!(permits.error.is_empty() && permits.closed == Permits::either().closed);
 }
 
 #[test]
@@ -347,6 +344,13 @@ fn a_close_may_be_the_answer_to_what_was_sent_before() {
     assert!(client.session.may_have_ended(after));
     client.answer(short, Error(Errno::EINVAL));
     assert!(!client.session.may_have_ended(after));
+    // No server may end it at what is posted and right.
+    for (posted, ends) in [(map(0x10000, 0x1000), false), (vec![0; 8], true)] {
+        let mut client = Client::new();
+        client.post("DMA_MAP", posted);
+        let after = client.send("DEVICE_RESET", vec![], &[]);
+        assert_eq!(client.session.may_have_ended(after), ends);
+    }
 }
 
 #[test]
@@ -443,6 +447,44 @@ fn an_interrupt_that_was_replaced_or_taken_back_is_let_go() {
     assert_eq!(set(0, 2, &[], Ok(vec![])), (none(), [true; 3]));
     // Nothing is assigned any more.
     assert_eq!(set(0, 2, &[], Error(Errno::EINVAL)).0, [("SETIRQS-31", Note)]);
+}
+
+#[test]
+fn a_descriptor_may_be_held_from_its_sending_on() {
+    let mut client = Client::new();
+    let held = |client: &Client| [1, 2].map(|fd| client.session.may_hold(fd));
+    let assign = client.send("DEVICE_SET_IRQS", set_irqs(EVENTFD_TRIGGER, 0, 1), &[eventfd(1)]);
+    assert_eq!(held(&client), [true, false]);
+    assert!(client.session.may_map(1) && !client.session.may_map(2));
+    client.answer(assign, Ok(vec![]));
+    assert_eq!(held(&client), [true, false]);
+    let disable = set_irqs(NONE_TRIGGER, 0, 0);
+    assert_eq!(client.ask("DEVICE_SET_IRQS", disable, Ok(vec![])), NOTHING);
+    assert_eq!(held(&client), [false, false]);
+}
+
+#[test]
+fn of_a_stream_that_is_broken_nothing_is_asked() {
+    let mut client = Client::new();
+    client.map(0x10000, 0x1000, Ok(vec![]));
+    client.session.lost();
+    let unmap = client.send("DMA_UNMAP", unmap(0x10000, 0x1000), &[]);
+    assert_eq!(client.session.permits(unmap), Permits::anything());
+    assert!(client.session.signals(1).is_none());
+}
+
+#[test]
+fn a_message_is_as_long_as_its_size_says() {
+    let most = Limits::default().max_data_xfer_size as u32;
+    let exceeds = |size| {
+        let read = command(&V0_9_2, 9, "REGION_READ", access(0, most + 1, &[]), &[]);
+        let mut client = Client::new();
+        let ticket = client.send_command(Command { header: Header { size, ..read.header }, ..read });
+        client.session.exceeds(ticket).is_some()
+    };
+    let (header, whole) = (HEADER_SIZE as u32, (HEADER_SIZE + RegionAccess::LAYOUT.size) as u32);
+    assert!(exceeds(whole));
+    assert!(!exceeds(header) && !exceeds(whole - 1) && !exceeds(whole + 1));
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
-use vfio_user_wire::legacy::{DirtyPages, DmaUnmap};
+use vfio_user_wire::legacy::{DirtyPages, DmaMap, DmaUnmap};
 use vfio_user_wire::message::{DeviceInfo, MigrationData, RegionAccess, RegionInfo, RegionIoFds, Version};
 use vfio_user_wire::{Dialect, Limits, V0_9_1, V0_9_2, V8, V8C};
 
 use super::legacy_tests::version;
 use super::samples::{command, exchange};
-use super::{Offer, OfferedMigrationRegion, OfferedRegion, Session};
+use super::{FdKind, Offer, OfferedMigrationRegion, OfferedRegion, PassedFd, Session};
 
 fn offer() -> Offer {
     Offer {
@@ -117,6 +117,29 @@ fn dirty_pages() {
     let stop = |argsz| tests(&V0_9_1, "DIRTY_PAGES", DirtyPages { argsz, flags: 2 }.bytes().to_vec());
     assert_eq!(stop(8), Some("L-DP-26"));
     assert_eq!(stop(7), Some("L-DP-04"));
+}
+
+#[test]
+fn maps_that_are_mappable() {
+    let map = |flags| DmaMap { argsz: 32, flags, offset: 0, address: 0x1000, size: 0x1000 }.bytes().to_vec();
+    let (usual, mappable) = (3, 7);
+    assert_eq!(tests(&V0_9_1, "DMA_MAP", map(usual)), Some("DMAP-03"));
+    assert_eq!(tests(&V0_9_1, "DMA_MAP", map(mappable)), Some("L-DMAP-01"));
+    assert_eq!(tests(&V0_9_2, "DMA_MAP", map(mappable)), None);
+    // Where the text has the flag, a descriptor without it is for nobody knows what.
+    let with = |capabilities: &str, fds: &[PassedFd]| {
+        let limits = Limits { max_msg_fds: 1, ..Limits::default() };
+        let mut session = Session::new(&V0_9_1, Arc::new(Offer { limits, ..offer() }));
+        let data = version(capabilities);
+        exchange(&mut session, 0, command(&V0_9_1, 0, "VERSION", data.clone(), &[]), Ok(data));
+        session.sent(1, command(&V0_9_1, 1, "DMA_MAP", map(usual), fds));
+        session.permits(1).tests
+    };
+    let early = r#"{"capabilities":{"max_msg_size":4096}}"#;
+    let file = [PassedFd { id: 1, kind: FdKind::Memory { size: 0x1000, writable: true } }];
+    assert_eq!(with(early, &file), Some("L-DMAP-01"));
+    assert_eq!(with(early, &[]), Some("DMAP-03"));
+    assert_eq!(with(r#"{"capabilities":{}}"#, &file), Some("DMAP-04"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn negotiated(client: serde_json::Value) -> Negotiated {
 }
 
 /// The requirements that a reply breaks, and how much each weighs.
-fn broken(
+pub(super) fn broken(
     command: &Command,
     header: Header,
     payload: &[u8],
