@@ -52,11 +52,15 @@ fn a_file_that_is_opened_for_reading_can_be_mapped_for_that() {
 
 #[test]
 fn what_another_client_has_mapped_may_be_refused_and_its_neighbours_are_free() {
-    let mut other = after(offer(), &[map(BASE, PAGE)]);
-    let mut session = after(offer(), &[]);
+    let (mut other, mut session) = (after(offer(), &[map(BASE, PAGE)]), after(offer(), &[]));
     session.meet(&mut other);
     assert_eq!(breaks(&session, map(BASE, PAGE)), EITHER);
-    for address in [BASE - PAGE, BASE + PAGE] {
+    // What it maps now is no other matter (SOCK-02).
+    assert_eq!(breaks(&session, map(AFAR, PAGE)), succeeds("DMAP-03", Violation));
+    session.overheard(&map(AFAR, PAGE));
+    assert_eq!(breaks(&session, map(AFAR, PAGE)), EITHER);
+    session.overheard(&unmap(AFAR + PAGE, PAGE));
+    for address in [BASE - PAGE, BASE + PAGE, AFAR - PAGE, AFAR + PAGE] {
         assert_eq!(breaks(&session, map(address, PAGE)), succeeds("DMAP-03", Violation), "{address:#x}");
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct State {
     pub(super) carried: Carried,
     /// The full DEVICE_GET_REGION_INFO replies that came, by index.
     pub(super) region_infos: BTreeMap<u64, Vec<u8>>,
-    /// What other clients of this server have mapped: address and size.
+    /// What other clients of this server have mapped, or asked it to map: address and size.
     pub(super) elsewhere: Vec<(u64, u64)>,
     /// What clients that are gone had mapped.
     pub(super) left: Vec<(u64, u64)>,
@@ -394,6 +394,7 @@ impl Session {
         if self.state.changes_state(command) {
             self.state.migration.overheard(command);
         }
+        self.state.elsewhere.extend(ruling::asked_to_map(self.state.edition(), command));
     }
 
     /// The state of the device's migration, where it is known.

@@ -18,9 +18,10 @@ mod version;
 
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
-    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE,
-    REGION_WRITE_MULTI, VERSION,
+    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DmaMap, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ,
+    REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
+use vfio_user_wire::tables::dma_map_entries;
 use vfio_user_wire::{Dialect, Direction, Message};
 
 pub(super) use self::irqs::{automasked, may_interrupt};
@@ -107,6 +108,22 @@ pub fn is_known(dialect: &Dialect, message: &Message) -> bool {
 /// The command may change the state that the registers of a migration region show.
 pub(super) fn changes_migration_region(state: &State, command: &Command) -> bool {
     state.edition() != Edition::Current && legacy::migration_region::changes_state(state, command)
+}
+
+/// The regions that a command asks to map: address and size.
+pub(super) fn asked_to_map(edition: Edition, command: &Command) -> Vec<(u64, u64)> {
+    if command.message.is_none_or(|message| message.name != DMA_MAP.name) {
+        return Vec::new();
+    }
+    match edition {
+        Edition::Current | Edition::Legacy => {
+            DmaMap::parse(&command.payload).map(|(map, _)| (map.address, map.size)).into_iter().collect()
+        }
+        Edition::Tables(_) => {
+            let (entries, _) = dma_map_entries(&command.payload);
+            entries.iter().map(|entry| (entry.address, entry.size)).collect()
+        }
+    }
 }
 
 /// What may be answered to a command in this state.
