@@ -205,7 +205,6 @@ pub(super) fn apply_unmap(state: &mut State, command: &Command, given: Given<'_>
         state.log.endanger(if all { (0, u128::MAX) } else { span(address, size) }, ("DLOG-36", Note));
     }
     match given {
-        Given::Error if all => {}
         Given::Error if plain => state.maps.not_unmapped(address, size, "DUNMAP-14"),
         Given::Error => state.maps.disturb(address, size, "DUNMAP-14"),
         _ if all => state.maps.doubt_all(),
