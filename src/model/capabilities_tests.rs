@@ -83,6 +83,7 @@ fn a_sparse_mmap_capability_has_its_areas_and_nothing_else() {
 fn areas_may_touch_and_do_not_overlap() {
     let areas = |areas: &[SparseArea]| said(&sparse_mmap_bytes(areas, 0));
     let (low, high) = (area(0x1000, 0x2000), area(0x3000, 0x2000));
+    assert_eq!(areas(&[]), []);
     assert_eq!(areas(&[low, high]), []);
     assert_eq!(areas(&[high, low]), []);
     for over in [area(0, 0x2000), area(0x2000, 0x2000), area(0, 0x8000), low] {

@@ -156,11 +156,14 @@ fn what_a_message_did_that_is_no_command_nobody_knows() {
 }
 
 #[test]
-fn after_a_reset_that_nobody_answers_maps_are_open() {
-    let mut session = after(offer(), &[map(BASE, PAGE)]);
+fn after_a_reset_of_which_nobody_knows_the_end_maps_are_open() {
+    let (mut posted, mut other) = (after(offer(), &[map(BASE, PAGE)]), after(offer(), &[map(BASE, PAGE)]));
     let mut reset = command("DEVICE_RESET", &[], &[]);
+    other.overheard(&reset);
     reset.header.flags = NO_REPLY;
-    session.sent(10, reset);
-    assert_eq!(breaks(&session, unmap(BASE, PAGE)), EITHER);
-    assert_eq!(breaks(&session, map(BASE, PAGE)), EITHER);
+    posted.sent(10, reset);
+    for session in [posted, other] {
+        assert_eq!(breaks(&session, unmap(BASE, PAGE)), EITHER);
+        assert_eq!(breaks(&session, map(BASE, PAGE)), EITHER);
+    }
 }

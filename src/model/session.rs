@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vfio_user_wire::device_state::{STOP, STOP_COPY};
-use vfio_user_wire::message::VERSION;
+use vfio_user_wire::message::{DEVICE_RESET, VERSION};
 use vfio_user_wire::tables::{Table, VM_INTERRUPT};
 use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
@@ -393,6 +393,10 @@ impl Session {
     pub fn overheard(&mut self, command: &Command) {
         if self.state.changes_state(command) {
             self.state.migration.overheard(command);
+        }
+        // What a reset does to maps and interrupts is left open (policy A-28), whoever asks for it.
+        if command.message.is_some_and(|message| message.name == DEVICE_RESET.name) {
+            self.state.doubt_device();
         }
         self.state.elsewhere.extend(ruling::asked_to_map(self.state.edition(), command));
     }
