@@ -55,7 +55,7 @@ fn what_another_client_has_mapped_may_be_refused_and_its_neighbours_are_free() {
     let (mut other, mut session) = (after(offer(), &[map(BASE, PAGE)]), after(offer(), &[]));
     session.meet(&mut other);
     assert_eq!(breaks(&session, map(BASE, PAGE)), EITHER);
-    // What it maps now is no other matter (SOCK-02).
+    // So may what it maps from now on (SOCK-02).
     assert_eq!(breaks(&session, map(AFAR, PAGE)), succeeds("DMAP-03", Violation));
     session.overheard(&map(AFAR, PAGE));
     assert_eq!(breaks(&session, map(AFAR, PAGE)), EITHER);
