@@ -70,6 +70,8 @@ mod dirty_pages_rulings_tests;
 #[cfg(test)]
 mod dma_logging_tests;
 #[cfg(test)]
+mod io_fds_tests;
+#[cfg(test)]
 mod irq_rulings_tests;
 #[cfg(test)]
 mod legacy_tests;
@@ -105,5 +107,7 @@ mod tables_tests;
 mod tested_requirements_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin_tests;
 #[cfg(test)]
 mod version_tests;

@@ -3,12 +3,12 @@
 
 use pretty_assertions::assert_eq;
 use serde_json::json;
-use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, RegionIoFds, Version};
+use vfio_user_wire::message::{DeviceInfo, DmaMap, DmaUnmap, IrqInfo, RegionAccess, RegionInfo, Version};
 use vfio_user_wire::{
-    ERROR, Header, IoEventFd, NO_REPLY, SparseArea, V0_9_2, VersionData, region, region_info_flags, sparse_mmap_bytes,
+    ERROR, Header, NO_REPLY, SparseArea, V0_9_2, VersionData, region, region_info_flags, sparse_mmap_bytes,
 };
 
-use super::{Command, Negotiated, Reply, TwinSocket, judge_order, judge_reply, judge_twin_socket, samples};
+use super::{Command, Negotiated, Reply, judge_order, judge_reply, samples};
 use crate::verdict::Class;
 
 pub(super) fn command(name: &str, payload: &[u8]) -> Command {
@@ -224,50 +224,6 @@ fn region_info_stays_within_argsz_and_its_chain_within_the_payload() {
     assert_eq!(judge(4096, &behind), [("REGINFO-07", V)]);
 }
 
-/// Two sub-regions of a region, with different descriptors, as the table has them.
-fn io_fds() -> (RegionIoFds, [IoEventFd; 2]) {
-    let one = IoEventFd { offset: 8, size: 4, flags: 1, datamatch: 1, ..IoEventFd::default() };
-    let any = IoEventFd { offset: 0x40, fd_index: 1, ..IoEventFd::default() };
-    (RegionIoFds { argsz: 96, flags: 0, index: 1, count: 2 }, [one, any])
-}
-
-/// What is said of a reply to a client that takes four descriptors and left room for so many bytes.
-fn said_of_io_fds(argsz: u32, payload: &[u8], fds: usize) -> Vec<(&'static str, Class)> {
-    let sent = command("DEVICE_GET_REGION_IO_FDS", RegionIoFds { argsz, index: 1, ..RegionIoFds::default() }.bytes());
-    broken(&sent, sent.header.reply(payload.len()), payload, fds, &negotiated(json!({ "max_msg_fds": 4 })))
-}
-
-#[test]
-fn io_fds_say_how_large_they_are() {
-    let (right, [one, any]) = io_fds();
-    let judge = |argsz, info: RegionIoFds, tail: &[&[u8]], fds| {
-        said_of_io_fds(argsz, &[info.bytes(), &tail.concat()].concat(), fds)
-    };
-    let both: &[&[u8]] = &[one.bytes(), any.bytes()];
-    assert_eq!(judge(4096, right, both, 2), []);
-    // Larger entries, as libraries in use have them: what is behind the 40 bytes is their own.
-    let large: &[&[u8]] = &[one.bytes(), &[0; 8], any.bytes(), &[0; 8]];
-    assert_eq!(judge(4096, RegionIoFds { argsz: 112, ..right }, large, 2), []);
-    // A literal reading of 998-999.
-    assert_eq!(judge(4096, RegionIoFds { argsz: 112, ..right }, both, 2), [("IOFDS-03", N)]);
-    // The same where the payload is as long as argsz says: the entries that point at what came are those of that reading.
-    let pio = IoEventFd { flags: 2, ..any };
-    let literal: &[&[u8]] = &[one.bytes(), &[0; 8], pio.bytes(), &[0; 24]];
-    assert_eq!(judge(4096, RegionIoFds { argsz: 128, ..right }, literal, 2), [("IOFDS-03", N)]);
-    assert_eq!(judge(4096, RegionIoFds { argsz: 80, ..right }, both, 2), [("MSZ-03", N), ("IOFDS-03", V)]);
-    assert_eq!(judge(4096, RegionIoFds { count: 3, ..right }, both, 2), [("IOFDS-03", V)]);
-    assert_eq!(judge(4096, RegionIoFds { flags: 1, ..right }, both, 2), [("IOFDS-04", V)]);
-    assert_eq!(judge(4096, RegionIoFds { index: 0, ..right }, both, 2), [("IOFDS-05", V)]);
-    // Too little room.
-    assert_eq!(judge(16, right, &[], 0), []);
-    assert_eq!(judge(56, right, &[one.bytes()], 1), []);
-    assert_eq!(judge(95, right, both, 2), [("IOFDS-13", V), ("MSZ-01", V)]);
-    assert_eq!(judge(15, right, &[], 0), []);
-    assert_eq!(judge(15, right, both, 2), [("IOFDS-14", V)]);
-    // Nothing there (policy A-13).
-    assert_eq!(judge(4096, RegionIoFds { argsz: 16, count: 0, ..right }, &[], 0), [("IOFDS-06", N)]);
-}
-
 /// The fields at which a reply breaks something: name, offset in the message, length.
 pub(super) fn marked(command: &Command, payload: &[u8], fds: usize) -> Vec<(String, usize, usize)> {
     let header = command.header.reply(payload.len());
@@ -280,16 +236,6 @@ pub(super) fn marked(command: &Command, payload: &[u8], fds: usize) -> Vec<(Stri
 #[test]
 fn what_is_wrong_is_marked_where_it_stands() {
     let mark = |name: &str, offset, length| vec![(name.to_owned(), offset, length)];
-    let sent =
-        command("DEVICE_GET_REGION_IO_FDS", RegionIoFds { argsz: 4096, index: 1, ..RegionIoFds::default() }.bytes());
-    let (right, [one, any]) = io_fds();
-    let second = |any: IoEventFd| [right.bytes(), one.bytes(), any.bytes()].concat();
-    let at = 16 + 16 + 40;
-    assert_eq!(
-        marked(&sent, &second(IoEventFd { fd_index: 2, ..any }), 2),
-        mark("sub_regions[1].fd_index", at + 16, 4)
-    );
-    assert_eq!(marked(&sent, &second(IoEventFd { kind: 2, ..any }), 2), mark("sub_regions[1].kind", at + 20, 4));
     let sent = command("DEVICE_GET_REGION_INFO", RegionInfo { argsz: 4096, index: 1, ..RegionInfo::default() }.bytes());
     let areas = [SparseArea { offset: 0, size: 0x1000 }, SparseArea { offset: 0x4000, size: 0x1000 }];
     let chain = sparse_mmap_bytes(&areas, 0);
@@ -310,30 +256,6 @@ fn what_is_wrong_is_marked_where_it_stands() {
 }
 
 #[test]
-fn io_fds_point_at_what_came() {
-    let (right, [one, any]) = io_fds();
-    let judge =
-        |first: IoEventFd, fds| said_of_io_fds(4096, &[right.bytes(), first.bytes(), any.bytes()].concat(), fds);
-    assert_eq!(judge(one, 0), [("IOFDS-06", V)]);
-    assert_eq!(judge(one, 1), [("IOFDS-07", V)]);
-    assert_eq!(judge(one, 3), []);
-    assert_eq!(judge(one, 5), [("VER-14", V), ("IOFDS-17", V)]);
-    assert_eq!(judge(IoEventFd { fd_index: u32::MAX, ..one }, 2), [("IOFDS-07", N)]);
-    // A client that takes none gets none.
-    let sent =
-        command("DEVICE_GET_REGION_IO_FDS", RegionIoFds { argsz: 4096, index: 1, ..RegionIoFds::default() }.bytes());
-    let payload = [right.bytes(), one.bytes(), any.bytes()].concat();
-    let none = negotiated(json!({ "max_msg_fds": 0 }));
-    assert_eq!(broken(&sent, sent.header.reply(payload.len()), &payload, 0, &none), []);
-    // The other one may be what the client's limit had no room for.
-    assert_eq!(judge(IoEventFd { fd_index: 4, ..one }, 4), []);
-    assert_eq!(judge(IoEventFd { kind: 2, flags: !0, ..one }, 2), [("IOFDS-08", N)]);
-    assert_eq!(judge(IoEventFd { flags: 4, ..one }, 2), [("IOFDS-10", V)]);
-    assert_eq!(judge(IoEventFd { kind: 1, size: 0, flags: 1, ..one }, 2), [("IOFDS-11", N)]);
-    assert_eq!(judge(IoEventFd { kind: 1, size: 0, flags: 2, ..one }, 2), []);
-}
-
-#[test]
 fn a_version_reply_keeps_to_what_was_proposed() {
     let proposed = VersionData::with_capabilities(json!({ "max_msg_fds": 4 }).as_object().unwrap().clone());
     let sent = command("VERSION", &[Version { major: 0, minor: 1 }.bytes(), &proposed.bytes()].concat());
@@ -349,55 +271,6 @@ fn a_version_reply_keeps_to_what_was_proposed() {
     let twin = b"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}\0";
     assert_eq!(judge(0, 1, twin), [("TWIN-01", V), ("VER-06", V)]);
     assert_eq!(judge(0, 1, b"{\"capabilities\":{\"max_msg_fds\":17}}\0"), [("VER-34", N)]);
-}
-
-#[test]
-fn a_twin_socket_is_all_there_or_not_at_all() {
-    let judge = |client: serde_json::Value, server: serde_json::Value, fds| {
-        let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone()).bytes();
-        let version = Version { major: 0, minor: 1 };
-        let sent = command("VERSION", &[version.bytes(), &data(client)].concat());
-        let payload = [version.bytes(), &data(server)].concat();
-        broken(&sent, sent.header.reply(payload.len()), &payload, fds, &negotiated(json!({ "max_msg_fds": 16 })))
-    };
-    let wants = || json!({ "twin_socket": { "supported": true } });
-    let gives = |twin: serde_json::Value| json!({ "twin_socket": twin });
-    let whole = || gives(json!({ "supported": true, "fd_index": 0 }));
-    assert_eq!(judge(wants(), whole(), 1), []);
-    assert_eq!(judge(wants(), gives(json!({ "supported": true, "fd_index": 1 })), 2), []);
-    for twin in [json!({}), json!({ "supported": false }), json!({ "supported": false, "fd_index": 0 })] {
-        assert_eq!(judge(wants(), gives(twin), 0), []);
-    }
-    assert_eq!(judge(wants(), json!({}), 0), []);
-    for twin in [json!({ "supported": true }), json!({ "supported": true, "fd_index": "0" })] {
-        assert_eq!(judge(wants(), gives(twin), 1), [("TWIN-03", V), ("TWIN-04", V)]);
-    }
-    assert_eq!(judge(wants(), whole(), 0), [("TWIN-03", V), ("TWIN-04", V)]);
-    assert_eq!(judge(wants(), json!({}), 1), [("TWIN-04", V)]);
-    assert_eq!(judge(wants(), gives(json!({ "supported": "yes" })), 0), [("TWIN-04", V)]);
-    assert_eq!(judge(wants(), gives(json!(true)), 0), [("TWIN-04", V)]);
-    let takes_none = json!({ "max_msg_fds": 0, "twin_socket": { "supported": true } });
-    assert_eq!(judge(takes_none.clone(), whole(), 0), [("TWIN-10", V), ("TWIN-03", V), ("TWIN-04", V)]);
-    assert_eq!(judge(takes_none, json!({}), 0), []);
-    let wants_none = || json!({ "twin_socket": { "supported": false } });
-    assert_eq!(judge(wants_none(), json!({}), 0), []);
-    assert_eq!(judge(wants_none(), json!({}), 1), [("TWIN-01", V)]);
-    assert_eq!(judge(wants_none(), whole(), 1), [("TWIN-01", V), ("VER-06", V)]);
-}
-
-#[test]
-fn a_twin_socket_is_a_fresh_stream() {
-    let good = TwinSocket { connected: true, stream: true, fresh: true };
-    let judge = |socket| -> Vec<_> {
-        judge_twin_socket(socket)
-            .into_iter()
-            .filter_map(|judgement| judgement.broken.map(|broken| broken.class))
-            .collect()
-    };
-    assert_eq!(judge(good), []);
-    assert_eq!(judge(TwinSocket { connected: false, ..good }), [V]);
-    assert_eq!(judge(TwinSocket { fresh: false, ..good }), [V]);
-    assert_eq!(judge(TwinSocket { stream: false, ..good }), [N]);
 }
 
 #[test]
