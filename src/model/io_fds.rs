@@ -13,7 +13,13 @@ const NO_FD: u32 = u32::MAX;
 const IO_EVENT_FD_FLAGS: u32 =
     io_event_fd_flags::DATAMATCH | io_event_fd_flags::PIO | io_event_fd_flags::VIRTIO_CCW_NOTIFY;
 
-pub(super) fn judge(_: Edition, command: &Command, reply: &Reply<'_>, negotiated: &Negotiated, out: &mut Judgements) {
+pub(super) fn judge(
+    edition: Edition,
+    command: &Command,
+    reply: &Reply<'_>,
+    negotiated: &Negotiated,
+    out: &mut Judgements,
+) {
     let Some((info, array)) = RegionIoFds::parse(reply.payload) else { return };
     let mark = |name| RegionIoFds::LAYOUT.field(name).and_then(payload_mark);
     let (argsz, flags, index, count) = (info.argsz, info.flags, info.index, info.count);
@@ -53,7 +59,7 @@ pub(super) fn judge(_: Edition, command: &Command, reply: &Reply<'_>, negotiated
     out.should("MSZ-03", payload <= u64::from(argsz), &expected, || format!("{payload} bytes"), mark("argsz"));
     let counted = (argsz as usize).saturating_sub(FIXED as usize).min(array.len());
     let array = array.get(..counted).unwrap_or_default();
-    let Some(stride) = stride(&info, array, reply.fds, out) else { return };
+    let Some(stride) = stride(edition, &info, array, reply.fds, out) else { return };
     let entries: Vec<&[u8]> = entries(array, stride, count).collect();
     descriptors(&entries, stride, reply.fds, most_fds, out);
     for (at, entry) in entries.iter().enumerate() {
@@ -62,21 +68,22 @@ pub(super) fn judge(_: Edition, command: &Command, reply: &Reply<'_>, negotiated
 }
 
 /// How far the entries of a complete reply are apart; `None` where nobody can say.
-fn stride(info: &RegionIoFds, array: &[u8], fds: usize, out: &mut Judgements) -> Option<usize> {
+fn stride(edition: Edition, info: &RegionIoFds, array: &[u8], fds: usize, out: &mut Judgements) -> Option<usize> {
     let (argsz, count) = (info.argsz, info.count);
     let mark = || RegionIoFds::LAYOUT.field("argsz").and_then(payload_mark);
     let whole = argsz as usize == FIXED as usize + array.len();
-    // Taken at its word, 998-999 has 32 bytes before the array, which the table has not (policy A-12).
-    let literal = argsz.checked_sub(32).filter(|size| count > 0 && size % count == 0).map(|size| size / count);
+    // Taken at its word, 998-999 has 32 bytes before the array, which the table has not (policy A-12); the last text of 0.9.1
+    // has 16.
+    let literal = argsz.checked_sub(32).filter(|_| edition != Edition::Legacy);
+    let literal = literal.filter(|size| count > 0 && size % count == 0).map(|size| size / count);
     let literal = literal.map(|stride| stride as usize).filter(|stride| *stride >= SubRegion::SIZE);
-    let points = |stride: &usize| {
-        entries(array, *stride, count).all(|entry| fd_index(entry).is_some_and(|fd| points_at(fd, fds)))
-    };
+    let points =
+        |stride: usize| entries(array, stride, count).all(|entry| fd_index(entry).is_some_and(|fd| points_at(fd, fds)));
     let right = info.stride().ok().filter(|_| whole);
-    let by_the_letter = literal
-        .filter(|stride| stride.checked_mul(count as usize).is_some_and(|size| size <= array.len()) && points(stride));
+    let by_the_letter =
+        literal.filter(|stride| stride.checked_mul(count as usize).is_some_and(|size| size <= array.len()));
     let (stride, literally) = match (right, by_the_letter) {
-        (Some(right), Some(letter)) if !points(&right) => (Some(letter), true),
+        (Some(right), Some(letter)) if !points(right) && points(letter) => (Some(letter), true),
         (None, Some(letter)) => (Some(letter), true),
         (right, _) => (right, false),
     };
