@@ -6,7 +6,7 @@ use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, 
 use vfio_user_wire::message::IrqSet;
 
 use super::rulings_tests::{EITHER, after, breaks, command, offer, refused, succeeds};
-use super::{Command, FdKind, LetGo, Offer, OfferedIrq, PassedFd};
+use super::{Command, FdKind, LetGo, Offer, OfferedIrq, PassedFd, samples};
 use crate::verdict::Class::{Note, Violation};
 
 fn set(flags: u32, index: u32, start: u32, count: u32, data: &[u8], fds: &[PassedFd]) -> Command {
@@ -176,4 +176,16 @@ fn what_should_not_have_been_accepted_is_not_followed() {
     };
     assert!(followed(1, 1) && followed(2, 2));
     assert!(!followed(2, 1) && !followed(1, 2) && !followed(5, 5));
+}
+
+#[test]
+fn what_a_reset_does_to_interrupts_is_open() {
+    let assign = set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 1, &[], &eventfds(1));
+    let mut session = after(offer(), &[assign]);
+    samples::exchange(&mut session, 50, command("DEVICE_RESET", &[], &[]), Ok(vec![]));
+    let again = |flags, count| breaks(&session, set(flags, 1, 0, count, &[], &[]));
+    assert_eq!(again(DATA_NONE | ACTION_TRIGGER, 1), EITHER);
+    assert_eq!(again(DATA_EVENTFD | ACTION_TRIGGER, 1), EITHER);
+    // Where nothing is assigned, to refuse this is a note.
+    assert_eq!(again(DATA_NONE | ACTION_TRIGGER, 0), succeeds("SETIRQS-32", Note));
 }

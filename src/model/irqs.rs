@@ -97,6 +97,11 @@ impl Irqs {
         self.told.contains(&index) || self.slots.range((index, 0)..=(index, u32::MAX)).any(|(_, slot)| bound(slot))
     }
 
+    /// A sub-index of the type is bound for sure.
+    pub(super) fn surely_bound(&self, index: u32) -> bool {
+        self.slots.range((index, 0)..=(index, u32::MAX)).any(|(_, slot)| !slot.contains(&None))
+    }
+
     /// A sub-index of another type may be bound.
     pub(super) fn others_bound(&self, index: u32) -> bool {
         self.told.iter().any(|other| *other != index)
