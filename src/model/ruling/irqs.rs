@@ -198,9 +198,8 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         state.irqs.doubt_all();
         return;
     }
-    if ask != Ask::Assign && ask != Ask::WatchMask {
-        state.refuse_fds(command, LetGo::Stray);
-    }
+    // What is kept of them, it may hold all the same.
+    state.refuse_fds(command, LetGo::Stray);
     match ask {
         Ask::Disable => state.irqs.disable(index, sure),
         Ask::Assign => {
