@@ -15,6 +15,8 @@ use super::super::{Command, LetGo, Offer};
 use crate::verdict::Class::{Note, Violation};
 
 const ACTIONS: u32 = ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER;
+/// Every flag that means something.
+const FLAGS: u32 = DATA_MASK | ACTIONS;
 
 /// What a message asks for, where that is one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +99,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
     }
     let expected_data = if bools { count as usize } else { 0 };
     let right_size = data.len() == expected_data && { set.argsz } as usize == command.payload.len();
-    if !right_size || flags & !(DATA_MASK | ACTIONS) != 0 {
+    if !right_size || flags & !FLAGS != 0 {
         return Permits::either();
     }
     let ask = ask(state, command, &set);
