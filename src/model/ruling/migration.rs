@@ -49,28 +49,22 @@ pub(super) fn permits_set(state: &State, command: &Command, head: &DeviceFeature
 /// asked for.
 fn permits_change(state: &State, to: u32) -> Permits {
     let states = state.migration.states();
-    let mut ways = states.iter().map(|from| way(&state.offer, from, to));
-    let Some(first) = ways.next() else { return Permits::either() };
-    let (mut open, mut closed) = (matches!(first, Way::Open(_)), matches!(first, Way::Closed(..)));
-    for other in ways {
-        open &= matches!(other, Way::Open(_));
-        closed &= matches!(other, Way::Closed(..));
-    }
-    match first {
-        Way::Open(requirement) if open => {
+    let ways: Vec<Way> = states.iter().map(|from| way(&state.offer, from, to)).collect();
+    match ways.as_slice() {
+        [Way::Open(requirement), ..] if ways.iter().all(|way| matches!(way, Way::Open(_))) => {
             let expected = format!("success: from {states} there is a way to {}", name(to));
             Permits::success(requirement, Violation, expected)
         }
-        Way::Closed(requirement, class) if closed => {
+        [Way::Closed(requirement, class), ..] if ways.iter().all(|way| matches!(way, Way::Closed(..))) => {
             let expected = format!("a refusal: from {states} there is no way to {} ({to})", name(to));
-            Permits::refusal(requirement, class, expected)
+            Permits::refusal(requirement, *class, expected)
         }
-        Way::Loaded(_) if state.carried.is_whole() && matches!(to, STOP | RUNNING) => {
+        [Way::Loaded(_)] if state.carried.is_whole() && matches!(to, STOP | RUNNING) => {
             let expected = "success: all that was read of the device was written to it".to_owned();
             Permits::success("MIGDATA-14", Violation, expected)
         }
-        Way::Loaded(requirement) if states.only().is_some() => Permits::either().testing(requirement),
-        Way::Same if states.only().is_some() => Permits::either().testing("MIGFSM-23"),
+        [Way::Loaded(requirement)] => Permits::either().testing(requirement),
+        [Way::Same] => Permits::either().testing("MIGFSM-23"),
         _ => Permits::either(),
     }
 }
