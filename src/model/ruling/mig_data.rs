@@ -1,11 +1,11 @@
 //! MIG_DATA_READ and MIG_DATA_WRITE.
 
+use vfio_user_wire::Message;
 use vfio_user_wire::device_state::{PRE_COPY, STOP_COPY};
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_RESET, MIG_DATA_READ,
     MIG_DATA_WRITE, MigrationData,
 };
-use vfio_user_wire::{HEADER_SIZE, Message};
 
 use super::super::judgement::payload_mark;
 use super::super::mig_data::HEAD;
@@ -96,8 +96,7 @@ pub(super) fn interrupt(state: &mut State, command: &Command, given: Given<'_>) 
     if state.migration.states().only() == Some(PRE_COPY) && !is(&MIG_DATA_READ) && !is(&DEVICE_RESET) {
         return;
     }
-    let whole = command.header.size as usize == HEADER_SIZE + command.payload.len() && command.header.flags == 0;
-    if !whole || !command.message.is_some_and(plain) {
+    if command.header.flags != 0 || !command.message.is_some_and(plain) {
         state.carried.leave();
     }
 }
