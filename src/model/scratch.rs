@@ -10,14 +10,12 @@ const MOST: u64 = 4096;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scratch {
     bytes: BTreeMap<(u32, u64), (u8, &'static str)>,
-    /// Another client may write, too.
-    shared: bool,
 }
 
 impl Scratch {
     /// These bytes were written; that they read back so is what `requirement` says.
     pub(super) fn written(&mut self, requirement: &'static str, region: u32, offset: u64, data: &[u8]) {
-        if self.shared || data.len() as u64 > MOST {
+        if data.len() as u64 > MOST {
             self.forget(region, offset, data.len() as u64);
             return;
         }
@@ -43,12 +41,6 @@ impl Scratch {
 
     /// Nothing is known any more.
     pub(super) fn forget_all(&mut self) {
-        self.bytes.clear();
-    }
-
-    /// Other clients may write from now on.
-    pub(super) fn share(&mut self) {
-        self.shared = true;
         self.bytes.clear();
     }
 

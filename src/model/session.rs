@@ -180,7 +180,6 @@ impl Session {
         self.state.left.extend(other.state.maps.left());
         for state in [&mut self.state, &mut other.state] {
             state.alone = false;
-            state.scratch.share();
             state.carried.forget();
         }
         // What one of them did to the state, the other finds.
