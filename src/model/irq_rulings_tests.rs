@@ -1,12 +1,13 @@
 //! What DEVICE_SET_IRQS may be answered with, and what is signalled then.
 
+use nix::errno::Errno;
 use pretty_assertions::assert_eq;
-use vfio_user_wire::Limits;
 use vfio_user_wire::irq_set_flags::{ACTION_MASK, ACTION_TRIGGER, ACTION_UNMASK, DATA_BOOL, DATA_EVENTFD, DATA_NONE};
 use vfio_user_wire::message::IrqSet;
+use vfio_user_wire::{Limits, NO_REPLY};
 
 use super::rulings_tests::{EITHER, after, breaks, command, offer, refused, succeeds};
-use super::{Command, FdKind, LetGo, Offer, OfferedIrq, PassedFd, samples};
+use super::{Command, FdKind, LetGo, Offer, OfferedIrq, PassedFd, Session, samples};
 use crate::verdict::Class::{Note, Violation};
 
 fn set(flags: u32, index: u32, start: u32, count: u32, data: &[u8], fds: &[PassedFd]) -> Command {
@@ -42,11 +43,32 @@ fn flags_of_interrupts_exclude_each_other() {
     assert_eq!(flags(DATA_NONE), refused("SETIRQS-08", Note));
     assert_eq!(flags(ACTION_TRIGGER), refused("SETIRQS-08", Note));
     assert_eq!(flags(DATA_BOOL | ACTION_TRIGGER), refused("SETIRQS-16", Violation));
-    assert_eq!(flags(DATA_NONE | ACTION_TRIGGER | 1 << 20), EITHER);
     let mut short = set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[], &[]);
     short.payload[0] = 19;
     assert_eq!(breaks(&fresh, short), refused("SETIRQS-19", Note));
-    assert_eq!(breaks(&fresh, set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[1], &[])), EITHER);
+}
+
+/// A session in which the first `count` interrupts of the type are assigned.
+fn assigned(index: u32, count: u32) -> Session {
+    let fds = eventfds(u64::from(count));
+    after(offer(), &[set(DATA_EVENTFD | ACTION_TRIGGER, index, 0, count, &[], &fds)])
+}
+
+#[test]
+fn what_is_odd_in_a_trigger_leaves_the_answer_open() {
+    let said = |command| breaks(&assigned(1, 2), command);
+    let trigger = || set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[], &[]);
+    assert_eq!(said(trigger()), succeeds("SETIRQS-03", Note));
+    // A flag that means nothing (SETIRQS-24), another argsz (SETIRQS-19), a byte too many (SETIRQS-16).
+    assert_eq!(said(set(DATA_NONE | ACTION_TRIGGER | 1 << 20, 1, 0, 1, &[], &[])), EITHER);
+    let mut roomy = trigger();
+    roomy.payload[0] = 21;
+    assert_eq!(said(roomy), EITHER);
+    assert_eq!(said(set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[1], &[])), EITHER);
+    assert_eq!(said(set(DATA_BOOL | ACTION_TRIGGER, 1, 0, 1, &[1, 1], &[])), EITHER);
+    // None of the interrupts, and yet not all of the type (SETIRQS-28).
+    assert_eq!(said(set(DATA_NONE | ACTION_TRIGGER, 1, 1, 0, &[], &[])), EITHER);
+    assert_eq!(said(set(DATA_BOOL | ACTION_TRIGGER, 1, 0, 0, &[], &[])), EITHER);
 }
 
 #[test]
@@ -59,6 +81,9 @@ fn interrupts_are_assigned() {
     assert_eq!(breaks(&fresh, assign(1, 0, 2, &eventfds(1))), refused("SETIRQS-14", Note));
     let other = PassedFd { id: 1, kind: FdKind::Other };
     assert_eq!(breaks(&fresh, assign(1, 0, 1, &[other])), EITHER);
+    // A type that cannot signal eventfds.
+    let mute = after(Offer { irqs: vec![OfferedIrq { index: 1, flags: 2, count: 1 }], ..offer() }, &[]);
+    assert_eq!(breaks(&mute, assign(1, 0, 1, &eventfds(1))), EITHER);
     // Set up as a whole: from the first one on, and once.
     assert_eq!(breaks(&fresh, assign(2, 0, 1, &eventfds(1))), succeeds("IRQINFO-05", Violation));
     assert_eq!(breaks(&fresh, assign(2, 1, 1, &eventfds(1))), EITHER);
@@ -73,10 +98,6 @@ fn interrupts_are_assigned() {
 #[test]
 fn interrupts_that_are_assigned_do_what_they_are_told() {
     let fresh = after(offer(), &[]);
-    let assigned = |index, count| {
-        let fds = eventfds(u64::from(count));
-        after(offer(), &[set(DATA_EVENTFD | ACTION_TRIGGER, index, 0, count, &[], &fds)])
-    };
     let none = |action, index, count| set(DATA_NONE | action, index, 0, count, &[], &[]);
     let trigger = none(ACTION_TRIGGER, 1, 2);
     assert_eq!(breaks(&assigned(1, 2), trigger.clone()), succeeds("SETIRQS-03", Note));
@@ -179,13 +200,112 @@ fn what_should_not_have_been_accepted_is_not_followed() {
 }
 
 #[test]
+fn what_is_triggered_without_a_descriptor_is_harmless() {
+    let tests = |session: &Session| {
+        let mut session = session.clone();
+        session.sent(1000, set(DATA_NONE | ACTION_TRIGGER, 1, 0, 2, &[], &[]));
+        session.permits(1000).tests
+    };
+    assert_eq!(tests(&after(offer(), &[])), Some("SETIRQS-22"));
+    assert_eq!(tests(&assigned(1, 1)), None);
+}
+
+/// How often each of the first `fds` descriptors should have been signalled.
+fn counts(session: &Session, fds: u64) -> Vec<(u64, u64)> {
+    (0..fds).filter_map(|fd| session.signals(fd)).map(|signals| (signals.least.0, signals.most.0)).collect()
+}
+
+#[test]
+fn a_trigger_fires_where_its_byte_is_1() {
+    let mut session = assigned(1, 3);
+    let trigger = set(DATA_BOOL | ACTION_TRIGGER, 1, 0, 3, &[1, 0, 2], &[]);
+    samples::exchange(&mut session, 50, trigger, Ok(vec![]));
+    // What is neither 0 nor 1 is true, and if nothing comes of it that is a note (SETIRQS-05).
+    assert_eq!(counts(&session, 3), [(1, 1), (0, 0), (0, 1)]);
+}
+
+#[test]
+fn a_trigger_that_is_not_answered_may_have_fired() {
+    let mut session = assigned(1, 1);
+    let mut posted = set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[], &[]);
+    posted.header.flags |= NO_REPLY;
+    session.sent(50, posted);
+    samples::exchange(&mut session, 51, command("DEVICE_RESET", &[], &[]), Err(Errno::EINVAL));
+    assert_eq!(counts(&session, 1), [(0, 1)]);
+}
+
+#[test]
+fn what_is_accepted_against_its_own_contradictions_may_have_done_anything() {
+    let trigger = || set(DATA_NONE | ACTION_TRIGGER, 1, 0, 2, &[], &[]);
+    let then = |odd| {
+        let mut session = assigned(1, 2);
+        samples::exchange(&mut session, 50, odd, Ok(vec![]));
+        breaks(&session, trigger())
+    };
+    let sure = succeeds("SETIRQS-03", Note);
+    let bools = |data: &[u8]| set(DATA_BOOL | ACTION_TRIGGER, 1, 0, 2, data, &[]);
+    assert_eq!(then(bools(&[1])), EITHER);
+    assert_eq!(then(bools(&[1, 0])), sure);
+    assert_eq!(then(bools(&[1, 0, 1])), sure);
+    for flags in
+        [DATA_NONE, ACTION_TRIGGER, DATA_NONE | DATA_BOOL | ACTION_TRIGGER, DATA_NONE | ACTION_MASK | ACTION_TRIGGER]
+    {
+        assert_eq!(then(set(flags, 1, 0, 2, &[], &[])), EITHER, "{flags:#x}");
+    }
+    // Descriptors that tell of masking take no other's place (SETIRQS-18).
+    let others = [8, 9].map(|id| PassedFd { id, kind: FdKind::Eventfd });
+    assert_eq!(then(set(DATA_EVENTFD | ACTION_MASK, 1, 0, 2, &[], &others)), sure);
+}
+
+#[test]
+fn a_mask_is_of_the_sub_indexes_that_it_names() {
+    let offer = || Offer { irqs: vec![OfferedIrq { index: 4, flags: 3, count: 3 }], ..offer() };
+    let assign = || set(DATA_EVENTFD | ACTION_TRIGGER, 4, 0, 3, &[], &eventfds(3));
+    let mut session = after(offer(), &[assign(), set(DATA_BOOL | ACTION_MASK, 4, 0, 3, &[1, 0, 2], &[])]);
+    (0..3).for_each(|sub| session.raised(4, sub));
+    assert_eq!(counts(&session, 3), [(0, 0), (1, 1), (0, 1)]);
+}
+
+#[test]
+fn a_mask_lasts_until_something_may_have_undone_it() {
+    let assign = || set(DATA_EVENTFD | ACTION_TRIGGER, 4, 0, 1, &[], &eventfds(1));
+    let of = |flags, count| set(flags, 4, 0, count, &[], &[]);
+    let mask = || of(DATA_NONE | ACTION_MASK, 1);
+    let masked = || after(offer(), &[assign(), mask()]);
+    let raised = |mut session: Session| {
+        samples::exchange(&mut session, 51, assign(), Ok(vec![]));
+        session.raised(4, 0);
+        session.signals(0).map(|signals| signals.most.0)
+    };
+    let then = |command, answer| {
+        let mut session = masked();
+        samples::exchange(&mut session, 50, command, answer);
+        raised(session)
+    };
+    assert_eq!((then(mask(), Ok(vec![])), then(assign(), Ok(vec![]))), (Some(0), Some(0)));
+    let (disable, deassign) = (of(DATA_NONE | ACTION_TRIGGER, 0), of(DATA_EVENTFD | ACTION_TRIGGER, 1));
+    assert_eq!((then(disable, Ok(vec![])), then(deassign, Ok(vec![]))), (Some(1), Some(1)));
+    assert_eq!(then(of(DATA_NONE | ACTION_UNMASK, 1), Err(Errno::EINVAL)), Some(1));
+    let mut unanswered = masked();
+    unanswered.sent(50, mask());
+    assert_eq!(raised(unanswered), Some(1));
+}
+
+#[test]
 fn what_a_reset_does_to_interrupts_is_open() {
-    let assign = set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 1, &[], &eventfds(1));
-    let mut session = after(offer(), &[assign]);
+    let mut session = assigned(1, 1);
     samples::exchange(&mut session, 50, command("DEVICE_RESET", &[], &[]), Ok(vec![]));
     let again = |flags, count| breaks(&session, set(flags, 1, 0, count, &[], &[]));
     assert_eq!(again(DATA_NONE | ACTION_TRIGGER, 1), EITHER);
     assert_eq!(again(DATA_EVENTFD | ACTION_TRIGGER, 1), EITHER);
     // Where nothing is assigned, to refuse this is a note.
     assert_eq!(again(DATA_NONE | ACTION_TRIGGER, 0), succeeds("SETIRQS-32", Note));
+}
+
+#[test]
+fn a_client_that_is_gone_leaves_no_descriptor_behind() {
+    let mut session = assigned(1, 2);
+    assert_eq!((session.let_go(0), session.may_hold(1)), (None, true));
+    session.disconnected();
+    assert_eq!((session.let_go(0), session.let_go(1)), (Some(LetGo::Disconnected), Some(LetGo::Disconnected)));
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use vfio_user_wire::irq_set_flags::{ACTION_TRIGGER, DATA_EVENTFD};
 use vfio_user_wire::message::{IrqSet, RegionAccess};
 use vfio_user_wire::tables::{DmaMap, DmaUnmap, Table};
 use vfio_user_wire::{Dialect, Frame, Limits, V8, V8C};
@@ -244,6 +245,22 @@ fn interrupts_may_come_by_message() {
     client.ask("DEVICE_SET_IRQS", set(trigger, 0, 1), &[], Ok(vec![]));
     assert!(client.session.requested("VM_INTERRUPT").is_none());
     assert!(client.session.requested("DMA_WRITE").is_some());
+}
+
+#[test]
+fn what_is_enabled_by_message_may_keep_other_types_from_it() {
+    let flags = DATA_EVENTFD | ACTION_TRIGGER;
+    let set = |index| IrqSet { argsz: 20, flags, index, start: 0, count: 1 }.bytes().to_vec();
+    let irqs = [1, 2].map(|index| OfferedIrq { index, flags: 1, count: 4 }).to_vec();
+    let mut client = Client::of(&V8, |offer| Offer { irqs, ..offer });
+    let mut ask = |index, fds: &[PassedFd], answer| client.ask("DEVICE_SET_IRQS", set(index), fds, answer);
+    let (fds, refused) = ([PassedFd { id: 1, kind: FdKind::Eventfd }], || Err(Errno::EINVAL));
+    assert_eq!(ask(2, &fds, refused()), [("IRQINFO-05", Violation)]);
+    // What it means without a descriptor the text does not say (V8-23).
+    assert_eq!(ask(1, &[], refused()), NOTHING);
+    assert_eq!(ask(1, &[], Ok(vec![])), NOTHING);
+    assert_eq!(ask(2, &fds, refused()), NOTHING);
+    assert_eq!(ask(1, &fds, refused()), [("IRQINFO-05", Violation)]);
 }
 
 #[test]
