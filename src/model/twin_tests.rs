@@ -1,24 +1,27 @@
 //! Twin sockets: what a reply may say of one, which descriptor it is, and what comes on it.
 
 use pretty_assertions::assert_eq;
-use serde_json::json;
+use serde_json::{Value, json};
 use vfio_user_wire::message::{DmaAccess, Version};
 use vfio_user_wire::{Frame, V0_9_2, VersionData};
 
 use super::tests::{N, V, broken, command, negotiated};
 use super::{Channel, Negotiated, TwinSocket, judge_request, judge_twin_socket};
 
+fn data(of: Value) -> VersionData {
+    VersionData::with_capabilities(of.as_object().unwrap().clone())
+}
+
 #[test]
 fn a_twin_socket_is_all_there_or_not_at_all() {
-    let judge = |client: serde_json::Value, server: serde_json::Value, fds| {
-        let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone()).bytes();
+    let judge = |client: Value, server: Value, fds| {
         let version = Version { major: 0, minor: 1 };
-        let sent = command("VERSION", &[version.bytes(), &data(client)].concat());
-        let payload = [version.bytes(), &data(server)].concat();
+        let sent = command("VERSION", &[version.bytes(), &data(client).bytes()].concat());
+        let payload = [version.bytes(), &data(server).bytes()].concat();
         broken(&sent, sent.header.reply(payload.len()), &payload, fds, &negotiated(json!({ "max_msg_fds": 16 })))
     };
     let wants = || json!({ "twin_socket": { "supported": true } });
-    let gives = |twin: serde_json::Value| json!({ "twin_socket": twin });
+    let gives = |twin: Value| json!({ "twin_socket": twin });
     let whole = || gives(json!({ "supported": true, "fd_index": 0 }));
     assert_eq!(judge(wants(), whole(), 1), []);
     assert_eq!(judge(wants(), gives(json!({ "supported": true, "fd_index": 1 })), 2), []);
@@ -61,8 +64,7 @@ fn a_twin_socket_is_a_fresh_stream() {
 fn a_servers_own_command_comes_on_the_twin_socket_where_there_is_one() {
     let (number, _) = V0_9_2.command("DMA_READ").unwrap();
     let frame = Frame::command(1, number, DmaAccess { address: 0x1000, count: 4 }.bytes().to_vec());
-    let judge = |client: serde_json::Value, server: serde_json::Value, channel| -> Vec<_> {
-        let data = |of: serde_json::Value| VersionData::with_capabilities(of.as_object().unwrap().clone());
+    let judge = |client: Value, server: Value, channel| -> Vec<_> {
         let negotiated = Negotiated { client: data(client), server: data(server) };
         judge_request(
             &V0_9_2,
@@ -82,4 +84,21 @@ fn a_servers_own_command_comes_on_the_twin_socket_where_there_is_one() {
     assert_eq!(judge(twin(), twin(), Channel::Main), [("TWIN-06", V)]);
     assert_eq!(judge(twin(), json!({}), Channel::Only), [("TWIN-09", N)]);
     assert_eq!(judge(json!({}), json!({}), Channel::Only), []);
+    // A client that takes no descriptor cannot be given one (TWIN-10).
+    let takes_none = json!({ "max_msg_fds": 0, "twin_socket": { "supported": true } });
+    assert_eq!(judge(takes_none, json!({}), Channel::Only), []);
+}
+
+#[test]
+fn the_reply_says_which_descriptor_is_the_twin_socket() {
+    let index = |client, server| Negotiated { client: data(client), server: data(server) }.twin_index();
+    let wants = || json!({ "twin_socket": { "supported": true } });
+    let gives =
+        |supported: bool, fd_index: u64| json!({ "twin_socket": { "supported": supported, "fd_index": fd_index } });
+    for at in [0, 1, 2] {
+        assert_eq!(index(wants(), gives(true, at)), Some(at as usize));
+    }
+    assert_eq!(index(json!({}), gives(true, 1)), None);
+    assert_eq!(index(wants(), gives(false, 1)), None);
+    assert_eq!(index(wants(), wants()), None);
 }
