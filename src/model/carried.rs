@@ -146,4 +146,18 @@ mod tests {
         carried.was_written(b"abc");
         assert!(!carried.is_whole());
     }
+
+    #[test]
+    fn a_stream_of_a_mebibyte_is_followed_and_no_longer_one() {
+        let followed = |first: usize| {
+            let mut carried = Carried::default();
+            carried.saves(&Scratch::default());
+            carried.was_read(&vec![0; first], false);
+            carried.was_read(&[0], true);
+            carried.loads();
+            carried.was_written(&vec![0; first + 1]);
+            carried.is_whole()
+        };
+        assert!(followed(MOST - 1) && !followed(MOST));
+    }
 }

@@ -8,7 +8,7 @@ use vfio_user_wire::irq_set_flags::{ACTION_TRIGGER, DATA_EVENTFD};
 use vfio_user_wire::legacy::migration_state::{ERROR, PRE_COPY, RESUMING, RUNNING, STOP_AND_COPY, STOPPED};
 use vfio_user_wire::message::{DeviceInfo, IrqSet, RegionAccess, RegionInfo};
 use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
-use vfio_user_wire::{Limits, SparseArea, V0_9_1, V8, V8C, sparse_mmap_bytes, type_bytes};
+use vfio_user_wire::{Limits, NO_REPLY, SparseArea, V0_9_1, V8, V8C, sparse_mmap_bytes, type_bytes};
 
 use super::legacy_tests::{Client, NOTHING, version};
 use super::samples::{Said, command, exchange, judged};
@@ -402,4 +402,28 @@ fn a_finding_names_the_states_and_the_lines_of_the_text() {
     ] {
         assert_eq!(refused(dialect, 5), format!("a refusal: 5 is no state that can be asked for ({lines})"));
     }
+}
+
+#[test]
+fn what_became_of_a_write_is_open_where_nobody_answered_or_more_came_between() {
+    let stopped = || {
+        let mut client = in_state(RUNNING);
+        assert_eq!(client.set(STOPPED, true), NOTHING);
+        client
+    };
+    assert_eq!(stopped().state(RUNNING), [("L-MR-04", Violation)]);
+    // It may have been the access to "reserved" that had an effect (L-MR-12).
+    let mut client = stopped();
+    assert_eq!(client.writes(4, &[1; 4], true), NOTHING);
+    assert_eq!(client.state(RUNNING), [("L-MR-04", Note)]);
+    // What a reset does to the state, no text says (policy A-28).
+    let mut client = stopped();
+    assert_eq!(client.ask("DEVICE_RESET", vec![], Some(vec![])), NOTHING);
+    assert_eq!(client.state(RUNNING), NOTHING);
+    let mut client = stopped();
+    let mut posted = command(&V0_9_1, 50, "REGION_WRITE", access(0, 4, &RUNNING.to_ne_bytes()), &[]);
+    posted.header.flags |= NO_REPLY;
+    client.session.sent(50, posted);
+    let read = command(&V0_9_1, 51, "REGION_READ", access(0, 4, &[]), &[]);
+    assert_eq!(exchange(&mut client.session, 51, read, Ok(access(0, 4, &RUNNING.to_ne_bytes()))), NOTHING);
 }

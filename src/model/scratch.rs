@@ -91,4 +91,14 @@ mod tests {
         scratch.forget(2, 0x12, 1);
         assert_eq!(scratch.differs(2, 0x10, &[1, 2, 0, 4]), None);
     }
+
+    #[test]
+    fn a_write_of_a_page_is_followed_and_no_longer_one() {
+        let differs = |length: u64| {
+            let mut scratch = Scratch::default();
+            scratch.written("RWRITE-02", 2, 0, &vec![1; length as usize]);
+            scratch.differs(2, 0, &[0]).is_some()
+        };
+        assert!(differs(MOST) && !differs(MOST + 1));
+    }
 }

@@ -76,6 +76,7 @@ fn reads_of_migration_data() {
     assert_eq!(of(16, 8), None);
     assert_eq!(of(8, 0), Some("MIGDATA-09"));
     assert_eq!(of(u32::MAX, 0x801), Some("MIGDATA-08"));
+    assert_eq!(of(8 + 0x801, 0x801), Some("MIGDATA-08"));
     let longer = [MigrationData { argsz: 16, size: 8 }.bytes(), &[0]].concat();
     assert_eq!(tests(&V0_9_2, "MIG_DATA_READ", longer), Some("MIGDATA-18"));
 }
