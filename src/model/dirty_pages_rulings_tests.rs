@@ -88,6 +88,24 @@ fn nothing_is_told_before_a_start() {
 }
 
 #[test]
+fn another_client_may_have_begun_or_ended_the_log() {
+    for done in [None, Some((START, false)), Some((START, true)), Some((STOP, true))] {
+        let mut client = Client::new(offer());
+        client.map(Ok(()));
+        if let Some((flags, succeeds)) = done {
+            client.dirty(8, flags, succeeds);
+        }
+        client.meet_another();
+        for flags in [START, STOP] {
+            assert_eq!(client.breaks("DIRTY_PAGES", head(8, flags)), EITHER, "{done:?}");
+        }
+        if done != Some((START, true)) {
+            assert_eq!(client.breaks("DIRTY_PAGES", get(56, BASE, SIZE, 16)), EITHER, "{done:?}");
+        }
+    }
+}
+
+#[test]
 fn a_range_may_end_with_the_addresses() {
     let last = SIZE.wrapping_neg();
     let client = logs(RangeLayout::Narrow, (last, SIZE));

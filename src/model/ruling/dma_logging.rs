@@ -103,7 +103,8 @@ fn permits_start(
         let expected = "a refusal: the payload has not as many ranges as num_ranges says";
         return Permits::refusal("DLOG-17", Note, expected);
     }
-    if !state.offer.dma_logging || !is_usual(command, head) || surplus > 0 {
+    // Another client may have begun it.
+    if !state.offer.dma_logging || !is_usual(command, head) || surplus > 0 || !state.alone {
         return Permits::either();
     }
     match state.log.logging {
@@ -148,7 +149,7 @@ fn permits_start(
 }
 
 fn permits_stop(state: &State, command: &Command, head: &DeviceFeature, data: usize) -> Permits {
-    if !state.offer.dma_logging || !is_usual(command, head) {
+    if !state.offer.dma_logging || !is_usual(command, head) || !state.alone {
         return Permits::either();
     }
     match (state.log.logging, data) {
@@ -165,15 +166,12 @@ fn permits_report(state: &State, command: &Command, head: &DeviceFeature, report
     let (iova, length, page_size) = (report.iova, report.length, report.page_size);
     let log = &state.log;
     match log.logging {
-        Logging::Never if state.alone => {
-            return Permits::refusal("DLOG-07", Violation, "a refusal: logging was never started");
-        }
-        Logging::Stopped => return Permits::refusal("DLOG-07", Note, "a refusal: logging was stopped"),
-        Logging::Refused if state.alone => {
-            return Permits::refusal("DLOG-34", Note, "a refusal: logging was refused");
-        }
-        Logging::Never | Logging::Refused | Logging::Perhaps => return Permits::either(),
         Logging::Surely => {}
+        _ if !state.alone => return Permits::either(),
+        Logging::Never => return Permits::refusal("DLOG-07", Violation, "a refusal: logging was never started"),
+        Logging::Refused => return Permits::refusal("DLOG-34", Note, "a refusal: logging was refused"),
+        Logging::Stopped => return Permits::refusal("DLOG-07", Note, "a refusal: logging was stopped"),
+        Logging::Perhaps => return Permits::either(),
     }
     if !page_size.is_power_of_two() {
         return Permits::refusal("DLOG-08", Note, "a refusal: page_size is no power of two");

@@ -79,6 +79,8 @@ fn permits_start(state: &State, head: &DirtyPages, plain: bool) -> Permits {
     match logging(state) {
         Logging::Surely => Permits::either().testing("L-DP-25"),
         Logging::Perhaps => Permits::either(),
+        // Another client may have begun it.
+        _ if !state.alone => Permits::either(),
         // Of a map that is not made of pages nobody can say which of them are dirty.
         _ if !state.maps.are_of_pages(state.migrating.page_size.unwrap_or(1)) => Permits::either(),
         _ if !state.offer.dirty_pages || !state.offer.dma => Permits::either().testing("L-DP-01"),
@@ -94,8 +96,8 @@ fn permits_stop(state: &State, head: &DirtyPages, plain: bool) -> Permits {
         return if { head.argsz } as usize == HEAD { permits } else { permits.testing("L-DP-04") };
     }
     match logging(state) {
-        Logging::Surely => Permits::success("L-DP-07", Violation, "success: logging was started"),
-        Logging::Perhaps => Permits::either(),
+        Logging::Surely if state.alone => Permits::success("L-DP-07", Violation, "success: logging was started"),
+        Logging::Surely | Logging::Perhaps => Permits::either(),
         _ => Permits::either().testing("L-DP-26"),
     }
 }
@@ -105,19 +107,16 @@ fn permits_get(state: &State, command: &Command, request: &DirtyPagesGet) -> Per
     let (page_size, room) = (request.bitmap_pgsize, request.bitmap_size);
     let log = &state.log;
     match logging(state) {
+        Logging::Surely => {}
+        _ if !state.alone => return Permits::either(),
         // What is asked for may be nothing, or no more than what argsz it takes.
-        Logging::Never if state.alone && (size == 0 || argsz < needed(RangeLayout::Narrow, room)) => {
+        Logging::Never if size == 0 || argsz < needed(RangeLayout::Narrow, room) => {
             return Permits::refusal("L-DP-10", Note, "a refusal: logging was never started");
         }
-        Logging::Never if state.alone => {
-            return Permits::refusal("L-DP-10", Violation, "a refusal: logging was never started");
-        }
-        Logging::Refused if state.alone => {
-            return Permits::refusal("L-DP-10", Note, "a refusal: logging was refused");
-        }
+        Logging::Never => return Permits::refusal("L-DP-10", Violation, "a refusal: logging was never started"),
+        Logging::Refused => return Permits::refusal("L-DP-10", Note, "a refusal: logging was refused"),
         Logging::Stopped => return Permits::refusal("L-DP-07", Note, "a refusal: logging was stopped"),
-        Logging::Never | Logging::Refused | Logging::Perhaps => return Permits::either(),
-        Logging::Surely => {}
+        Logging::Perhaps => return Permits::either(),
     }
     if !page_size.is_power_of_two() {
         return Permits::refusal("L-DP-22", Note, "a refusal: pgsize is no power of two");
