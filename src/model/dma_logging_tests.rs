@@ -253,6 +253,22 @@ fn a_report_that_was_refused_loses_nothing() {
 }
 
 #[test]
+fn what_a_report_of_odd_pages_told_is_not_missed() {
+    let told = |iova, length, page_size| {
+        let mut client = written();
+        let said = client.report_of_pages(iova, length, page_size, true);
+        assert_eq!(client.bits(0, 4, 0), NOTHING);
+        said
+    };
+    assert_eq!(told(0, 3 * PAGE, 3 * PAGE), [("DLOG-08", Note)]);
+    assert_eq!(told(0, PAGE, 0), [("DLOG-08", Note)]);
+    // Rounded up, it is of all that was written.
+    for (iova, length) in [(0, PAGE), (PAGE, 0), (PAGE, 8 * PAGE)] {
+        assert_eq!(told(iova, length, 8 * PAGE), NOTHING);
+    }
+}
+
+#[test]
 fn what_comes_by_message_need_not_be_logged() {
     let finished = |sends: &[u64]| {
         let mut client = Client::new();

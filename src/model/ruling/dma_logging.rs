@@ -176,11 +176,10 @@ fn permits_report(state: &State, command: &Command, head: &DeviceFeature, report
     if !page_size.is_power_of_two() {
         return Permits::refusal("DLOG-08", Note, "a refusal: page_size is no power of two");
     }
-    let asked = span(iova, length);
-    if length == 0 || asked.1 > 1 << 64 || !length.is_multiple_of(page_size) || !iova.is_multiple_of(page_size) {
+    if !is_of_pages(report) {
         return Permits::either().testing("DLOG-26");
     }
-    let size = report.bitmap_size().unwrap_or(u64::MAX);
+    let (asked, size) = (span(iova, length), report.bitmap_size().unwrap_or(u64::MAX));
     if size > LONG {
         return Permits::either().testing("DLOG-27");
     }
@@ -208,6 +207,13 @@ fn permits_report(state: &State, command: &Command, head: &DeviceFeature, report
         Some(_) if whole => Permits::success("DLOG-12", Violation, "success: the range is just one that is mapped"),
         Some(_) => Permits::success("DLOG-25", Note, "success: any range can be asked for"),
     }
+}
+
+/// It asks for some whole pages of a size that pages can have.
+fn is_of_pages(report: &DmaLoggingReport) -> bool {
+    let (iova, length, page_size) = (report.iova, report.length, report.page_size);
+    let whole = iova.is_multiple_of(page_size) && length.is_multiple_of(page_size);
+    page_size.is_power_of_two() && whole && length > 0 && span(iova, length).1 <= 1 << 64
 }
 
 /// Judges a successful reply.
@@ -309,12 +315,14 @@ fn apply_report(state: &mut State, head: &DeviceFeature, report: &DmaLoggingRepo
     let log = &mut state.log;
     match given {
         Given::Ok(_) if !matches!(log.logging, Logging::Surely | Logging::Perhaps) => log.doubt(),
-        Given::Ok(_) if room && { report.page_size }.is_power_of_two() => {
+        Given::Error => log.endanger(asked, ("DLOG-16", Note)),
+        // A server that takes it may round up (DLOG-08, DLOG-26): what it has told then nobody can say.
+        Given::Ok(_) | Given::Unknown if !is_of_pages(report) => log.lose((0, u128::MAX)),
+        Given::Ok(_) if room => {
             log.told(asked);
             log.endanger_others(asked, ("DLOG-13", Violation));
         }
         Given::Ok(_) => log.endanger(asked, ("DLOG-16", Violation)),
-        Given::Error => log.endanger(asked, ("DLOG-16", Note)),
         Given::Unknown => log.told(asked),
     }
 }
