@@ -62,14 +62,14 @@ pub(super) fn judge(
     };
     let expected = format!("iova {iova:#x}, length {length:#x}, page_size {page_size:#x}, as in the request");
     out.must("DLOG-10", answer == *report, &expected, said, bytes_mark("iova", DATA, BITMAP - DATA));
-    let longer = bitmap.len() as u64 > size && bitmap.len().is_multiple_of(8);
-    let whole = bitmap.len() as u64 == size;
-    out.check("DLOG-11", whole, if longer { Note } else { Violation }, &all, came, None);
-    if !whole && !longer {
+    let enough = bitmap.len() as u64 >= size && bitmap.len().is_multiple_of(8);
+    let class = if enough { Note } else { Violation };
+    out.check("DLOG-11", bitmap.len() as u64 == size, class, &all, came, None);
+    if !enough {
         return;
     }
     let class = if argsz == room.saturating_add(needed - DATA as u64) { Note } else { Violation };
-    let right = argsz == needed || longer && argsz == payload.len() as u64;
+    let right = argsz == needed || argsz == payload.len() as u64;
     let expected = format!("argsz {needed}, the size of the whole payload");
     out.check("DLOG-15", right, class, &expected, || format!("argsz {argsz}"), argsz_mark());
     let bits = Bits { iova, length, page_size, bits: bitmap, at: BITMAP };
