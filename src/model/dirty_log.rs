@@ -35,8 +35,8 @@ struct Dirty {
 #[derive(Debug, Clone)]
 struct Write {
     span: Span,
-    /// The log was surely on when it began, and the device at no other write.
-    alone: bool,
+    /// It began before the logging did.
+    early: bool,
     /// What of it came by message.
     messages: Spans,
 }
@@ -104,7 +104,7 @@ impl DirtyLog {
     /// Logging was off, and has begun.
     pub(super) fn started(&mut self, page_size: Option<u64>, ranges: &[(u64, u64)]) {
         self.forget();
-        self.writes.iter_mut().for_each(|write| write.alone = false);
+        self.writes.iter_mut().for_each(|write| write.early = true);
         self.logging = Logging::Surely;
         self.asked = false;
         self.page_size = page_size;
@@ -133,8 +133,7 @@ impl DirtyLog {
 
     /// The device is made to write.
     pub(super) fn writes(&mut self, span: Span) {
-        let alone = self.logging == Logging::Surely && self.writes.is_empty();
-        self.writes.push(Write { span, alone, messages: Spans::default() });
+        self.writes.push(Write { span, early: false, messages: Spans::default() });
         self.may_hold(span);
     }
 
@@ -175,7 +174,7 @@ impl DirtyLog {
         };
         let writes = std::mem::take(&mut self.writes);
         if let ([write], true, Logging::Surely) = (writes.as_slice(), done, self.logging)
-            && write.alone
+            && !write.early
         {
             let direct = reached.iter().filter_map(|reached| common(write.span, *reached)).flat_map(logged);
             let surely = direct.filter(|part| write.messages.clone().take(*part).is_empty());
