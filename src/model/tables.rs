@@ -41,15 +41,12 @@ fn judge_unmap(table: Table, command: &Command, reply: &Reply<'_>, out: &mut Jud
     let asked: Result<Vec<_>, _> = DmaUnmapEntries::new(&command.payload, table).collect();
     let Ok(asked) = asked else { return };
     let asked: Vec<Bitmap> = asked.iter().filter_map(|entry| entry.bitmap).collect();
-    let needed = asked
-        .iter()
-        .fold(0u64, |all, bitmap| all.saturating_add(table.bitmap_structure() as u64).saturating_add(bitmap.size));
+    let needed = payload_size(table, asked.iter().copied());
     // A server that needs no DMA may ignore the command (622-623): whether this one does, the state tells.
     if !asked.is_empty() && reply.payload.is_empty() {
         return;
     }
-    let whole = reply.payload.len() as u64 == needed;
-    let right = whole && are(table, &asked, reply.payload);
+    let right = are(table, &asked, reply.payload);
     let expected = match asked.len() {
         0 => "no payload: no region asked for a bitmap".to_owned(),
         count => {
@@ -57,11 +54,12 @@ fn judge_unmap(table: Table, command: &Command, reply: &Reply<'_>, out: &mut Jud
             format!("{whole} bytes: {count} bitmaps, each behind its structure as in the request")
         }
     };
-    let actual = || if whole { "other structures".to_owned() } else { size(reply) };
+    let as_long = reply.payload.len() as u64 == needed;
+    let actual = || if as_long { "other structures".to_owned() } else { size(reply) };
     out.must("V8-10", right, &expected, actual, header_mark("size"));
 }
 
-/// The structures are those of the request.
+/// The payload is these structures, each with its bits behind it, and nothing else.
 fn are(table: Table, asked: &[Bitmap], payload: &[u8]) -> bool {
     let came = Bitmaps::new(payload, table).map(|bitmap| bitmap.map(|(bitmap, _)| bitmap));
     came.eq(asked.iter().map(|bitmap| Ok(*bitmap)))
@@ -85,10 +83,10 @@ fn judge_dirty_pages(table: Table, command: &Command, reply: &Reply<'_>, out: &m
             }
             let bitmaps: Vec<Bitmap> = asked.iter().map(|asked| asked.bitmap).collect();
             let bits = bitmaps.iter().fold(0u64, |all, bitmap| all.saturating_add(bitmap.size));
-            let behind_structures = payload_size(table, &asked) == came && are(table, &bitmaps, reply.payload);
             // Version 8 can be read to want the bits alone (1587-1588).
-            let right = behind_structures || table == Table::V8 && came == bits;
-            let other = !right && (first_alone(table, &asked, reply.payload) || kernels(table, command, &asked, reply));
+            let right = are(table, &bitmaps, reply.payload) || table == Table::V8 && came == bits;
+            let other =
+                !right && (first_alone(table, &bitmaps, reply.payload) || kernels(table, command, &bitmaps, reply));
             let requirement = if table == Table::V8 || bitmaps.len() > 1 { "V8-20" } else { "V8-27" };
             let expected = match bitmaps.len() {
                 1 => format!("the bitmap structure of the request and its {bits} bytes"),
@@ -106,23 +104,17 @@ fn judge_dirty_pages(table: Table, command: &Command, reply: &Reply<'_>, out: &m
 
 /// The bitmap of the first of several ranges and no other: both texts speak of one range that follows the head (version 8
 /// at 595dff9, 1582-1585; 0.9.1 at cda5e5f^, 1528-1531).
-fn first_alone(table: Table, asked: &[Asked], payload: &[u8]) -> bool {
+fn first_alone(table: Table, asked: &[Bitmap], payload: &[u8]) -> bool {
     let [first, _, ..] = asked else { return false };
-    let came = payload.len() as u64;
-    let behind_structure = payload_size(table, &[*first]) == came && are(table, &[first.bitmap], payload);
-    behind_structure || table == Table::V8 && came == first.bitmap.size
+    are(table, &[*first], payload) || table == Table::V8 && payload.len() as u64 == first.size
 }
 
 /// 0.9.1 names the kernel's bitmap structure for this reply, and gives it the 24 bytes that it has there in a range of 40
 /// (0.9.1 at cda5e5f^, 1532-1535 and 1546-1553).
-fn kernels(table: Table, command: &Command, asked: &[Asked], reply: &Reply<'_>) -> bool {
+fn kernels(table: Table, command: &Command, asked: &[Bitmap], reply: &Reply<'_>) -> bool {
     let wide = DirtyPages::parse(&command.payload)
         .is_some_and(|(_, rest)| rest.len().is_multiple_of(RangeLayout::Wide.size()));
-    let came = reply.payload.len() as u64;
-    let is = |asked: &[Asked]| {
-        let bitmaps: Vec<Bitmap> = asked.iter().map(|asked| asked.bitmap).collect();
-        payload_size(Table::V8, asked) == came && are(Table::V8, &bitmaps, reply.payload)
-    };
+    let is = |bitmaps: &[Bitmap]| are(Table::V8, bitmaps, reply.payload);
     table == Table::V8c && wide && (is(asked) || asked.first().is_some_and(|first| is(&[*first])))
 }
 
@@ -135,9 +127,9 @@ pub(super) struct Asked {
 }
 
 /// Bytes of payload of bitmaps, each behind its structure.
-pub(super) fn payload_size(table: Table, asked: &[Asked]) -> u64 {
+pub(super) fn payload_size(table: Table, bitmaps: impl Iterator<Item = Bitmap>) -> u64 {
     let structure = table.bitmap_structure() as u64;
-    asked.iter().fold(0, |all: u64, asked| all.saturating_add(structure).saturating_add(asked.bitmap.size))
+    bitmaps.fold(0, |all: u64, bitmap| all.saturating_add(structure).saturating_add(bitmap.size))
 }
 
 /// The ranges of a DIRTY_PAGES that asks for bitmaps; none where they are cut off, or may be of two layouts.

@@ -53,7 +53,7 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
     let asked = ranges(table(state), &command.payload);
     let table = table(state);
     let requirement = if table == Table::V8 { "V8-20" } else { "V8-27" };
-    let whole = payload_size(table, &asked) == payload.len() as u64;
+    let whole = payload_size(table, asked.iter().map(|asked| asked.bitmap)) == payload.len() as u64;
     match asked.as_slice() {
         // Version 8 can be read to want the bits alone (1587-1588).
         [one] if table == Table::V8 && one.bitmap.size == payload.len() as u64 => {
