@@ -67,24 +67,24 @@ pub(super) fn judge(state: &State, command: &Command, payload: &[u8], out: &mut 
 pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     let Some((head, _)) = DirtyPages::parse(&command.payload) else { return };
-    if head.flags == GET_BITMAP && state.log.logging == Logging::Surely {
-        // What was told may be forgotten, and what a refusal does to the log is nowhere said.
-        match (given, ranges(table(state), &command.payload).as_slice()) {
-            (_, []) => state.log.endanger((0, u128::MAX), ("V8-20", Note)),
+    let everything = (0, u128::MAX);
+    match head.flags {
+        // What was told may be forgotten; what was asked for is not always known.
+        GET_BITMAP => match (given, ranges(table(state), &command.payload).as_slice()) {
+            (_, []) => state.log.lose(everything),
             (Given::Error, _) => {}
             (_, asked) => asked.iter().for_each(|asked| state.log.told(span(asked.iova, asked.size))),
-        }
-    }
-    if head.flags == START && state.log.logging == Logging::Surely {
-        state.log.endanger((0, u128::MAX), ("V8-26", Note));
+        },
+        // It may begin anew, and what a refusal does to the log is nowhere said.
+        START => state.log.lose(everything),
+        _ => {}
     }
     match (head.flags, given, state.log.logging) {
         (START, Given::Ok(_), Logging::Never | Logging::Refused | Logging::Stopped) => {
             state.log.started(state.migrating.page_size, &[]);
         }
-        (START, Given::Error, Logging::Never) => state.log.logging = Logging::Refused,
         (STOP, Given::Ok(_), _) => state.log.stopped(),
-        (START | STOP | GET_BITMAP, Given::Ok(_) | Given::Error, Logging::Surely) if head.flags != STOP => {}
+        (START | GET_BITMAP, Given::Ok(_) | Given::Error, Logging::Surely) => {}
         (_, Given::Error, Logging::Never | Logging::Refused | Logging::Stopped) => {}
         _ => state.log.doubt(),
     }
