@@ -90,6 +90,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::model::Broken;
     use crate::verdict::Class;
 
     const PAGE: u64 = 0x1000;
@@ -106,11 +107,15 @@ mod tests {
     }
 
     fn of(room: u64, payload: &[u8]) -> Vec<(&'static str, Class)> {
+        broken(room, &REPORT, payload).into_iter().map(|(requirement, broken)| (requirement, broken.class)).collect()
+    }
+
+    fn broken(room: u64, report: &DmaLoggingReport, payload: &[u8]) -> Vec<(&'static str, Broken)> {
         let (mut log, mut out) = (DirtyLog::default(), Judgements::default());
         log.started(Some(PAGE), &[]);
-        judge(Some(&log), &head(room), &REPORT, payload, &mut out);
+        judge(Some(&log), &head(room), report, payload, &mut out);
         let judgements = out.into_vec().into_iter();
-        judgements.filter_map(|judgement| Some((judgement.requirement, judgement.broken?.class))).collect()
+        judgements.filter_map(|judgement| Some((judgement.requirement, judgement.broken?))).collect()
     }
 
     #[test]
@@ -124,6 +129,7 @@ mod tests {
         // Longer, and the size says so.
         assert_eq!(said(needed, needed, &REPORT, &[0; 24]), [("DLOG-11", Note)]);
         assert_eq!(said(needed, needed + 8, &REPORT, &[0; 24]), [("DLOG-11", Note)]);
+        assert_eq!(said(needed, needed, &REPORT, &[1; 24]), [("DLOG-11", Note), ("DLOG-13", Violation)]);
         assert_eq!(said(needed, needed + 8, &REPORT, &[0; 16]), [("DLOG-15", Violation)]);
         assert_eq!(said(needed, needed - 8, &REPORT, &[0; 16]), [("DLOG-15", Violation)]);
         // The room asked for, and the size of the data once more.
@@ -135,7 +141,25 @@ mod tests {
     fn a_report_repeats_what_it_is_about() {
         let needed = payload_size(16);
         let other = DmaLoggingReport { iova: 0, ..REPORT };
-        assert_eq!(said(needed, needed, &other, &[0; 16]), [("DLOG-10", Violation)]);
+        // Its bits are of something else.
+        assert_eq!(said(needed, needed, &other, &[[1; 8], [0; 8]].concat()), [("DLOG-10", Violation)]);
+        let broken = broken(needed, &REPORT, &[head(needed).bytes(), other.bytes(), &[0; 16]].concat());
+        let mark = broken[0].1.field.as_ref().unwrap();
+        assert_eq!((mark.offset, mark.length), (16 + 8, 24));
+    }
+
+    #[test]
+    fn a_range_that_is_none_may_come_back_as_the_server_rounds_it() {
+        let is_judged = |iova, length, page_size| {
+            let report = DmaLoggingReport { iova, length, page_size };
+            let payload = [head(payload_size(16)).bytes(), report.bytes(), &[1; 16]].concat();
+            !broken(payload_size(16), &report, &payload).is_empty()
+        };
+        let last = PAGE.wrapping_neg();
+        assert!(is_judged(last, PAGE, PAGE));
+        assert!(!is_judged(last, 2 * PAGE, PAGE));
+        assert!(!is_judged(0, 0, PAGE));
+        assert!(!is_judged(0, 3 * PAGE, 3 * PAGE));
     }
 
     #[test]
@@ -158,6 +182,9 @@ mod tests {
         let mut bitmap = [0; 16];
         bitmap[8 + 36 / 8] = 1 << (36 % 8);
         assert_eq!(said(needed, needed, &REPORT, &bitmap), [("DLOG-13", Violation)]);
+        bitmap[0] = 1;
+        assert_eq!(said(needed, needed, &REPORT, &bitmap), [("DLOG-13", Violation)]);
+        let mut bitmap = [0; 16];
         bitmap[8 + 35 / 8] = 1 << (35 % 8);
         assert_eq!(said(needed, needed, &REPORT, &bitmap), [("DLOG-12", Violation)]);
     }

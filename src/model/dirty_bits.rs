@@ -278,7 +278,8 @@ mod tests {
         assert_eq!(said(&log, &[2]), [("read", Violation, at)]);
         assert_eq!(said(&log, &[3]), [("told", Note, at)]);
         assert_eq!(said(&log, &[4]), [("unwritten", Violation, at)]);
-        // The worst of them stands for all.
+        // The worst of them stands for all, and the first of those that are as bad.
+        assert_eq!(said(&log, &[1, 3]), [("before", Note, at)]);
         assert_eq!(said(&log, &[1, 3, 4]), [("unwritten", Violation, at)]);
         // Written again since.
         wrote(&mut log, &[3]);

@@ -68,6 +68,8 @@ mod device_tests;
 #[cfg(test)]
 mod dirty_pages_rulings_tests;
 #[cfg(test)]
+mod dma_logging_report_tests;
+#[cfg(test)]
 mod dma_logging_tests;
 #[cfg(test)]
 mod io_fds_tests;

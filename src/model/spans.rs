@@ -71,6 +71,17 @@ mod tests {
         spans.add((20, 30));
         assert_eq!(spans.take((5, 25)).list, [(5, 10), (20, 25)]);
         assert_eq!(spans.list, [(0, 5), (25, 30)]);
+        spans.take((0, 5));
+        assert_eq!(spans.list, [(25, 30)]);
+    }
+
+    #[test]
+    fn what_is_added_twice_is_there_once_and_no_addresses_are_nothing() {
+        let mut spans = Spans::default();
+        for span in [(0, 10), (0, 10), (5, 5)] {
+            spans.add(span);
+        }
+        assert_eq!(spans.list, [(0, 10)]);
     }
 
     #[test]
