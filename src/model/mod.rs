@@ -104,6 +104,8 @@ mod samples;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
+mod tables_bitmaps_tests;
+#[cfg(test)]
 mod tables_tests;
 #[cfg(test)]
 mod tested_requirements_tests;

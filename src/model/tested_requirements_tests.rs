@@ -166,6 +166,7 @@ fn tables_of_version_8() {
     assert_eq!(tests(&V8, "DMA_UNMAP", entry(1)), Some("V8-10"));
     assert_eq!(tests(&V8, "DMA_UNMAP", [entry(1), entry(0)].concat()), None);
     assert_eq!(tests(&V8, "DEVICE_GET_INFO", vec![]), Some("V8-12"));
+    assert_eq!(tests(&V8, "DEVICE_GET_INFO", vec![0; 8]), None);
     assert_eq!(tests(&V8, "DEVICE_GET_INFO", DeviceInfo::default().bytes().to_vec()), Some("V8-12"));
     let pages = |dialect, ranges| {
         let range = [0x1000u64, 0x1000, 0x1000, 8].map(u64::to_ne_bytes).concat().repeat(ranges);
