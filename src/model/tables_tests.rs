@@ -129,7 +129,7 @@ fn what_was_unmapped_can_be_mapped_again() {
     client.map(&[1], Ok(()));
     client.unmap(&[1], Ok(()));
     assert_eq!(client.map(&[1], Err(Errno::EEXIST)), [("V8-04", Violation)]);
-    // Of a region of two pages, what is left of it and where nobody can say (V8-11).
+    // Of a region that was unmapped in part, all may be gone or nothing (V8-11).
     let again = |answer| {
         let mut client = Client::new(&V8);
         let region = DmaMap { address: 0x1000, size: 0x2000, protections: 3, ..DmaMap::default() };
