@@ -112,12 +112,15 @@ fn a_new_log_is_empty() {
 
 #[test]
 fn a_report_that_has_no_room_loses_nothing() {
-    let mut client = written();
-    let report = DmaLoggingReport { iova: 0, length: 4 * PAGE, page_size: PAGE };
-    let of = |argsz, data| payload(argsz, feature_flags::GET, feature_index::DMA_LOGGING_REPORT, data);
-    assert_eq!(client.command("DEVICE_FEATURE", of(32, report.bytes()), &[], Some(of(40, &[]))), NOTHING);
-    assert_eq!(client.clone().bits(0, 4, 1 << 1 | 1 << 2), NOTHING);
-    assert_eq!(client.bits(0, 4, 0), [("DLOG-16", Violation)]);
+    // Rounded up, too.
+    for page_size in [PAGE, 8 * PAGE] {
+        let mut client = written();
+        let report = DmaLoggingReport { iova: 0, length: 4 * PAGE, page_size };
+        let of = |argsz, data| payload(argsz, feature_flags::GET, feature_index::DMA_LOGGING_REPORT, data);
+        assert_eq!(client.command("DEVICE_FEATURE", of(32, report.bytes()), &[], Some(of(40, &[]))), NOTHING);
+        assert_eq!(client.clone().bits(0, 4, 1 << 1 | 1 << 2), NOTHING);
+        assert_eq!(client.bits(0, 4, 0), [("DLOG-16", Violation)]);
+    }
 }
 
 #[test]

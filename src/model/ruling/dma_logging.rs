@@ -310,19 +310,19 @@ fn apply_start(state: &mut State, start: &DmaLoggingStart, ranges: &[(u64, u64)]
 
 fn apply_report(state: &mut State, head: &DeviceFeature, report: &DmaLoggingReport, given: Given<'_>) {
     let asked = span(report.iova, report.length);
-    let size = report.bitmap_size().unwrap_or(u64::MAX);
-    let room = u64::from(head.argsz) >= dirty_bitmap::payload_size(size);
+    let needed = report.bitmap_size().map(dirty_bitmap::payload_size);
+    let room = needed.is_none_or(|needed| u64::from(head.argsz) >= needed);
     let log = &mut state.log;
     match given {
         Given::Ok(_) if !matches!(log.logging, Logging::Surely | Logging::Perhaps) => log.doubt(),
         Given::Error => log.endanger(asked, ("DLOG-16", Note)),
+        Given::Ok(_) if !room => log.endanger(asked, ("DLOG-16", Violation)),
         // A server that takes it may round up (DLOG-08, DLOG-26): what it has told then nobody can say.
         Given::Ok(_) | Given::Unknown if !is_of_pages(report) => log.lose((0, u128::MAX)),
-        Given::Ok(_) if room => {
+        Given::Ok(_) => {
             log.told(asked);
             log.endanger_others(asked, ("DLOG-13", Violation));
         }
-        Given::Ok(_) => log.endanger(asked, ("DLOG-16", Violation)),
         Given::Unknown => log.told(asked),
     }
 }
