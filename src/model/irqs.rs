@@ -50,6 +50,9 @@ impl LetGo {
     }
 }
 
+/// What asks for the signals of interrupts that the device raises: it may make one of several.
+const RAISED: &str = "SETIRQS-30";
+
 /// How often a descriptor should have been signalled since that was last looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signals {
@@ -186,7 +189,10 @@ impl Irqs {
         for fd in slot.iter().flatten() {
             let tally = self.tallies.entry(*fd).or_default();
             tally.most += 1;
-            tally.least += u64::from(certain);
+            tally.least = match requirement {
+                RAISED => tally.least.max(u64::from(certain)),
+                _ => tally.least + u64::from(certain),
+            };
             tally.by = Some(requirement);
         }
         if self.masked.contains(&vector) {
@@ -201,7 +207,7 @@ impl Irqs {
     pub(super) fn raise(&mut self, index: u32, sub: u32, automasked: bool, sure: bool) {
         let vector = (index, sub);
         if !self.silenced.contains(&vector) {
-            return self.fire(index, sub, sure, automasked, "SETIRQS-30");
+            return self.fire(index, sub, sure, automasked, RAISED);
         }
         for fd in self.slots.get(&vector).into_iter().flatten().flatten() {
             self.tallies.entry(*fd).or_default().by = Some("SETIRQS-17");
@@ -220,7 +226,7 @@ impl Irqs {
     /// The device may run again: what it was told meanwhile it may do now.
     pub(super) fn resume(&mut self) {
         for (index, sub) in std::mem::take(&mut self.hushed) {
-            self.fire(index, sub, false, true, "SETIRQS-30");
+            self.fire(index, sub, false, true, RAISED);
         }
     }
 
@@ -373,6 +379,20 @@ mod tests {
         irqs.doubt_masks(2);
         irqs.raise(2, 0, false, true);
         assert_eq!(irqs.signals(8).map(|signals| signals.most.0), Some(3));
+    }
+
+    #[test]
+    fn what_the_device_raises_may_come_as_one() {
+        let mut irqs = Irqs::default();
+        irqs.assign(2, 0, &[7], true);
+        for _ in 0..3 {
+            irqs.raise(2, 0, false, true);
+        }
+        assert_eq!(irqs.signals(7), Some(Signals { least: (1, RAISED), most: (3, RAISED) }));
+        // What the client triggers each comes by itself.
+        irqs.fire(2, 0, true, false, BY);
+        irqs.fire(2, 0, true, false, BY);
+        assert_eq!(irqs.signals(7), Some(Signals { least: (3, BY), most: (5, BY) }));
     }
 
     #[test]
