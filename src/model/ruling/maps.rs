@@ -201,17 +201,12 @@ pub(super) fn apply_unmap(state: &mut State, command: &Command, given: Given<'_>
     let plain = { unmap.flags } == 0 && { unmap.argsz } == 24 && surplus.is_empty() && command.fds.is_empty();
     state.refuse_fds(command, LetGo::Stray);
     let all = { unmap.flags } & UNMAP_ALL != 0 && address == 0 && size == 0;
-    if !matches!(given, Given::Ok(_)) || all {
-        state.log.endanger(if all { (0, u128::MAX) } else { span(address, size) }, ("DLOG-36", Note));
-    }
+    state.log.endanger(if all { (0, u128::MAX) } else { span(address, size) }, ("DLOG-36", Note));
     match given {
         Given::Error if plain => state.maps.not_unmapped(address, size, "DUNMAP-14"),
         Given::Error => state.maps.disturb(address, size, "DUNMAP-14"),
         _ if all => state.maps.doubt_all(),
-        Given::Ok(_) if state.maps.exact(address, size).is_some() => {
-            state.maps.remove(address, size);
-            state.log.endanger(span(address, size), ("DLOG-36", Note));
-        }
+        Given::Ok(_) if state.maps.exact(address, size).is_some() => state.maps.remove(address, size),
         Given::Ok(_) | Given::Unknown => state.maps.doubt(address, size),
     }
 }
