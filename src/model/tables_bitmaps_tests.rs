@@ -100,6 +100,14 @@ fn what_the_device_wrote_is_told() {
     assert_eq!(asked(&[1], bit(true)), NOTHING);
     assert_eq!(asked(&[2, 1], [bit(false), bit(true)].concat()), NOTHING);
     assert_eq!(asked(&[2, 1], [bit(false), bit(false)].concat()), [("V8-20", Violation)]);
+    // What a refusal does to the log is nowhere said.
+    let refused = |pages: &[u64]| {
+        let mut client = written();
+        client.ask("DIRTY_PAGES", get(pages), &[], Err(Errno::EINVAL));
+        client.get(&[1], bit(false))
+    };
+    assert_eq!(refused(&[1]), NOTHING);
+    assert_eq!(refused(&[2]), [("V8-20", Violation)]);
     // What was told may be forgotten, in one reply too.
     let mut client = written();
     assert_eq!(client.get(&[1], bit(true)), NOTHING);

@@ -72,7 +72,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         // What was told may be forgotten; what was asked for is not always known.
         GET_BITMAP => match (given, ranges(table(state), &command.payload).as_slice()) {
             (_, []) => state.log.lose(everything),
-            (Given::Error, _) => {}
+            (Given::Error, asked) => asked.iter().for_each(|asked| state.log.lose(span(asked.iova, asked.size))),
             (_, asked) => asked.iter().for_each(|asked| state.log.told(span(asked.iova, asked.size))),
         },
         // It may begin anew, and what a refusal does to the log is nowhere said.
