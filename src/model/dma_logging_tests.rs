@@ -152,8 +152,14 @@ fn another_client_may_have_begun_it() {
     assert_eq!(second().report(0, PAGE, true), NOTHING);
     assert_eq!(second().report(0, PAGE, false), NOTHING);
     let mut refused = second();
-    refused.start(&[], false);
+    assert_eq!(refused.start(&[], false), NOTHING);
     assert_eq!(refused.report(0, PAGE, true), NOTHING);
+    // Or ended it.
+    let mut started = second();
+    assert_eq!(started.start(&[], true), NOTHING);
+    assert_eq!(started.stop(false), NOTHING);
+    started.stop(true);
+    assert_eq!(started.report(0, PAGE, true), NOTHING);
 }
 
 #[test]
