@@ -253,6 +253,9 @@ fn a_range_has_one_of_two_layouts_and_argsz_counts_all() {
     assert_eq!(said(100, reply(100, 56)), [("L-DP-32", Violation)]);
     assert_eq!(said(100, reply(100, 100)), [("L-DP-32", Violation)]);
     assert_eq!(said(100, reply(90, 100)), [("L-DP-13", Violation)]);
+    // Cut to an argsz below the fixed part, and cut otherwise (policy A-01).
+    assert_eq!(said(4, vec![0; 4]), [("L-DP-13", Note)]);
+    assert_eq!(said(5, vec![0; 4]), [("L-DP-13", Violation)]);
     // Less than any bitmap takes, and no argsz that says so.
     assert_eq!(said(40, reply(40, 40)), [("L-DP-14", Violation)]);
     assert_eq!(said(100, reply(56, 100)), [("L-DP-32", Violation)]);
