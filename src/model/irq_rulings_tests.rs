@@ -258,6 +258,37 @@ fn what_is_accepted_against_its_own_contradictions_may_have_done_anything() {
 }
 
 #[test]
+fn what_is_accepted_against_its_own_contradictions_may_have_fired() {
+    let (less, past) =
+        (set(DATA_BOOL | ACTION_TRIGGER, 1, 0, 2, &[1], &[]), set(DATA_NONE | ACTION_TRIGGER, 1, 0, 5, &[], &[]));
+    let unclear = set(DATA_NONE | ACTION_MASK | ACTION_TRIGGER, 1, 0, 2, &[], &[]);
+    for odd in [less, past, unclear] {
+        let mut session = assigned(1, 2);
+        samples::exchange(&mut session, 50, odd, Ok(vec![]));
+        assert_eq!(counts(&session, 2), [(0, 1); 2]);
+    }
+}
+
+#[test]
+fn a_server_may_say_that_it_has_4_294_967_295_interrupts() {
+    let offer = || Offer { irqs: vec![OfferedIrq { index: 4, flags: 3, count: u32::MAX }], ..offer() };
+    let assign = |start| set(DATA_EVENTFD | ACTION_TRIGGER, 4, start, 1, &[], &eventfds(1));
+    let all = |flags| set(flags, 4, 0, u32::MAX, &[], &[]);
+    let signals = |before: &[Command]| counts(&after(offer(), before), 1);
+    let trigger = || all(DATA_NONE | ACTION_TRIGGER);
+    assert_eq!(signals(&[assign(7), trigger()]), [(1, 1)]);
+    let mask = || all(DATA_NONE | ACTION_MASK);
+    assert_eq!(signals(&[assign(7), mask(), trigger()]), [(0, 1)]);
+    // What is assigned later may be masked as well; which ones are is not followed.
+    assert_eq!(signals(&[mask(), assign(7), trigger()]), [(0, 1)]);
+    assert_eq!(signals(&[mask(), assign(7), trigger(), all(DATA_NONE | ACTION_UNMASK)]), [(0, 2)]);
+    assert_eq!(signals(&[assign(7), all(DATA_BOOL | ACTION_MASK), trigger()]), [(1, 1)]);
+    let mut refused = after(offer(), &[assign(7)]);
+    samples::exchange(&mut refused, 50, trigger(), Err(Errno::EINVAL));
+    assert_eq!(counts(&refused, 1), [(0, 1)]);
+}
+
+#[test]
 fn a_mask_is_of_the_sub_indexes_that_it_names() {
     let offer = || Offer { irqs: vec![OfferedIrq { index: 4, flags: 3, count: 3 }], ..offer() };
     let assign = || set(DATA_EVENTFD | ACTION_TRIGGER, 4, 0, 3, &[], &eventfds(3));

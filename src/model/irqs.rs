@@ -1,6 +1,7 @@
 //! Which descriptor each interrupt should signal now, and how often each descriptor should have been signalled.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use crate::verdict::Class;
 
@@ -91,6 +92,8 @@ pub(super) struct Irqs {
     deaf: HashSet<u64>,
     /// Types of which the client may be told by message.
     told: BTreeSet<u32>,
+    /// Types of which more were masked at one time than are followed.
+    veiled: BTreeSet<u32>,
 }
 
 impl Irqs {
@@ -109,6 +112,12 @@ impl Irqs {
     pub(super) fn others_bound(&self, index: u32) -> bool {
         self.told.iter().any(|other| *other != index)
             || self.slots.iter().any(|((other, _), slot)| *other != index && slot.iter().any(Option::is_some))
+    }
+
+    /// Sub-indexes of the range that may be bound: no others can fire.
+    pub(super) fn bound(&self, index: u32, range: Range<u32>) -> Vec<u32> {
+        let (start, end) = (range.start, range.end.max(range.start));
+        self.slots.range((index, start)..(index, end)).map(|((_, sub), _)| *sub).collect()
     }
 
     /// Interrupts of the type may come by message, until it is disabled.
@@ -133,10 +142,8 @@ impl Irqs {
 
     /// A range is bound to nothing, for sure or perhaps.
     pub(super) fn deassign(&mut self, index: u32, start: u32, count: u32, sure: bool) {
-        let end = start.saturating_add(count);
-        let bound: Vec<Vector> = self.slots.range((index, start)..(index, end)).map(|(vector, _)| *vector).collect();
-        for vector in bound {
-            self.put(vector, None, sure, LetGo::Deassigned);
+        for sub in self.bound(index, start..start.saturating_add(count)) {
+            self.put((index, sub), None, sure, LetGo::Deassigned);
         }
     }
 
@@ -185,7 +192,8 @@ impl Irqs {
     pub(super) fn fire(&mut self, index: u32, sub: u32, sure: bool, automasked: bool, requirement: &'static str) {
         let vector = (index, sub);
         let Some(slot) = self.slots.get(&vector) else { return };
-        let certain = sure && slot.len() == 1 && !self.masked.contains(&vector);
+        let unmasked = !self.masked.contains(&vector) && !self.veiled.contains(&index);
+        let certain = sure && slot.len() == 1 && unmasked;
         for fd in slot.iter().flatten() {
             let tally = self.tallies.entry(*fd).or_default();
             tally.most += 1;
@@ -195,7 +203,7 @@ impl Irqs {
             };
             tally.by = Some(requirement);
         }
-        if self.masked.contains(&vector) {
+        if !unmasked {
             self.pended.insert(vector);
         }
         if automasked {
@@ -248,6 +256,11 @@ impl Irqs {
     /// A range was masked.
     pub(super) fn mask(&mut self, index: u32, vectors: &[u32]) {
         self.masked.extend(vectors.iter().map(|sub| (index, *sub)));
+    }
+
+    /// So many of the type were masked or unmasked that those which are not bound are not followed.
+    pub(super) fn veil(&mut self, index: u32) {
+        self.veiled.insert(index);
     }
 
     /// A range was unmasked: what fired meanwhile may be signalled now, and mask the interrupt again.

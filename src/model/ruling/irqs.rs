@@ -18,6 +18,10 @@ const ACTIONS: u32 = ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER;
 /// Every flag that means something.
 const FLAGS: u32 = DATA_MASK | ACTIONS;
 
+/// How many of one type are followed where they are masked without being bound: a server may say that it has 2^32. A PCI device has
+/// 2,048 at the most.
+const MOST: u32 = 4096;
+
 /// What a message asks for, where that is one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
@@ -181,8 +185,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         // What is refused binds nothing; a trigger that is refused may have fired in part.
         state.refuse_fds(command, LetGo::Refused);
         if let Ask::Trigger { bools } = ask {
-            let end = range.end.min(state.offer.irq(u64::from(index)).map_or(0, |irq| irq.count));
-            for sub in range.start..end {
+            for sub in state.irqs.bound(index, range) {
                 state.irqs.fire(index, sub, false, false, by(bools));
             }
         }
@@ -196,6 +199,11 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     };
     if contradicts || !inside {
         // It was accepted nevertheless: nobody knows what came of it.
+        if matches!(ask, Ask::Trigger { .. } | Ask::Unclear) {
+            for sub in state.irqs.bound(index, 0..u32::MAX) {
+                state.irqs.fire(index, sub, false, false, by(ask == Ask::Trigger { bools: true }));
+            }
+        }
         state.irqs.lose(&fds);
         state.irqs.doubt_all();
         return;
@@ -215,24 +223,32 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         }
         Ask::Trigger { bools } => {
             let automasked = automasked(&state.offer, index);
-            let chosen = |at: usize| !bools || data.get(at).is_some_and(|byte| *byte != 0);
-            for (at, sub) in range.enumerate().filter(|(at, _)| chosen(*at)) {
+            for sub in state.irqs.bound(index, range) {
+                let byte = if bools { data.get((sub - start) as usize).copied() } else { Some(1) };
+                if byte == Some(0) {
+                    continue;
+                }
                 // A byte that is neither 0 nor 1 may be read either way (SETIRQS-05).
                 // A stopped device raises nothing; what the client triggers may be another matter.
                 let runs = !state.migration.may_be_stopped();
-                let certain = sure && runs && (!bools || data.get(at) == Some(&1));
+                let certain = sure && runs && byte == Some(1);
                 state.irqs.fire(index, sub, certain, automasked, by(bools));
             }
         }
         Ask::Mask { unmask } => {
+            let (bools, many) = (set.flags & DATA_BOOL != 0, count > MOST);
             let chosen = |holds: fn(u8) -> bool| -> Vec<u32> {
-                let range = range.clone().enumerate();
-                let chosen =
-                    range.filter(|(at, _)| set.flags & DATA_BOOL == 0 || data.get(*at).copied().is_some_and(holds));
-                chosen.map(|(_, sub)| sub).collect()
+                match bools {
+                    true => range.clone().zip(data).filter(|(_, byte)| holds(**byte)).map(|(sub, _)| sub).collect(),
+                    false if many => state.irqs.bound(index, range.clone()),
+                    false => range.clone().collect(),
+                }
             };
             let certain = chosen(|byte| byte == 1);
             let chosen = chosen(|byte| byte != 0);
+            if many && !bools {
+                state.irqs.veil(index);
+            }
             if unmask {
                 state.irqs.unmask(index, &chosen, automasked(&state.offer, index));
             }
