@@ -222,6 +222,10 @@ fn a_trigger_fires_where_its_byte_is_1() {
     samples::exchange(&mut session, 50, trigger, Ok(vec![]));
     // What is neither 0 nor 1 is true, and if nothing comes of it that is a note (SETIRQS-05).
     assert_eq!(counts(&session, 3), [(1, 1), (0, 0), (0, 1)]);
+    // From the second one on.
+    let mut session = assigned(1, 3);
+    samples::exchange(&mut session, 50, set(DATA_BOOL | ACTION_TRIGGER, 1, 1, 2, &[0, 1], &[]), Ok(vec![]));
+    assert_eq!(counts(&session, 3), [(0, 0), (0, 0), (1, 1)]);
 }
 
 #[test]
@@ -314,6 +318,8 @@ fn a_mask_lasts_until_something_may_have_undone_it() {
         raised(session)
     };
     assert_eq!((then(mask(), Ok(vec![])), then(assign(), Ok(vec![]))), (Some(0), Some(0)));
+    // It may come before anything is assigned.
+    assert_eq!(raised(after(offer(), &[mask()])), Some(0));
     let (disable, deassign) = (of(DATA_NONE | ACTION_TRIGGER, 0), of(DATA_EVENTFD | ACTION_TRIGGER, 1));
     assert_eq!((then(disable, Ok(vec![])), then(deassign, Ok(vec![]))), (Some(1), Some(1)));
     assert_eq!(then(of(DATA_NONE | ACTION_UNMASK, 1), Err(Errno::EINVAL)), Some(1));

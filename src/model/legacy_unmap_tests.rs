@@ -88,6 +88,7 @@ fn an_unmap_for_a_bitmap_has_room_for_it() {
     let cut = |length| refused(16, 16, Some(unmap(56, GET_DIRTY_BITMAP, RANGE)[..length].to_vec()));
     assert_eq!(cut(16), [("L-UNM-08", Note)]);
     assert_eq!(cut(12), [("L-UNM-08", Violation)]);
+    assert_eq!(refused(24, 16, Some(unmap(48, GET_DIRTY_BITMAP, RANGE))), [("L-UNM-08", Violation)]);
     let short = unmap_get(56, 16)[..24].to_vec();
     assert_eq!(Client::logging().ask("DMA_UNMAP", short.clone(), None), NOTHING);
     let taken = Client::logging().ask("DMA_UNMAP", short, Some([unmap_get(56, 16), bitmap(&[])].concat()));

@@ -201,7 +201,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         // It was accepted nevertheless: nobody knows what came of it.
         if matches!(ask, Ask::Trigger { .. } | Ask::Unclear) {
             for sub in state.irqs.bound(index, 0..u32::MAX) {
-                state.irqs.fire(index, sub, false, false, by(ask == Ask::Trigger { bools: true }));
+                state.irqs.fire(index, sub, false, false, by(false));
             }
         }
         state.irqs.lose(&fds);
