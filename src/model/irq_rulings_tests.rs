@@ -274,6 +274,16 @@ fn what_is_accepted_against_its_own_contradictions_may_have_fired() {
 }
 
 #[test]
+fn another_client_may_have_taken_what_is_assigned() {
+    let trigger = || set(DATA_NONE | ACTION_TRIGGER, 1, 0, 1, &[], &[]);
+    let mut session = assigned(1, 1);
+    session.overheard(&set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 1, &[], &eventfds(1)));
+    assert_eq!(breaks(&session, trigger()), EITHER);
+    samples::exchange(&mut session, 50, trigger(), Ok(vec![]));
+    assert_eq!(counts(&session, 1), [(0, 1)]);
+}
+
+#[test]
 fn a_server_may_say_that_it_has_4_294_967_295_interrupts() {
     let offer = || Offer { irqs: vec![OfferedIrq { index: 4, flags: 3, count: u32::MAX }], ..offer() };
     let assign = |start| set(DATA_EVENTFD | ACTION_TRIGGER, 4, start, 1, &[], &eventfds(1));

@@ -66,6 +66,24 @@ fn what_another_client_has_mapped_may_be_refused_and_its_neighbours_are_free() {
 }
 
 #[test]
+fn what_another_client_unmaps_may_be_gone() {
+    let after_unmap = |unmap: Command| {
+        let mut session = after(offer(), &[map(BASE, PAGE)]);
+        session.overheard(&unmap);
+        session
+    };
+    let all = DmaUnmap { argsz: 24, flags: ALL, address: 0, size: 0 };
+    for gone in [unmap(BASE, PAGE), command("DMA_UNMAP", all.bytes(), &[])] {
+        let session = after_unmap(gone);
+        assert_eq!(breaks(&session, unmap(BASE, PAGE)), EITHER);
+        assert_eq!(breaks(&session, map(BASE, PAGE)), EITHER);
+    }
+    for other in [unmap(AFAR, PAGE), command("DMA_UNMAP", &[], &[])] {
+        assert_eq!(breaks(&after_unmap(other), unmap(BASE, PAGE)), succeeds("DUNMAP-13", Violation));
+    }
+}
+
+#[test]
 fn unmaps_of_what_is_mapped() {
     let session = |offer| after(offer, &[map(BASE, PAGE)]);
     let said = |unmap: DmaUnmap, rest: &[u8], fds: &[PassedFd]| {

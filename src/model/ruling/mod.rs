@@ -18,11 +18,11 @@ mod version;
 
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
-    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DmaMap, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ,
+    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DmaMap, DmaUnmap, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ,
     REGION_WRITE, REGION_WRITE_MULTI, VERSION,
 };
-use vfio_user_wire::tables::dma_map_entries;
-use vfio_user_wire::{Dialect, Direction, Message};
+use vfio_user_wire::tables::{DmaUnmapEntries, dma_map_entries};
+use vfio_user_wire::{Dialect, Direction, Message, dma_unmap_flags};
 
 pub(super) use self::irqs::{automasked, may_interrupt};
 pub(super) use self::limits::exceeded;
@@ -122,6 +122,24 @@ pub(super) fn asked_to_map(edition: Edition, command: &Command) -> Vec<(u64, u64
         Edition::Tables(_) => {
             let (entries, _) = dma_map_entries(&command.payload);
             entries.iter().map(|entry| (entry.address, entry.size)).collect()
+        }
+    }
+}
+
+/// The regions that a command asks to unmap: address and size; `None` where that is everything.
+pub(super) fn asked_to_unmap(edition: Edition, command: &Command) -> Option<Vec<(u64, u64)>> {
+    if command.message.is_none_or(|message| message.name != DMA_UNMAP.name) {
+        return Some(Vec::new());
+    }
+    match edition {
+        Edition::Current | Edition::Legacy => {
+            let unmap = DmaUnmap::parse(&command.payload).map(|(unmap, _)| unmap);
+            let all = unmap.is_some_and(|unmap| { unmap.flags } & dma_unmap_flags::ALL != 0);
+            (!all).then(|| unmap.map(|unmap| (unmap.address, unmap.size)).into_iter().collect())
+        }
+        Edition::Tables(table) => {
+            let entries = DmaUnmapEntries::new(&command.payload, table).map_while(Result::ok);
+            Some(entries.map(|entry| (entry.region.address, entry.region.size)).collect())
         }
     }
 }
