@@ -187,3 +187,34 @@ pub fn type_bytes(kind: u32, subtype: u32, next: u32) -> Vec<u8> {
     bytes.extend_from_slice(RegionType { kind, subtype }.bytes());
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A payload whose chain begins with the first of these, each at its offset.
+    fn chain(of: &[(usize, Vec<u8>)]) -> Result<usize, CapabilityError> {
+        let mut payload = vec![0; 128];
+        for (offset, bytes) in of {
+            payload[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        }
+        capabilities(&payload, of[0].0 as u32).map(|chain| chain.len())
+    }
+
+    #[test]
+    fn capabilities_may_touch_in_any_order_and_not_overlap() {
+        let (area, kind) = (|next| sparse_mmap_bytes(&[SparseArea::default()], next), |next| type_bytes(1, 1, next));
+        assert_eq!(chain(&[(32, area(64)), (64, kind(0))]), Ok(2));
+        assert_eq!(chain(&[(64, kind(32)), (32, area(0))]), Ok(2));
+        assert_eq!(chain(&[(48, area(32)), (32, kind(0))]), Ok(2));
+        assert_eq!(chain(&[(32, area(56)), (56, kind(0))]), Err(CapabilityError::Overlap { offset: 56, other: 32 }));
+    }
+
+    #[test]
+    fn areas_end_within_the_payload() {
+        let two = sparse_mmap_bytes(&[SparseArea::default(); 2], 0);
+        assert_eq!(chain(&[(80, two.clone())]), Ok(1));
+        let cut = capabilities(&[vec![0; 80], two[..40].to_vec()].concat(), 80).map(|chain| chain.len());
+        assert_eq!(cut, Err(CapabilityError::Outside { offset: 80, needed: 48, end: 120 }));
+    }
+}

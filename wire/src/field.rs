@@ -335,3 +335,22 @@ macro_rules! layout {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bit, Field};
+
+    const READ: Bit = Bit { name: "read", mask: 1, value: 1 };
+    const BOTH: Bit = Bit { name: "rw", mask: 3, value: 3 };
+    /// One value of several bits: none of them says it by itself.
+    const STOPPED: Bit = Bit { name: "stopped", mask: 7, value: 2 };
+    const FLAGS: Field = Field { name: "flags", offset: 0, width: 4, meaning: "", bits: &[READ, BOTH, STOPPED] };
+
+    #[test]
+    fn bits_and_values_of_bits_say_what_they_say() {
+        assert!(READ.is_in(5) && !READ.is_in(4) && BOTH.is_in(7) && !BOTH.is_in(5));
+        assert!(STOPPED.is_in(0xa) && !STOPPED.is_in(3));
+        assert!(READ.is_single() && STOPPED.is_single() && !BOTH.is_single());
+        assert_eq!((FLAGS.named(["read", "rw"]), FLAGS.named(["read", "write"])), (Ok(3), Err("write")));
+    }
+}

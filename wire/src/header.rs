@@ -68,3 +68,15 @@ impl Header {
 pub(crate) fn message_size(payload: usize) -> u32 {
     u32::try_from(HEADER_SIZE.saturating_add(payload)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_has_no_errno_of_the_commands() {
+        let command = Header { id: 7, command: 4, size: 16, flags: NO_REPLY, error: 9 };
+        assert_eq!(command.reply(8), Header { size: 24, flags: TYPE_REPLY, error: 0, ..command });
+        assert_eq!(command.error_reply(22), Header { flags: TYPE_REPLY | ERROR, error: 22, ..command });
+    }
+}

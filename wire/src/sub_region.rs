@@ -144,3 +144,27 @@ impl<'a> Iterator for SubRegions<'a> {
 }
 
 impl ExactSizeIterator for SubRegions<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn argsz_tells_how_large_an_entry_is() {
+        let stride = |argsz, count| RegionIoFds { argsz, count, ..RegionIoFds::default() }.stride();
+        assert_eq!(stride(96, 2), Ok(40));
+        assert_eq!(stride(112, 2), Ok(48));
+        assert_eq!(stride(16, 0), Ok(40));
+        assert_eq!(stride(56, 0), Err(StrideError::Uneven { array: 40, count: 0 }));
+        assert_eq!(stride(97, 2), Err(StrideError::Uneven { array: 81, count: 2 }));
+        assert_eq!(stride(94, 2), Err(StrideError::Narrow(39)));
+        assert_eq!(stride(15, 0), Err(StrideError::NoFixedPart(15)));
+    }
+
+    #[test]
+    fn there_are_as_many_as_there_are_whole_ones() {
+        let sub_regions = SubRegions::new(&[0; 90], 40, 3);
+        assert_eq!((sub_regions.len(), sub_regions.count()), (2, 2));
+        assert_eq!(SubRegions::new(&[0; 90], 40, 1).len(), 1);
+    }
+}

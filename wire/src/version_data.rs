@@ -237,8 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn long_data_are_not_read() {
+        let of = |length: usize| parsed(&format!("{{}}{}", " ".repeat(length - "{}\0".len()))).err();
+        assert_eq!(of(MOST_VERSION_DATA), None);
+        assert_eq!(of(MOST_VERSION_DATA + 1), Some(VersionDataError::TooLong(MOST_VERSION_DATA + 1)));
+    }
+
+    #[test]
     fn a_number_may_be_written_as_json_writes_numbers() {
-        let said = r#"{"max_msg_fds":1.6e1,"max_data_xfer_size":4.096E+3,"pgsizes":8192.0,"max_dma_maps":0.5}"#;
+        let said = r#"{"max_msg_fds":1.6e1,"max_data_xfer_size":4.096E+3,"pgsizes":8192.0,"max_dma_maps":2.5}"#;
         let said = parsed(&format!("{{\"capabilities\":{said}}}")).unwrap().with_whole_numbers().limits();
         assert_eq!(said, Limits { max_msg_fds: 16, max_data_xfer_size: 4096, pgsizes: 8192, ..Limits::default() });
     }
