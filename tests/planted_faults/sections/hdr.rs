@@ -35,7 +35,8 @@ fn channels() -> Vec<Fault> {
         fault("HDR-32", "a-command-meanwhile-is-refused", || {
             meanwhile(|step| step.answer(Answer::Error(Errno::EBUSY)))
         })
-        .also("DMAP-03", "a map is refused that should be made"),
+        .also("DMAP-03", "a map is refused that should be made")
+        .perhaps("INFO-06", "an interrupt that is there is asked for in vain, where the device still waits"),
         fault("HDR-32", "the-reply-is-lost-for-a-command-meanwhile", || {
             let (mut waiting, mut lost) = (false, false);
             with_twin(move |step, twin| {
