@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vfio_user_wire::device_state::{STOP, STOP_COPY};
-use vfio_user_wire::message::{DEVICE_RESET, DEVICE_SET_IRQS, VERSION};
+use vfio_user_wire::message::VERSION;
 use vfio_user_wire::tables::{Table, VM_INTERRUPT};
 use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
 
@@ -390,22 +390,7 @@ impl Session {
 
     /// Another client of the server sends this.
     pub fn overheard(&mut self, command: &Command) {
-        if self.state.changes_state(command) {
-            self.state.migration.overheard(command);
-        }
-        // What a reset does to maps and interrupts is left open (policy A-28), whoever asks for it.
-        if command.message.is_some_and(|message| message.name == DEVICE_RESET.name) {
-            self.state.doubt_device();
-        }
-        // A server that keeps one table for all has it changed by each of them, which is a note of SOCK-02.
-        if command.message.is_some_and(|message| message.name == DEVICE_SET_IRQS.name) {
-            self.state.irqs.doubt_all();
-        }
-        match ruling::asked_to_unmap(self.state.edition(), command) {
-            Some(regions) => regions.iter().for_each(|(address, size)| self.state.maps.doubt(*address, *size)),
-            None => self.state.maps.doubt_all(),
-        }
-        self.state.elsewhere.extend(ruling::asked_to_map(self.state.edition(), command));
+        ruling::overhear(&mut self.state, command);
     }
 
     /// The state of the device's migration, where it is known.

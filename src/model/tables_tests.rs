@@ -405,6 +405,15 @@ fn what_another_client_has_mapped_may_be_refused() {
 }
 
 #[test]
+fn what_another_client_unmaps_may_be_gone() {
+    let mut client = Client::new(&V8);
+    assert_eq!(client.map(&[2, 4], Ok(())), NOTHING);
+    client.session.overheard(&command(&V8, 9, "DMA_UNMAP", unmap(&V8, 2, 0), &[]));
+    assert_eq!(client.unmap(&[2], Err(Errno::EINVAL)), NOTHING);
+    assert_eq!(client.unmap(&[4], Err(Errno::EINVAL)), [("V8-09", Violation)]);
+}
+
+#[test]
 fn a_server_that_cannot_say_so_may_hold_few_maps() {
     let mut client = Client::new(&V8);
     for page in 0..16 {

@@ -1,6 +1,7 @@
 //! DMA_MAP and DMA_UNMAP.
 
 use nix::errno::Errno;
+use vfio_user_wire::dma_unmap_flags::ALL;
 use vfio_user_wire::message::{DmaMap, DmaUnmap};
 
 use super::super::command::FdKind;
@@ -22,8 +23,6 @@ const LARGE: u64 = 1 << 40;
 const MANY: usize = 128;
 /// So many may be more than a server holds where the protocol has no `max_dma_maps` by which it could say so.
 pub(super) const MANY_UNSAID: usize = 16;
-/// DMA_UNMAP of everything, in older versions (policy A-04).
-const UNMAP_ALL: u32 = 2;
 
 /// How a map departs from what every server takes.
 enum Oddity {
@@ -200,7 +199,8 @@ pub(super) fn apply_unmap(state: &mut State, command: &Command, given: Given<'_>
     // Otherwise it may be refused for something else than that the map is not there.
     let plain = { unmap.flags } == 0 && { unmap.argsz } == 24 && surplus.is_empty() && command.fds.is_empty();
     state.refuse_fds(command, LetGo::Stray);
-    let all = { unmap.flags } & UNMAP_ALL != 0 && address == 0 && size == 0;
+    // In older versions there is an unmap of everything (policy A-04).
+    let all = { unmap.flags } & ALL != 0 && address == 0 && size == 0;
     state.log.endanger(if all { (0, u128::MAX) } else { span(address, size) }, ("DLOG-36", Note));
     match given {
         Given::Error if plain => state.maps.not_unmapped(address, size, "DUNMAP-14"),

@@ -10,6 +10,7 @@ mod limits;
 mod maps;
 mod mig_data;
 mod migration;
+mod overheard;
 mod queries;
 mod region_write_multi;
 mod regions;
@@ -18,14 +19,14 @@ mod version;
 
 use vfio_user_wire::message::{
     DEVICE_FEATURE, DEVICE_GET_INFO, DEVICE_GET_IRQ_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS,
-    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, DmaMap, DmaUnmap, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ,
-    REGION_WRITE, REGION_WRITE_MULTI, VERSION,
+    DEVICE_RESET, DEVICE_SET_IRQS, DMA_MAP, DMA_UNMAP, MIG_DATA_READ, MIG_DATA_WRITE, REGION_READ, REGION_WRITE,
+    REGION_WRITE_MULTI, VERSION,
 };
-use vfio_user_wire::tables::{DmaUnmapEntries, dma_map_entries};
-use vfio_user_wire::{Dialect, Direction, Message, dma_unmap_flags};
+use vfio_user_wire::{Dialect, Direction, Message};
 
 pub(super) use self::irqs::{automasked, may_interrupt};
 pub(super) use self::limits::exceeded;
+pub(super) use self::overheard::apply as overhear;
 use super::edition::Edition;
 use super::permits::Permits;
 use super::session::{Given, Phase, State};
@@ -108,40 +109,6 @@ pub fn is_known(dialect: &Dialect, message: &Message) -> bool {
 /// The command may change the state that the registers of a migration region show.
 pub(super) fn changes_migration_region(state: &State, command: &Command) -> bool {
     state.edition() != Edition::Current && legacy::migration_region::changes_state(state, command)
-}
-
-/// The regions that a command asks to map: address and size.
-pub(super) fn asked_to_map(edition: Edition, command: &Command) -> Vec<(u64, u64)> {
-    if command.message.is_none_or(|message| message.name != DMA_MAP.name) {
-        return Vec::new();
-    }
-    match edition {
-        Edition::Current | Edition::Legacy => {
-            DmaMap::parse(&command.payload).map(|(map, _)| (map.address, map.size)).into_iter().collect()
-        }
-        Edition::Tables(_) => {
-            let (entries, _) = dma_map_entries(&command.payload);
-            entries.iter().map(|entry| (entry.address, entry.size)).collect()
-        }
-    }
-}
-
-/// The regions that a command asks to unmap: address and size; `None` where that is everything.
-pub(super) fn asked_to_unmap(edition: Edition, command: &Command) -> Option<Vec<(u64, u64)>> {
-    if command.message.is_none_or(|message| message.name != DMA_UNMAP.name) {
-        return Some(Vec::new());
-    }
-    match edition {
-        Edition::Current | Edition::Legacy => {
-            let unmap = DmaUnmap::parse(&command.payload).map(|(unmap, _)| unmap);
-            let all = unmap.is_some_and(|unmap| { unmap.flags } & dma_unmap_flags::ALL != 0);
-            (!all).then(|| unmap.map(|unmap| (unmap.address, unmap.size)).into_iter().collect())
-        }
-        Edition::Tables(table) => {
-            let entries = DmaUnmapEntries::new(&command.payload, table).map_while(Result::ok);
-            Some(entries.map(|entry| (entry.region.address, entry.region.size)).collect())
-        }
-    }
 }
 
 /// What may be answered to a command in this state.
