@@ -1,4 +1,5 @@
-//! What an author reads who wrote a case wrongly: tests/diagnostics/NAME.case gives the text in NAME.txt.
+//! What an author reads who wrote a case wrongly: tests/diagnostics/NAME.case gives the text in NAME.txt. In the cases of
+//! tests/diagnostics/right nothing is wrong, and they stand in the one form that files are kept in.
 //!
 //! A new .case file is a test; `UPDATE_DIAGNOSTICS=1 cargo test --test case_diagnostics` writes what is printed for it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use pretty_assertions::assert_eq;
-use vfio_user_conformance::case::{Context, Source, check, duplicates, parse, similar};
+use vfio_user_conformance::case::{Context, Source, check, duplicates, parse, print, similar};
 use vfio_user_wire::V0_9_2;
 
 const REVIEWED: [&str; 3] = ["DMAP-05", "HDR-27", "INFO-01"];
@@ -38,14 +39,18 @@ fn rendered(source: &Source) -> String {
     diagnostics.iter().map(|diagnostic| diagnostic.render(source, false) + "\n\n").collect()
 }
 
-#[test]
-fn every_bad_case_is_explained() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut cases: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.retain(|path| path.extension().is_some_and(|extension| extension == "case"));
     cases.sort();
     assert!(!cases.is_empty());
-    for path in cases {
+    cases
+}
+
+#[test]
+fn every_bad_case_is_explained() {
+    for path in cases("diagnostics") {
         let actual = rendered(&source(&path));
         let expected = path.with_extension("txt");
         if env::var_os("UPDATE_DIAGNOSTICS").is_some() {
@@ -53,6 +58,15 @@ fn every_bad_case_is_explained() {
         }
         assert!(!actual.is_empty(), "nothing is wrong with {}", path.display());
         assert_eq!(actual, fs::read_to_string(&expected).unwrap_or_default(), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_right_is_left_as_it_is() {
+    for path in cases("diagnostics/right") {
+        let source = source(&path);
+        assert_eq!(rendered(&source), "", "{}", path.display());
+        assert_eq!(print(&parse(&source).unwrap()), source.text, "{}", path.display());
     }
 }
 

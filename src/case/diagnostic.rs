@@ -90,3 +90,15 @@ fn boundary(text: &str, at: usize) -> usize {
     }
     at
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_within_a_character_is_that_character() {
+        let source = Source { name: "a.case".to_owned(), text: "x\n\u{20ac}y".to_owned() };
+        let at = |start| Diagnostic::new(Span { start, end: start }, "", "").line_column(&source);
+        assert_eq!([2, 3, 4, 5, 99].map(at), [(2, 1), (2, 1), (2, 1), (2, 2), (2, 3)]);
+    }
+}

@@ -60,4 +60,11 @@ mod tests {
             assert_eq!(errno_name(*number), Some(*name));
         }
     }
+    #[test]
+    fn a_number_is_told_with_its_name_where_it_has_one() {
+        assert_eq!(error_text(0), "errno 0");
+        assert_eq!(error_text(22), "EINVAL (22)");
+        assert_eq!(error_text(95), "EOPNOTSUPP (95)");
+        assert_eq!(error_text(4000), "errno 4000");
+    }
 }

@@ -47,3 +47,18 @@ pub enum Bytes {
 pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|i| (seed as usize).wrapping_add(i.wrapping_mul(7)).wrapping_add(i / 251) as u8).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_what_its_line_says() {
+        assert_eq!(pattern(3, 4), [3, 10, 17, 24]);
+        // 251 * 7 + 251 / 251, and 512 * 7 + 512 / 251, modulo 256.
+        assert_eq!(pattern(0, 513)[251], 222);
+        assert_eq!(pattern(0, 513)[512], 2);
+        assert_eq!(pattern(u64::MAX, 2), [255, 6]);
+        assert!(pattern(1, 0).is_empty());
+    }
+}

@@ -74,3 +74,16 @@ impl Case {
         self.steps.iter().flat_map(of)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_case_checks_in_a_block_it_checks() {
+        let text = "case a.b\n< ok [A-01]\nif a ok\n  < ok [A-02 A-03]\nend\n< ok [A-04]\n";
+        let case = parse(&Source { name: "a.case".to_owned(), text: text.to_owned() }).unwrap().remove(0);
+        let ids: Vec<&str> = case.requirements().map(|id| id.value.as_str()).collect();
+        assert_eq!(ids, ["A-01", "A-02", "A-03", "A-04"]);
+    }
+}

@@ -18,3 +18,20 @@ pub fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .max_by(|(one, first), (other, second)| one.total_cmp(other).then(second.cmp(first)))?;
     (score >= 0.8).then_some(candidate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_word_that_somebody_could_have_meant_is_suggested() {
+        assert_eq!(similar("DMA_MPA", ["DMA_MAP", "DMA_UNMAP"]), Some("DMA_MAP"));
+        assert_eq!(similar("dma_map", ["DMA_MAP"]), Some("DMA_MAP"));
+        assert_eq!(similar("VERSION", ["DMA_MAP", "DMA_UNMAP"]), None);
+        assert_eq!(similar("DMA_MAP", []), None);
+        let long = "a".repeat(LONGEST);
+        assert_eq!(similar(&long, [long.as_str()]), Some(long.as_str()));
+        let longer = "a".repeat(LONGEST + 1);
+        assert_eq!(similar(&longer, [longer.as_str()]), None);
+    }
+}

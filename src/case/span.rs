@@ -39,3 +39,15 @@ impl<T> std::ops::Deref for Spanned<T> {
         &self.value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_elsewhere_is_the_same() {
+        let (here, there) = (Span { start: 0, end: 1 }, Span { start: 7, end: 8 });
+        assert_eq!(Spanned::new(1, here), Spanned::new(1, there));
+        assert_ne!(Spanned::new(1, here), Spanned::new(2, here));
+    }
+}

@@ -407,3 +407,36 @@ pub enum Serve {
     /// (shorter), `payload=12`, `header.type=0`, `header.flags`, `header.size`.
     Next(Vec<Argument>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relation_holds_as_its_sign_says() {
+        let holding = |wanted, values: [u64; 4]| {
+            use Relation::{AtLeast, AtMost, Equal, Greater, Has, HasNone, Less, Unequal};
+            let all = [Equal, Unequal, Less, AtMost, Greater, AtLeast, Has, HasNone];
+            all.map(|relation| values.map(|value| u8::from(relation.holds(value, wanted))))
+        };
+        #[rustfmt::skip]
+        assert_eq!(
+            holding(6, [5, 6, 7, 8]),
+            [[0, 1, 0, 0], [1, 0, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 0], [0, 0, 0, 1]]
+        );
+    }
+
+    #[test]
+    fn a_step_is_the_same_wherever_it_stands_but_not_with_another_part() {
+        let step = |comment: &str, kind, requirement: &str, start| {
+            let span = Span { start, end: start };
+            let requirements = vec![Spanned::new(requirement.to_owned(), span)];
+            Step { comments: vec![comment.to_owned()], span, kind, requirements }
+        };
+        let one = step("a", StepKind::Baseline, "INFO-01", 0);
+        assert_eq!(one, step("a", StepKind::Baseline, "INFO-01", 9));
+        assert_ne!(one, step("b", StepKind::Baseline, "INFO-01", 0));
+        assert_ne!(one, step("a", StepKind::Close(None), "INFO-01", 0));
+        assert_ne!(one, step("a", StepKind::Baseline, "INFO-02", 0));
+    }
+}

@@ -377,3 +377,47 @@ impl File {
         if self.diagnostics.is_empty() { Ok(self.cases) } else { Err(self.diagnostics) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{Bytes, ConditionValue, Expect, Outcome, Subject};
+
+    fn parsed(lines: &str) -> Vec<Case> {
+        let source = Source { name: "a.case".to_owned(), text: format!("case a.b\n{lines}") };
+        parse(&source).unwrap()
+    }
+
+    #[test]
+    fn a_block_without_an_end_is_told_by_the_line_that_begins_it() {
+        let text = "case a.b\n  if a ok \n< ok\n";
+        let error = parse(&Source { name: "a.case".to_owned(), text: text.to_owned() }).unwrap_err().remove(0);
+        assert_eq!(text.get(error.span.start..error.span.end), Some("if a ok"));
+    }
+
+    #[test]
+    fn text_that_is_not_closed_is_told_to_the_end_of_its_line() {
+        let text = "case a.b\n> raw 'open \n< ok\n";
+        let error = parse(&Source { name: "a.case".to_owned(), text: text.to_owned() }).unwrap_err().remove(0);
+        assert_eq!(text.get(error.span.start..error.span.end), Some("'open"));
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_bytes_by_twos() {
+        let case = parsed("> raw hex:a75c00ff").remove(0);
+        let StepKind::Send(send) = &case.steps[0].kind else { panic!("{case:?}") };
+        assert_eq!(send.subject, Subject::Raw(Bytes::Hex(vec![0xa7, 0x5c, 0x00, 0xff])));
+    }
+
+    #[test]
+    fn the_data_of_a_reply_in_braces_are_bytes_and_a_parameter_may_be_anything() {
+        let value = |text: &str| {
+            let case = parsed(&format!("< ok data={text}")).remove(0);
+            let StepKind::Expect(Expect::Answer { outcomes, .. }) = &case.steps[0].kind else { panic!("{case:?}") };
+            let Outcome::Ok(conditions) = &outcomes.conforms[0].value else { panic!("{case:?}") };
+            conditions[0].value.value.clone()
+        };
+        assert!(matches!(value("{read.data}"), ConditionValue::Bytes(Bytes::Of(_))));
+        assert!(matches!(value("{bytes}"), ConditionValue::Integer(_)));
+    }
+}
