@@ -49,9 +49,14 @@ pub(super) fn plain(case: &Case, finding: &Finding, came: &[(usize, Kind)]) -> C
     }
     if !named {
         // What answers nothing shows behind the last answer.
-        case.steps.push(Message::command("info", DEVICE_GET_INFO.name).step(None, None, false));
+        // Where something before it is never asked for, a line without a label would ask for that.
+        let is_asked = |at: usize| asked.values().any(|sent| *sent == at);
+        let mut steps = case.steps.iter().enumerate();
+        let unasked = steps.any(|(at, step)| matches!(step.kind, StepKind::Send(_)) && !is_asked(at));
+        let label = unasked.then_some("after");
+        case.steps.push(Message::command("info", DEVICE_GET_INFO.name).step(None, label, false));
         let outcomes = Outcomes { conforms: vec![spanned(Outcome::Ok(Vec::new()))], note: Vec::new() };
-        let mut line = step(StepKind::Expect(Expect::Answer { end: None, label: None, outcomes }));
+        let mut line = step(StepKind::Expect(Expect::Answer { end: None, label: label.map(word), outcomes }));
         line.requirements = vec![word(&finding.requirement)];
         case.steps.push(line);
     }
