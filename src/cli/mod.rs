@@ -8,11 +8,13 @@ macro_rules! say {
 }
 
 mod against;
+mod asked;
 mod check;
 mod explain;
 mod limits;
 mod list;
 mod options;
+mod outlook;
 mod probe;
 mod reference_server;
 mod run;
@@ -42,8 +44,8 @@ enum Command {
     Run(Box<run::Run>),
     /// Ask a server what it offers.
     Probe(probe::Probe),
-    /// List the cases, and with a target which of them would run.
-    List(list::List),
+    /// List the cases; with --spawn or --socket, which of them would run, and why the others would not.
+    List(Box<list::List>),
     /// Tell what a requirement says, where it comes from, and how it is judged.
     Explain(explain::Explain),
     /// Run case files again: those that `run --generate` wrote, or any others.

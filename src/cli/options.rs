@@ -36,6 +36,16 @@ pub(super) struct TargetOptions {
     timeout: Duration,
 }
 
+/// What `--format` says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// What `--profile` says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum AskedProfile {
@@ -143,6 +153,16 @@ impl TargetOptions {
     /// How long to wait for what.
     pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts::from_reply(self.timeout)
+    }
+
+    /// A server was named; left out, `run` takes the bundled one.
+    pub(super) fn names_server(&self) -> bool {
+        self.spawn.is_some() || self.socket.is_some()
+    }
+
+    /// A device file was named.
+    pub(super) fn names_device(&self) -> bool {
+        self.device.is_some()
     }
 
     /// Servers are started, and have the limits of this process.

@@ -1,81 +1,209 @@
 //! `probe`.
 
 use clap::Args;
+use serde::Serialize;
+use vfio_user_wire::Layout;
+use vfio_user_wire::feature::Migration;
+use vfio_user_wire::message::{DeviceInfo, IrqInfo, RegionInfo};
 
-use super::options::TargetOptions;
-use super::{Failure, limits, setup};
+use super::asked::{Asked, Head};
+use super::options::{Format, TargetOptions};
+use super::{Failure, setup};
 use crate::case::NEEDS;
 use crate::report::{ExitCode, harmless};
-use crate::target::{Discovered, Has, Launcher, Spoken, probe};
+use crate::requirement::wrap;
+use crate::session::value_text;
+use crate::target::{Discovered, Has, NO_DEVICE_FILE, remedy, template};
 
-/// Ask a server what it offers.
+/// How wide text may be.
+const WIDTH: usize = 108;
+
+/// Ask a server what it offers, and what is not tested for want of it.
+///
+/// Told are the version and its capabilities, the device, its regions and interrupts with their flags, features, and which needs of
+/// cases are met; of each that is not, why, and what in a device file would meet it.
 #[derive(Debug, Args)]
 pub(super) struct Probe {
     #[command(flatten)]
     target: TargetOptions,
-    /// Print it as JSON.
-    #[arg(long)]
+    /// How it is told.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    format: Format,
+    /// Print what was found alone, as JSON: `target.discovered` of --format json.
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Print the draft of a device file (TOML): what the server says is filled in, and the rest stands there as comments, each with
+    /// what to put in. As it stands, it lets nothing be written to the device.
+    #[arg(long, conflicts_with_all = ["format", "json"])]
+    device_template: bool,
+}
+
+/// `--format json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    needs: Vec<Need<'a>>,
+}
+
+/// A word of `needs`.
+#[derive(Serialize)]
+struct Need<'a> {
+    word: &'a str,
+    meaning: &'a str,
+    met: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What a device file would have to say for it to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_file: Option<String>,
 }
 
 impl Probe {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
-        let (target, name) = self.target.target()?;
         let device = self.target.device()?;
-        let timeouts = self.target.timeouts();
-        limits::prepare(self.target.starts_servers())?;
-        let interrupt = setup::interrupt()?;
-        let launcher = Launcher::new(target, timeouts.start, self.target.one_at_a_time())
-            .map_err(|error| Failure::ours(error.to_string()))?;
-        let spoken = self.target.spoken(&launcher, &interrupt)?;
-        let found = probe(spoken.profile, &launcher, device.as_ref(), timeouts, &interrupt)
-            .map_err(|error| setup::probe_failure(&error))?;
-        if self.json {
-            let text = serde_json::to_string_pretty(&found).map_err(|error| Failure::ours(error.to_string()))?;
-            say!("{text}");
-        } else {
-            print(&name, &spoken, &found)?;
+        let asked = Asked::of(&self.target, device.as_ref())?;
+        if self.device_template {
+            super::write_out(&template(&asked.name, &asked.found))?;
+            return Ok(ExitCode::Conforming);
         }
-        Ok(ExitCode::Conforming)
+        if self.json {
+            return setup::say_json(&asked.found);
+        }
+        match self.format {
+            Format::Json => setup::say_json(&Document { head: asked.head(true), needs: needs(&asked.found) }),
+            Format::Text => {
+                for line in text(&asked) {
+                    say!("{}", line.trim_end());
+                }
+                Ok(ExitCode::Conforming)
+            }
+        }
     }
 }
 
-fn print(name: &str, spoken: &Spoken, found: &Discovered) -> Result<(), Failure> {
-    say!("target    {name}");
-    say!("profile   {}: {}", spoken.profile, spoken.why);
+fn needs(found: &Discovered) -> Vec<Need<'static>> {
+    let need = |need: &'static crate::case::Need| {
+        let reason = found.lacks(need.word);
+        let device_file = reason.as_ref().and_then(|_| remedy(need.word, found));
+        Need { word: need.word, meaning: need.meaning, met: reason.is_none(), reason, device_file }
+    };
+    NEEDS.iter().map(need).collect()
+}
+
+/// What was found, line by line.
+fn text(asked: &Asked) -> Vec<String> {
+    let Asked { name, spoken, found, .. } = asked;
+    let mut lines = Vec::new();
+    let mut row = |word: &str, text: &str| lines.extend(hanging(word, &harmless(text)));
+    row("target", name);
+    row("profile", &format!("{}: {}", spoken.profile, spoken.why));
     if let Some((major, minor)) = found.version {
-        say!("version   {major}.{minor} {}", found.capabilities);
+        row("version", &format!("{major}.{minor} {}", capabilities(found)));
     }
     if let Some(flags) = found.device_flags {
-        say!("device    flags {flags:#x}, {} regions, {} interrupt types", found.num_regions, found.num_irqs);
+        let flags = flags_text(&DeviceInfo::LAYOUT, u64::from(flags));
+        let (regions, irqs) = (found.num_regions, found.num_irqs);
+        row("device", &format!("flags {flags}, {regions} regions, {irqs} interrupt types"));
     }
     for region in found.regions.iter().filter(|region| region.size > 0) {
-        let sparse = region.sparse.as_ref().map_or_else(String::new, |areas| {
+        let flags = flags_text(&RegionInfo::LAYOUT, u64::from(region.flags));
+        let areas = region.sparse.as_ref().map_or_else(String::new, |areas| {
             let areas: Vec<String> = areas.iter().map(|(offset, size)| format!("{offset:#x}+{size:#x}")).collect();
-            format!(", areas {}", areas.join(" "))
+            format!(", can be mapped at {}", if areas.is_empty() { "no place".to_owned() } else { areas.join(" ") })
         });
-        say!(
-            "region {:<3}{:#x} bytes, flags {:#x}, {} descriptors{sparse}",
-            region.index,
-            region.size,
-            region.flags,
-            region.fds
-        );
+        let kind = region.kind.map_or_else(String::new, |(kind, subtype)| format!(", type {kind}.{subtype}"));
+        let fds = match region.fds {
+            0 => String::new(),
+            1 => ", 1 descriptor".to_owned(),
+            fds => format!(", {fds} descriptors"),
+        };
+        let called = found.region_called(region.index).map_or_else(String::new, |called| format!("{called}, "));
+        let (word, size) = (format!("region {}", region.index), region.size);
+        row(&word, &format!("{called}{size:#x} bytes, flags {flags}{areas}{fds}{kind}"));
+        if let Some(io_fds) = found.io_fds.iter().find(|io_fds| io_fds.region == region.index) {
+            row("", &format!("{} sub-regions, {} descriptors for them", io_fds.count, io_fds.fds));
+        }
     }
     for irq in found.irqs.iter().filter(|irq| irq.count > 0) {
-        say!("irq    {:<3}{} interrupts, flags {:#x}", irq.index, irq.count, irq.flags);
+        let flags = flags_text(&IrqInfo::LAYOUT, u64::from(irq.flags));
+        let called = found.irq_called(irq.index).map_or_else(String::new, |called| format!("{called}, "));
+        row(&format!("irq {}", irq.index), &format!("{called}{} of them, flags {flags}", irq.count));
     }
-    for need in NEEDS {
-        match found.has.get(need.word) {
-            Some(Has::Yes(_)) => say!("has       {}", need.word),
-            Some(Has::No(why)) => say!("lacks     {}: {why}", need.word),
-            None => {}
-        }
+    row("features", &features(found));
+    lines.push(String::new());
+    let needs = needs(found);
+    let met: Vec<&str> = needs.iter().filter(|need| need.met).map(|need| need.word).collect();
+    lines.extend(hanging("has", &met.join(" ")));
+    for need in needs.iter().filter(|need| !need.met && need.device_file.is_none()) {
+        let reason = need.reason.as_deref().unwrap_or_default();
+        lines.extend(hanging("lacks", &format!("{}: {}", need.word, harmless(reason))));
     }
     for trouble in &found.troubles {
         // What the server printed may be in it.
-        let lines: Vec<String> = trouble.lines().map(harmless).collect();
-        say!("trouble   {}", lines.join("\n          "));
+        let text = trouble.lines().flat_map(|line| wrap(&harmless(line), WIDTH - 10));
+        lines.extend(text.enumerate().map(|(n, line)| format!("{:<10}{line}", if n == 0 { "trouble" } else { "" })));
     }
-    Ok(())
+    lines.extend(for_a_device_file(&needs));
+    lines
+}
+
+/// The needs that a device file would meet, and what it would have to say.
+fn for_a_device_file(needs: &[Need<'_>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for need in needs {
+        if let (Some(told), Some(reason)) = (&need.device_file, &need.reason) {
+            let why = if reason == NO_DEVICE_FILE { String::new() } else { format!(" ({})", harmless(reason)) };
+            let text = wrap(&format!("{told}{why}"), WIDTH - 22);
+            lines.extend(text.into_iter().enumerate().map(|(n, line)| {
+                let word = if n == 0 { need.word } else { "" };
+                format!("  {word:<20}{line}")
+            }));
+        }
+    }
+    if !lines.is_empty() {
+        let head = "Lacking for want of a device file, and what it would say (--device-template drafts one):";
+        lines.splice(0..0, [String::new(), head.to_owned()]);
+    }
+    lines
+}
+
+/// A word in front of a text, whose further lines stand below the text.
+fn hanging(word: &str, text: &str) -> Vec<String> {
+    let lines = wrap(text, WIDTH - 10).into_iter().enumerate();
+    lines.map(|(n, line)| format!("{:<10}{line}", if n == 0 { word } else { "" })).collect()
+}
+
+/// What it stated in VERSION, name by name.
+fn capabilities(found: &Discovered) -> String {
+    let stated = found.capabilities.get("capabilities").and_then(serde_json::Value::as_object);
+    match stated {
+        Some(stated) => stated.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", "),
+        None => found.capabilities.to_string(),
+    }
+}
+
+fn features(found: &Discovered) -> String {
+    let mut words = Vec::new();
+    if let Some(flags) = found.migration_flags {
+        words.push(format!("migration with flags {}", flags_text(&Migration::LAYOUT, flags)));
+    }
+    if found.dma_logging {
+        words.push("a log of DMA writes".to_owned());
+    }
+    let others = [
+        ("migration-region", "a migration region"),
+        ("dirty-pages", "DIRTY_PAGES"),
+        ("twin-socket", "a twin socket"),
+        ("write-multi", "REGION_WRITE_MULTI"),
+    ];
+    let has = |need: &str| matches!(found.has.get(need), Some(Has::Yes(_)));
+    words.extend(others.iter().filter(|(need, _)| has(need)).map(|(_, words)| (*words).to_owned()));
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}
+
+/// Flags with the names of their bits.
+fn flags_text(layout: &Layout, flags: u64) -> String {
+    layout.field("flags").map_or_else(|| format!("{flags:#x}"), |field| value_text(field, flags))
 }

@@ -81,6 +81,13 @@ fn meant<'n>(typed: &str, names: &'n [String]) -> Option<&'n str> {
     crate::case::similar(typed, bare)
 }
 
+/// Prints a document, for programs.
+pub(super) fn say_json(document: &impl serde::Serialize) -> Result<ExitCode, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::ours(error.to_string()))?;
+    say!("{text}");
+    Ok(ExitCode::Conforming)
+}
+
 /// An interrupt that Ctrl-C and SIGTERM raise; a second one ends the program at once.
 pub(super) fn interrupt() -> Result<Interrupt, Failure> {
     static HANDLED: OnceLock<()> = OnceLock::new();

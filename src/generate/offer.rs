@@ -40,7 +40,7 @@ pub struct Offer {
     pub sockets: bool,
     /// Bytes that may be written: ranges of the device file that lie in a region that can be written.
     pub scratch: Vec<Range>,
-    /// There is a device file.
+    /// There is a device file, and it names something that may be written.
     pub device_file: bool,
     /// The device can be made to write client memory: most bytes in one go, and whether it fills them with a byte.
     pub dma_write: Option<(u64, bool)>,
@@ -95,7 +95,7 @@ impl Offer {
             write_multiple: has("write-multi"),
             sockets: has("irq-socket"),
             scratch: scratch.iter().filter(written).copied().collect(),
-            device_file: device.is_some(),
+            device_file: device.is_some_and(DeviceFile::lets_write),
             dma_write: action("device-dma", device.and_then(|file| file.dma_write.clone()))
                 .map(|action| (action.max_length, action.fill == Some(Fill::Pattern))),
             dma_read: action("device-dma-read", device.and_then(|file| file.dma_read.clone()))

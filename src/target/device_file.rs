@@ -253,6 +253,14 @@ impl DeviceFile {
         parse::parse(name, text)
     }
 
+    /// It names something that may be written. One that does not, as a draft that nobody has filled in, says no more of what a
+    /// device bears than none.
+    pub fn lets_write(&self) -> bool {
+        let actions = [&self.dma_write, &self.dma_read, &self.raise_irq];
+        let acts = actions.into_iter().any(Option::is_some);
+        acts || !self.scratch.is_empty() || self.counter.is_some() || self.mirror.is_some()
+    }
+
     /// Whether these bytes of a region are scratch, every one of them: all that a write that nobody has thought
     /// through may touch.
     pub fn may_write(&self, region: u32, offset: u64, length: u64) -> bool {

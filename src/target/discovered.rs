@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vfio_user_wire::legacy::RangeLayout;
-use vfio_user_wire::{Limits, VersionData, device_info_flags};
+use vfio_user_wire::{Limits, VersionData, device_info_flags, region};
 
 use super::DeviceFile;
 use crate::Profile;
@@ -184,6 +184,29 @@ impl Discovered {
                 .map(|range| ScratchRange { region: range.region, offset: range.offset, length: range.length })
                 .collect(),
         }
+    }
+
+    /// What a region of this index is called; `None` for one that the device has of its own accord.
+    pub fn region_called(&self, index: u32) -> Option<&'static str> {
+        const BARS: [&str; 6] = ["BAR0", "BAR1", "BAR2", "BAR3", "BAR4", "BAR5"];
+        match index {
+            _ if !self.is_pci() => None,
+            region::ROM => Some("expansion ROM"),
+            region::CONFIG => Some("configuration space"),
+            region::VGA => Some("VGA"),
+            index => BARS.get(index as usize).copied(),
+        }
+    }
+
+    /// What an interrupt type of this index is called; `None` for one that the device has of its own accord.
+    pub fn irq_called(&self, index: u32) -> Option<&'static str> {
+        let types = ["INTx", "MSI", "MSI-X", "ERR", "REQ"];
+        types.get(index as usize).copied().filter(|_| self.is_pci())
+    }
+
+    /// It says that it is a PCI device.
+    pub fn is_pci(&self) -> bool {
+        self.device_flags.is_some_and(|flags| flags & device_info_flags::PCI != 0)
     }
 
     /// The index of its migration region, which versions before 0.9.2 have.

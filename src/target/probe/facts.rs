@@ -8,9 +8,11 @@ use crate::target::{
 };
 
 /// Bytes that a scratch range must have to be of use.
-const SCRATCH: u64 = 64;
+pub(in crate::target) const SCRATCH: u64 = 64;
 /// The largest transfer that a case makes, in bytes: a case may keep nine of them.
-const MOST_DATA: u64 = 2 << 20;
+pub(in crate::target) const MOST_DATA: u64 = 2 << 20;
+/// Why a target lacks what a device file alone tells, where there is none.
+pub const NO_DEVICE_FILE: &str = "no device file was given (--device FILE)";
 const TOO_LARGE: &str = "its max_data_xfer_size is larger than any transfer of a case";
 
 pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: &mut Discovered) {
@@ -44,7 +46,7 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
             "doorbell-datamatch",
             "mirror",
         ] {
-            found.no(need, "no device file was given (--device FILE)");
+            found.no(need, NO_DEVICE_FILE);
         }
     }
     if launcher.spawns() {

@@ -21,6 +21,8 @@ use vfio_user_wire::message::{DEVICE_FEATURE, DEVICE_GET_INFO, DeviceInfo, Versi
 use vfio_user_wire::{VersionData, device_info_flags};
 
 use self::asker::{Asker, Question};
+pub use self::facts::NO_DEVICE_FILE;
+pub(super) use self::facts::{MOST_DATA, SCRATCH};
 pub use self::spoken::{Spoken, spoken};
 use super::{DeviceFile, Discovered, Launcher, StartError};
 use crate::Profile;
