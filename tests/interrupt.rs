@@ -90,6 +90,7 @@ fn an_abort_is_70() {
         .arg(support::server(&format!("silent --announce {announce}")))
         .args(LONG)
         .env("TMPDIR", home.path())
+        .env("XDG_STATE_HOME", home.path())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();

@@ -148,6 +148,7 @@ fn run(arguments: &[String], report: &Path) -> (Report, Option<i32>) {
     let status = Command::new(env!("CARGO_BIN_EXE_vfio-user-conformance"))
         .args(["run", "--report", &format!("json={}", report.display())])
         .args(arguments)
+        .env("XDG_STATE_HOME", "/dev/null")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()

@@ -122,6 +122,7 @@ fn unread(bench: &Bench, arguments: &[&str]) -> (i32, String) {
     drop(reader);
     let mut command = std::process::Command::new("timeout");
     command.args(["120", PROGRAM]).args(arguments).env("TMPDIR", bench.path("tmp")).stdout(writer);
+    command.env("XDG_STATE_HOME", bench.path("state"));
     let output = command.output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }

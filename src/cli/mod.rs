@@ -11,6 +11,7 @@ mod against;
 mod asked;
 mod check;
 mod explain;
+mod failed;
 mod limits;
 mod list;
 mod options;
@@ -96,6 +97,12 @@ fn write_out(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Says something beside the answer, on standard error; that it may be gone is no reason for anything to fail.
+fn complain(sentence: &str) {
+    let text = format!("vfio-user-conformance: {sentence}\n");
+    drop(std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes()));
+}
+
 /// The program.
 pub fn main() -> Code {
     let parsed = Arguments::command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
@@ -122,11 +129,7 @@ pub fn main() -> Code {
     match done {
         Ok(Ok(code)) => Code::from(code.number()),
         Ok(Err(failure)) => {
-            // Nothing can be done about a standard error that is gone.
-            let _ = std::io::Write::write_all(
-                &mut anstream::stderr(),
-                format!("vfio-user-conformance: {}\n", failure.sentence).as_bytes(),
-            );
+            complain(&failure.sentence);
             Code::from(failure.code.number())
         }
         // The panic's message stands on standard error already.

@@ -175,6 +175,11 @@ impl TargetOptions {
         self.socket.is_some()
     }
 
+    /// The options that tell this target from others: all but how long is waited for it.
+    pub(super) fn named(&self) -> String {
+        TargetOptions { timeout: Timeouts::default().reply, ..self.clone() }.again()
+    }
+
     /// The options as they are typed again.
     pub(super) fn again(&self) -> String {
         let mut words = Vec::new();

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::against::{Comparing, SEQUENCES};
+use super::failed::{self, Failed, Memory};
 use super::options::{TargetOptions, quoted};
 use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::generate::{Found, Offer, Progress, Search};
 use crate::report::{self, Collector, ExitCode, Json, Junit, Reporter, Terminal};
-use crate::run::{Context, End, Event, Generated, Planned, Runner, Selection, Start};
+use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start};
 use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Draft, Expectations, Scope};
 
@@ -28,6 +29,12 @@ pub(super) struct Run {
     /// How many servers at once, four for each core where it is left out: most wait; 1: never two servers alive.
     #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_JOBS", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// Run again what failed, was inconclusive or in error when it last ran against this target, as --spawn, --socket, --device,
+    /// --profile and --cases name it, from this folder; or what was by a JSON report. With --strict, also what was noted. Each
+    /// FILTER, and the part of --shard, takes its share of that; sequences that were drawn run again from the files that they
+    /// were written to. Where nothing failed, nothing runs (exit code 5).
+    #[arg(long, value_name = "REPORT", num_args = 0..=1, require_equals = true, conflicts_with_all = ["against", "generate"])]
+    failed: Option<Option<PathBuf>>,
     /// Run only part I of N, both from 1.
     #[arg(long, value_name = "I/N", value_parser = shard, env = "VFIO_USER_CONFORMANCE_SHARD")]
     shard: Option<(usize, usize)>,
@@ -92,6 +99,7 @@ impl Replay {
             filters: Vec::new(),
             cases: None,
             jobs: None,
+            failed: None,
             shard: None,
             fail_fast: false,
             strict: false,
@@ -134,16 +142,27 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 impl Run {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        let memory = Memory::of(&self.target, self.cases.as_deref());
+        // Before a report is taken away: it may be that one.
+        let again = self.failed.as_ref().map(|report| match report {
+            Some(path) => Failed::of_report(path, self.strict),
+            None => memory.failed(),
+        });
         // Whatever becomes of this run, nobody is to read an earlier one's report as this one's.
         for ReportFile::Json(path) | ReportFile::Junit(path) in &self.reports {
             report::take_away(path).map_err(|error| unwritten(&error))?;
         }
+        let again = again.transpose()?;
         limits::prepare(self.target.starts_servers())?;
         let register = setup::register()?;
         let library = if self.files.is_empty() {
             setup::library(self.cases.as_deref(), &register)?
         } else {
             setup::files(&self.files, &register)?
+        };
+        let kept = match &again {
+            Some(again) => setup::files(&again.files(), &register)?,
+            None => Library::default(),
         };
         let (target, name) = self.target.target()?;
         let device = self.target.device()?;
@@ -166,8 +185,10 @@ impl Run {
             Err(failure) => (Spoken { profile: Profile::V0_9_2, why: "nothing is known".to_owned() }, Some(failure)),
         };
         let plan = setup::plan(&library, spoken.profile, &register)?;
+        let kept = setup::plan(&kept, spoken.profile, &register)?.cases;
         let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
-        let mut idle = selection.unmatched(plan.cases.iter());
+        let gone = again.as_ref().map_or_else(Vec::new, |again| again.gone(&all, &kept));
+        let mut idle = selection.unmatched(plan.cases.iter().chain(&kept));
         idle.retain(|filter| self.generate.is_none() || *filter != "generated");
         let others = match idle.is_empty() && expectations.is_none() {
             true => Vec::new(),
@@ -186,10 +207,18 @@ impl Run {
             format!("{}{hint}", setup::nothing_selected(&idle, &all, None))
         });
         let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
-        let selected: Vec<Planned> = self.part(admitted.collect());
+        let mut selected: Vec<Planned> = self.part(admitted.collect());
+        let mut sequences: Vec<Planned> = kept.into_iter().filter(|case| selection.admits(case)).collect();
+        if let Some(again) = &again {
+            selected = again.among(selected);
+            let left = if self.shard.is_some() { std::mem::take(&mut sequences) } else { Vec::new() };
+            let left: Vec<PathBuf> = left.iter().map(|case| PathBuf::from(&case.source.name)).collect();
+            let said = [failed::said_of_gone(&gone), failed::said_of_files(&left, &self.target)];
+            said.iter().flatten().for_each(|said| super::complain(&format!("--failed: {said}")));
+        }
         let seed = self.sequences().map(|_| self.seed.unwrap_or_else(any_seed));
         let only_generated = self.against.is_some() || self.generate.is_some() && self.filters == ["generated"];
-        let names: Vec<String> = selected.iter().map(|case| case.name.clone()).collect();
+        let names: Vec<String> = selected.iter().chain(&sequences).map(|case| case.name.clone()).collect();
         let elsewhere: Vec<(String, Profile)> =
             others.iter().map(|(case, profile)| (case.name.clone(), *profile)).collect();
         let scope = Scope {
@@ -217,7 +246,10 @@ impl Run {
             target: &name,
             profile: &asked,
         };
-        if let Some(sentence) = idle.or((selected.is_empty() && !only_generated).then(|| self.nothing_selected())) {
+        if let Some(sentence) = idle.or((names.is_empty() && !only_generated).then(|| match &again {
+            Some(again) => again.nothing(&gone),
+            None => self.nothing_selected(),
+        })) {
             return Err(self.not_begun(report::Context { selected: &[], ..context }, sentence));
         }
         let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Terminal::stdout(context, self.verbose))];
@@ -244,7 +276,7 @@ impl Run {
         };
         let end = match probed {
             Ok(found) => {
-                tell(Event::Started(Box::new(self.start(&command, &name, &spoken, &found, selected.len()))))?;
+                tell(Event::Started(Box::new(self.start(&command, &name, &spoken, &found, names.len()))))?;
                 let context = Context {
                     profile: spoken.profile,
                     register: &register,
@@ -254,7 +286,7 @@ impl Run {
                     timeouts: self.target.timeouts(),
                     interrupt: &interrupt,
                 };
-                self.play(context, &name, &selected, expectations.as_ref(), seed, &mut tell)?
+                self.play(context, &name, [&selected, &sequences], expectations.as_ref(), seed, &mut tell)?
             }
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
             Err(failure) => {
@@ -266,6 +298,7 @@ impl Run {
         // Every process has ended, and every socket and folder is gone, before the program is.
         drop(launcher);
         let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
+        memory.update(&report.cases, &gone, self.strict);
         if let Some(path) = &self.expect_write {
             let (cases, known) = (report.cases.as_slice(), report.expectations.as_ref());
             let offers: Vec<&str> = report.target.discovered.offers().collect();
@@ -291,7 +324,7 @@ impl Run {
         &self,
         context: Context<'_>,
         name: &str,
-        selected: &[Planned],
+        [selected, sequences]: [&[Planned]; 2],
         pinned: Option<&Expectations>,
         seed: Option<u64>,
         tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
@@ -324,10 +357,33 @@ impl Run {
         if let Some(failure) = failed {
             return Err(failure);
         }
+        if end.complete && !sequences.is_empty() {
+            return self.again(runner, sequences, end, tell);
+        }
         match (self.generate, seed) {
             (Some(count), Some(seed)) if end.complete => self.search(&runner, count, seed, end, tell),
             _ => Ok(end),
         }
+    }
+
+    /// Plays sequences that were drawn by an earlier run, each of which has a file of its own.
+    fn again(
+        &self,
+        runner: Runner<'_>,
+        sequences: &[Planned],
+        end: End,
+        tell: &mut dyn FnMut(Event) -> Result<(), Failure>,
+    ) -> Result<End, Failure> {
+        let replay = format!("vfio-user-conformance replay {{file}}{}", self.target.again());
+        let mut failed = None;
+        let played = Runner { replay, ..runner }
+            .run(sequences, |event| {
+                if let Err(failure) = tell(event) {
+                    failed.get_or_insert(failure);
+                }
+            })
+            .map_err(|error| Failure::ours(error.to_string()))?;
+        failed.map_or(Ok(End { seconds: end.seconds + played.seconds, ..played }), Err)
     }
 
     /// Draws and judges sequences; what fails becomes a case.

@@ -31,7 +31,7 @@ pub struct Runner<'a> {
     pub fail_fast: bool,
     /// What is pinned.
     pub pinned: Option<&'a Expectations>,
-    /// The words that run one case again; its name, quoted for a shell, goes where `{case}` stands.
+    /// The words that run one case again; its name, quoted for a shell, goes where `{case}` stands, and its file where `{file}` does.
     pub replay: String,
 }
 
@@ -307,7 +307,7 @@ impl Runner<'_> {
             attempts: Vec::new(),
             checks: Vec::new(),
             findings: Vec::new(),
-            replay: self.replay.replace("{case}", &quoted(&case.name)),
+            replay: self.replay.replace("{file}", &quoted(&case.source.name)).replace("{case}", &quoted(&case.name)),
             transcript: Vec::new(),
             stderr: String::new(),
         }

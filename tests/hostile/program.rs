@@ -35,7 +35,7 @@ pub(crate) fn runs(seed: u64) -> Result<(), String> {
         let profile = served(version).dialect().name;
         let mut command = Command::new(env!("CARGO_BIN_EXE_vfio-user-conformance"));
         command.args(["run", "--timeout", "60ms", "--jobs", "1", "--profile", profile, "--spawn", &serve]);
-        command.args(CASES).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(CASES).env("XDG_STATE_HOME", "/dev/null").stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
         let ended = command.output().map_err(|error| error.to_string())?;
         let said = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

@@ -109,6 +109,7 @@ impl Bench {
             }
         }
         command.env("TMPDIR", self.path("tmp")).env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
+        command.env("XDG_STATE_HOME", self.path("state"));
         command.envs(environment.iter().copied()).args(arguments);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
