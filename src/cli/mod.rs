@@ -10,10 +10,13 @@ macro_rules! say {
 mod against;
 mod asked;
 mod check;
+mod completions;
+mod exit_codes;
 mod explain;
 mod failed;
 mod limits;
 mod list;
+mod man;
 mod options;
 mod outlook;
 mod probe;
@@ -29,15 +32,11 @@ use crate::report::ExitCode;
 
 /// A conformance test harness for vfio-user servers.
 #[derive(Debug, Parser)]
-#[command(name = "vfio-user-conformance", version, about, after_help = EXIT_CODES)]
+#[command(name = "vfio-user-conformance", version, about, after_help = exit_codes::sentence())]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 conforming, 1 wrong usage or a case file in error, 2 violations, 3 inconclusive only, \
-4 the target could not be started or reached or never negotiates, 5 nothing selected or nothing ran, 6 differs from the pinned \
-expectations, 70 a fault of the harness, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,6 +54,10 @@ enum Command {
     Check(check::Check),
     /// Serve the conformance device on a socket.
     ReferenceServer(reference_server::ReferenceServer),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Print the man page, or write it and those of the subcommands into a folder.
+    Man(man::Manual),
 }
 
 /// Something that went wrong, for the user, and the exit code that says so.
@@ -97,6 +100,11 @@ fn write_out(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// The command line, as clap has it.
+fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Says something beside the answer, on standard error; that it may be gone is no reason for anything to fail.
 fn complain(sentence: &str) {
     let text = format!("vfio-user-conformance: {sentence}\n");
@@ -105,7 +113,7 @@ fn complain(sentence: &str) {
 
 /// The program.
 pub fn main() -> Code {
-    let parsed = Arguments::command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let parsed = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -125,6 +133,8 @@ pub fn main() -> Code {
         Command::Explain(explain) => explain.main(),
         Command::Check(check) => check.main(),
         Command::ReferenceServer(server) => server.main(),
+        Command::Completions(completions) => completions.main(),
+        Command::Man(manual) => manual.main(),
     });
     match done {
         Ok(Ok(code)) => Code::from(code.number()),
