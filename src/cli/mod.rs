@@ -36,6 +36,8 @@ use crate::report::ExitCode;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    color: colorchoice_clap::Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,7 +104,9 @@ fn write_out(text: &str) -> Result<(), Failure> {
 
 /// The command line, as clap has it.
 fn command() -> clap::Command {
-    Arguments::command()
+    Arguments::command().mut_arg("color", |color| {
+        color.help("Colours: where there is a terminal that shows them (NO_COLOR, CLICOLOR and TERM are heeded), always, or never")
+    })
 }
 
 /// Says something beside the answer, on standard error; that it may be gone is no reason for anything to fail.
@@ -123,6 +127,7 @@ pub fn main() -> Code {
             return Code::from(code);
         }
     };
+    arguments.color.write_global();
     // Where it cannot be raised, fewer servers fit at once; a want of descriptors is told when it comes.
     let _ = crate::target::raise_descriptor_limit();
     let done = std::panic::catch_unwind(|| match arguments.command {

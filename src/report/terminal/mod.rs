@@ -5,14 +5,15 @@ mod differential;
 mod exchange;
 pub(super) mod finding;
 mod paint;
+mod progress;
 mod requirements;
 mod summary;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 pub use finding::case_text;
-use indicatif::{ProgressBar, ProgressStyle};
-use paint::{BOLD, DIM, RED, YELLOW, paint};
+use paint::{BOLD, DIM, YELLOW, paint};
+use progress::Progress;
 use summary::Summary;
 
 use super::collector::Collector;
@@ -20,7 +21,6 @@ use super::text::{cut, harmless, wrap};
 use super::{Context, Report, Reporter};
 use crate::Profile;
 use crate::run::{Event, Start};
-use crate::verdict::{CaseRecord, CaseResult};
 
 /// How wide text may be.
 const WIDTH: usize = 108;
@@ -34,18 +34,15 @@ pub struct Terminal<'a, W> {
     out: W,
     context: Context<'a>,
     collector: Collector<'a>,
-    progress: ProgressBar,
-    wants_progress: bool,
+    progress: Progress,
     verbose: bool,
-    failed: usize,
 }
 
 impl<'a> Terminal<'a, anstream::AutoStream<io::Stdout>> {
-    /// To standard output; with progress on standard error, if both are terminals.
+    /// To standard output; with progress on standard error.
     pub fn stdout(context: Context<'a>, verbose: bool) -> Self {
-        let mut terminal = Terminal::new(anstream::stdout(), context, verbose);
-        terminal.wants_progress = io::stdout().is_terminal() && io::stderr().is_terminal();
-        terminal
+        let terminal = Terminal::new(anstream::stdout(), context, verbose);
+        Terminal { progress: Progress::by_streams(), ..terminal }
     }
 }
 
@@ -53,7 +50,7 @@ impl<'a, W: Write> Terminal<'a, W> {
     /// To any writer, without progress. With `verbose`, nothing is left out for brevity.
     pub fn new(out: W, context: Context<'a>, verbose: bool) -> Self {
         let collector = Collector::of_findings(context);
-        Terminal { out, context, collector, progress: ProgressBar::hidden(), wants_progress: false, verbose, failed: 0 }
+        Terminal { out, context, collector, progress: Progress::silent(), verbose }
     }
 
     fn started(&mut self, start: &Start) -> io::Result<()> {
@@ -89,24 +86,7 @@ impl<'a, W: Write> Terminal<'a, W> {
         }
         writeln!(self.out)?;
         self.out.flush()?;
-        if self.wants_progress {
-            let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {elapsed}  {wide_msg}")
-                .map_err(io::Error::other)?;
-            self.progress = ProgressBar::new(start.cases as u64).with_style(style.progress_chars("=> "));
-        }
-        Ok(())
-    }
-
-    fn finished(&mut self, case: &CaseRecord) {
-        if case.result == CaseResult::Fail {
-            self.failed += 1;
-            // One line, that a long run may be stopped at once; the rest comes at the end.
-            let mut violated: Vec<&str> = case.findings.iter().map(|finding| finding.requirement.as_str()).collect();
-            violated.sort_unstable();
-            violated.dedup();
-            self.progress.println(format!("{}  {}  {}", paint(RED, "fail"), case.name, paint(DIM, violated.join(" "))));
-        }
-        self.progress.inc(1);
+        self.progress.begin(start.cases as u64)
     }
 }
 
@@ -124,23 +104,14 @@ impl<W: Write> Terminal<'_, W> {
     fn tell(&mut self, event: &Event, report: Option<Report>) -> io::Result<()> {
         match event {
             Event::Started(start) => self.started(start)?,
-            Event::CaseStarted { name } => {
-                let failed = if self.failed == 0 { String::new() } else { format!("{} failed  ", self.failed) };
-                self.progress.set_message(format!("{failed}{name}"));
-            }
-            Event::CaseFinished(case) => self.finished(case),
-            Event::Generating { played, count } => {
-                self.progress.set_length(*count);
-                self.progress.set_position(*played);
-                self.progress.set_message("sequences");
-            }
-            Event::Shrinking { number, count } => {
-                self.progress.set_message(format!("shrinking failure {number} of {count}"));
-            }
+            Event::CaseStarted { name } => self.progress.case(name),
+            Event::CaseFinished(case) => self.progress.finished(case),
+            Event::Generating { played, count } => self.progress.sequences(*played, *count),
+            Event::Shrinking { number, count } => self.progress.shrinking(*number, *count),
             Event::Generated(_) | Event::Compared(_) | Event::Ended(_) => {}
         }
         let (Some(report), Event::Ended(end)) = (report, event) else { return Ok(()) };
-        self.progress.finish_and_clear();
+        self.progress.end();
         let code = self.collector.exit_code(&report, end);
         let summary = Summary { report: &report, context: self.context, verbose: self.verbose };
         self.out.write_all(summary.text(end, code).as_bytes())?;

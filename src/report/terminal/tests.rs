@@ -3,6 +3,7 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::report::sample;
 use crate::run::End;
+use crate::verdict::{CaseRecord, CaseResult};
 
 fn told(cases: Vec<CaseRecord>, end: Event, verbose: bool, change: impl Fn(&mut Context<'_>)) -> String {
     let register = sample::register();
