@@ -11,6 +11,7 @@ mod against;
 mod asked;
 mod check;
 mod completions;
+mod dissector;
 mod exit_codes;
 mod explain;
 mod failed;
@@ -54,6 +55,8 @@ enum Command {
     Replay(run::Replay),
     /// Check case files, and with --fix bring them into printed form.
     Check(check::Check),
+    /// Print the dissector for Wireshark and tshark, a Lua plugin that reads what `run --trace FILE` writes.
+    Dissector(dissector::Dissector),
     /// Serve the conformance device on a socket.
     ReferenceServer(reference_server::ReferenceServer),
     /// Print the completions of a shell.
@@ -137,6 +140,7 @@ pub fn main() -> Code {
         Command::List(list) => list.main(),
         Command::Explain(explain) => explain.main(),
         Command::Check(check) => check.main(),
+        Command::Dissector(dissector) => dissector.main(),
         Command::ReferenceServer(server) => server.main(),
         Command::Completions(completions) => completions.main(),
         Command::Man(manual) => manual.main(),

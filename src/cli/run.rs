@@ -10,7 +10,7 @@ use super::options::{TargetOptions, quoted};
 use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::generate::{Found, Offer, Progress, Search};
-use crate::report::{self, Collector, ExitCode, Json, Junit, Reporter, Terminal};
+use crate::report::{self, Collector, ExitCode, Json, Junit, Pcapng, Reporter, Terminal};
 use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start};
 use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Draft, Expectations, Scope};
@@ -64,9 +64,12 @@ pub(super) struct Run {
     /// Where a sequence that fails is written to, shrunk to the steps that matter, for `replay`.
     #[arg(long, value_name = "DIR", default_value = "vfio-user-conformance-generated")]
     keep: PathBuf,
-    /// Write a report: json=FILE or junit=FILE.
+    /// Write a report: json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
     reports: Vec<ReportFile>,
+    /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Leave nothing out for brevity.
     #[arg(long, short)]
     verbose: bool,
@@ -83,9 +86,12 @@ pub(super) struct Replay {
     /// The case files.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Write a report: json=FILE or junit=FILE.
+    /// Write a report: json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
     reports: Vec<ReportFile>,
+    /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Leave nothing out for brevity.
     #[arg(long, short)]
     verbose: bool,
@@ -93,7 +99,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn main(self) -> Result<ExitCode, Failure> {
-        let Replay { target, files, reports, verbose } = self;
+        let Replay { target, files, reports, trace, verbose } = self;
         let run = Run {
             target,
             filters: Vec::new(),
@@ -110,6 +116,7 @@ impl Replay {
             seed: None,
             keep: PathBuf::new(),
             reports,
+            trace,
             verbose,
             files,
         };
@@ -121,14 +128,24 @@ impl Replay {
 enum ReportFile {
     Json(PathBuf),
     Junit(PathBuf),
+    Pcapng(PathBuf),
+}
+
+impl ReportFile {
+    fn path(&self) -> &PathBuf {
+        match self {
+            ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => path,
+        }
+    }
 }
 
 fn report_file(text: &str) -> Result<ReportFile, String> {
     match text.split_once('=') {
-        Some((_, "")) | None => Err("FORMAT=FILE, with json or junit as FORMAT".to_owned()),
+        Some((_, "")) | None => Err("FORMAT=FILE, with json, junit or pcapng as FORMAT".to_owned()),
         Some(("json", path)) => Ok(ReportFile::Json(path.into())),
         Some(("junit", path)) => Ok(ReportFile::Junit(path.into())),
-        Some((other, _)) => Err(format!("`{other}` is no report: json or junit")),
+        Some(("pcapng", path)) => Ok(ReportFile::Pcapng(path.into())),
+        Some((other, _)) => Err(format!("`{other}` is no report: json, junit or pcapng")),
     }
 }
 
@@ -149,7 +166,7 @@ impl Run {
             None => memory.failed(),
         });
         // Whatever becomes of this run, nobody is to read an earlier one's report as this one's.
-        for ReportFile::Json(path) | ReportFile::Junit(path) in &self.reports {
+        for path in self.reports.iter().map(ReportFile::path).chain(&self.trace) {
             report::take_away(path).map_err(|error| unwritten(&error))?;
         }
         let again = again.transpose()?;
@@ -466,12 +483,18 @@ impl Run {
 
     /// The reports into files.
     fn files<'a>(&self, context: report::Context<'a>) -> impl Iterator<Item = Box<dyn Reporter + 'a>> {
-        self.reports.iter().map(move |report| -> Box<dyn Reporter + 'a> {
+        let reports = self.reports.iter().map(move |report| -> Box<dyn Reporter + 'a> {
             match report {
                 ReportFile::Json(path) => Box::new(Json::new(path, context)),
                 ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
+                ReportFile::Pcapng(path) => Box::new(Pcapng::of_findings(path, context)),
             }
-        })
+        });
+        let trace = self
+            .trace
+            .iter()
+            .map(move |path| -> Box<dyn Reporter + 'a> { Box::new(Pcapng::of_everything(path, context)) });
+        reports.chain(trace)
     }
 
     /// Why there is nothing to run, though each filter selects something.

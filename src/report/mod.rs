@@ -1,7 +1,7 @@
 //! The events of a run, for people and for machines.
 //!
-//! Every report is made from events and nothing else: [`Terminal`] while they come and at the end, [`Json`] and
-//! [`Junit`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also the JSON
+//! Every report is made from events and nothing else: [`Terminal`] while they come and at the end, [`Json`],
+//! [`Junit`] and [`Pcapng`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also the JSON
 //! document.
 
 mod account;
@@ -14,6 +14,7 @@ mod json;
 mod junit;
 mod terminal;
 mod text;
+mod wireshark;
 
 use std::io;
 
@@ -29,6 +30,7 @@ pub use junit::Junit;
 pub use terminal::{Terminal, case_text};
 #[cfg(feature = "cli")]
 pub(crate) use text::harmless;
+pub use wireshark::{Pcapng, dissector};
 
 use crate::run::Event;
 
