@@ -64,7 +64,7 @@ fn wrong_usage_is_1_and_says_what_is_wrong() {
         (&["--shard", "0/2"], "I/N, with 1 <= I <= N"),
         (&["--jobs", "0"], "invalid value '0' for '--jobs"),
         (&["--profile", "1.0"], "no profile `1.0`; one of auto, v8, v8c, 0.9.1, 0.9.2"),
-        (&["--report", "html=x"], "`html` is no report"),
+        (&["--report", "xml=x"], "`xml` is no report: html, json or junit"),
         (&["--report", "json"], "FORMAT=FILE"),
         (&["--spawn", ""], "--spawn needs a command"),
         (&["--spawn", "server 'x"], "a quote is not closed"),
@@ -393,7 +393,7 @@ fn fail_fast_with_one_job_plays_nothing_after_the_failure() {
 #[test]
 fn a_report_that_cannot_be_written_is_named_and_never_0() {
     let bench = Bench::new(&[("a.case", PASSES)]);
-    for format in ["json", "junit"] {
+    for format in ["html", "json", "junit"] {
         let report = format!("{format}=/nonexistent/report");
         let ended = bench.against("good", &with(PATIENT, &["--report", &report]));
         assert_ne!(ended.code, 0);

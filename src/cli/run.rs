@@ -10,7 +10,7 @@ use super::options::{TargetOptions, quoted};
 use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::generate::{Found, Offer, Progress, Search};
-use crate::report::{self, Collector, ExitCode, Json, Junit, Pcapng, Reporter, Terminal};
+use crate::report::{self, Collector, ExitCode, Html, Json, Junit, Pcapng, Reporter, Terminal};
 use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start};
 use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Draft, Expectations, Scope};
@@ -64,7 +64,7 @@ pub(super) struct Run {
     /// Where a sequence that fails is written to, shrunk to the steps that matter, for `replay`.
     #[arg(long, value_name = "DIR", default_value = "vfio-user-conformance-generated")]
     keep: PathBuf,
-    /// Write a report: json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
+    /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
     reports: Vec<ReportFile>,
     /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
@@ -86,7 +86,7 @@ pub(super) struct Replay {
     /// The case files.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Write a report: json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
+    /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
     #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
     reports: Vec<ReportFile>,
     /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
@@ -126,6 +126,7 @@ impl Replay {
 
 #[derive(Debug, Clone)]
 enum ReportFile {
+    Html(PathBuf),
     Json(PathBuf),
     Junit(PathBuf),
     Pcapng(PathBuf),
@@ -134,18 +135,19 @@ enum ReportFile {
 impl ReportFile {
     fn path(&self) -> &PathBuf {
         match self {
-            ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => path,
+            ReportFile::Html(path) | ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => path,
         }
     }
 }
 
 fn report_file(text: &str) -> Result<ReportFile, String> {
     match text.split_once('=') {
-        Some((_, "")) | None => Err("FORMAT=FILE, with json, junit or pcapng as FORMAT".to_owned()),
+        Some((_, "")) | None => Err("FORMAT=FILE, with html, json, junit or pcapng as FORMAT".to_owned()),
+        Some(("html", path)) => Ok(ReportFile::Html(path.into())),
         Some(("json", path)) => Ok(ReportFile::Json(path.into())),
         Some(("junit", path)) => Ok(ReportFile::Junit(path.into())),
         Some(("pcapng", path)) => Ok(ReportFile::Pcapng(path.into())),
-        Some((other, _)) => Err(format!("`{other}` is no report: json, junit or pcapng")),
+        Some((other, _)) => Err(format!("`{other}` is no report: html, json, junit or pcapng")),
     }
 }
 
@@ -485,6 +487,7 @@ impl Run {
     fn files<'a>(&self, context: report::Context<'a>) -> impl Iterator<Item = Box<dyn Reporter + 'a>> {
         let reports = self.reports.iter().map(move |report| -> Box<dyn Reporter + 'a> {
             match report {
+                ReportFile::Html(path) => Box::new(Html::new(path, context)),
                 ReportFile::Json(path) => Box::new(Json::new(path, context)),
                 ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
                 ReportFile::Pcapng(path) => Box::new(Pcapng::of_findings(path, context)),

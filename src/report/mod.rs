@@ -1,8 +1,8 @@
 //! The events of a run, for people and for machines.
 //!
 //! Every report is made from events and nothing else: [`Terminal`] while they come and at the end, [`Json`],
-//! [`Junit`] and [`Pcapng`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also the JSON
-//! document.
+//! [`Junit`], [`Html`] and [`Pcapng`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also
+//! the JSON document.
 
 mod account;
 mod collector;
@@ -10,6 +10,7 @@ mod context;
 mod document;
 mod exit_code;
 mod file;
+mod html;
 mod json;
 mod junit;
 mod terminal;
@@ -25,6 +26,7 @@ pub use document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
 pub use exit_code::ExitCode;
 #[cfg(feature = "cli")]
 pub(crate) use file::{take_away, write as write_whole};
+pub use html::{Html, page};
 pub use json::Json;
 pub use junit::Junit;
 pub use terminal::{Terminal, case_text};

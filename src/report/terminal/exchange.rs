@@ -60,31 +60,41 @@ pub(super) fn line(entry: &Entry, with_client: bool, marked: Option<&str>) -> St
         who.push_str(&format!("{}: ", entry.channel));
     }
     let head = format!("{who}{}", harmless(&entry.message));
+    let (header, payload) = told(entry, marked);
+    format!("{way} {}", fit(head, &header, payload))
+}
+
+/// A word about a message, as `size=48`, and whether it is the one that is marked.
+pub(in crate::report) type Word = (String, bool);
+
+/// What is told of a message behind its name: of its header, with what is no field, and of its payload.
+pub(in crate::report) fn told(entry: &Entry, marked: Option<&str>) -> (Vec<Word>, Vec<Word>) {
     let is_reply = entry.message.ends_with(" reply") || entry.message.ends_with(" error");
-    let mut header: Vec<(String, bool)> = Vec::new();
-    let mut payload: Vec<(String, bool)> = Vec::new();
+    let mut header: Vec<Word> = Vec::new();
+    let mut payload: Vec<Word> = Vec::new();
     for field in &entry.fields {
         let is_marked = marked == Some(field.name.as_str());
         match field.name.strip_prefix("header.") {
             Some(name) => {
                 if let Some(text) = header_field(entry, field, name, is_reply, is_marked) {
-                    header.push((text, true));
+                    header.push((text, is_marked));
                 }
             }
             None => payload.push((format!("{}={}", field.name, value(&field.value)), is_marked)),
         }
     }
+    let mut more = |text: String| header.push((text, false));
     if entry.fields.is_empty() && entry.length > 0 {
-        header.push((format!("({} bytes)", entry.length), true));
+        more(format!("({} bytes)", entry.length));
     }
     if entry.fds > 0 {
-        header.push((format!("fds={}", entry.fds), true));
+        more(format!("fds={}", entry.fds));
     }
     if !entry.cuts.is_empty() {
         let cuts: Vec<String> = entry.cuts.iter().map(usize::to_string).collect();
-        header.push((format!("cut={}", cuts.join(",")), true));
+        more(format!("cut={}", cuts.join(",")));
     }
-    format!("{way} {}", fit(head, &header, payload))
+    (header, payload)
 }
 
 /// The fields that say something that the message's name does not.
@@ -124,7 +134,7 @@ fn value(value: &str) -> String {
 }
 
 /// Leaves out fields of the payload until the line is short enough; never one that is marked.
-fn fit(head: String, header: &[(String, bool)], mut payload: Vec<(String, bool)>) -> String {
+fn fit(head: String, header: &[Word], mut payload: Vec<Word>) -> String {
     let mut left_out = false;
     loop {
         let mut line = head.clone();

@@ -2,11 +2,11 @@
 
 mod bytes;
 mod differential;
-mod exchange;
+pub(super) mod exchange;
 pub(super) mod finding;
 mod paint;
 mod progress;
-mod requirements;
+pub(super) mod requirements;
 mod summary;
 
 use std::io::{self, Write};

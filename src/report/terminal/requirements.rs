@@ -9,7 +9,7 @@ use crate::report::{Context, Report};
 use crate::verdict::{RequirementStatus, Status};
 
 /// Each status, as people say it.
-pub(super) const STATUSES: [(Status, &str); 5] = [
+pub(in crate::report) const STATUSES: [(Status, &str); 5] = [
     (Status::Violated, "violated"),
     (Status::Noted, "noted"),
     (Status::Verified, "verified"),

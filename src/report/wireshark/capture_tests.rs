@@ -65,7 +65,7 @@ fn written(cases: Vec<CaseRecord>, everything: bool) -> Vec<Read> {
 }
 
 fn interfaces(read: &[Read]) -> Vec<&str> {
-    let name = |read| if let &Read::Interface(ref name) = read { Some(name.as_str()) } else { None };
+    let name = |read| if let Read::Interface(name) = read { Some(name.as_str()) } else { None };
     read.iter().filter_map(name).collect()
 }
 

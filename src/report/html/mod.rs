@@ -1,0 +1,51 @@
+//! `--report html=FILE`: one page, which needs no network, made from the report alone.
+
+mod cases;
+mod causes;
+mod differential;
+mod exchange;
+mod finding;
+mod findings;
+mod foreign;
+mod links;
+mod message;
+mod overview;
+mod page;
+mod pins;
+mod requirements;
+mod target;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use page::page;
+
+use super::collector::Collector;
+use super::{Context, Reporter, file};
+use crate::requirement::Register;
+use crate::run::Event;
+
+/// Writes the report as a page when the run has ended, be it early.
+#[derive(Debug)]
+pub struct Html<'a> {
+    path: PathBuf,
+    register: &'a Register,
+    collector: Collector<'a>,
+}
+
+impl<'a> Html<'a> {
+    /// Writes to this file.
+    pub fn new(path: impl Into<PathBuf>, context: Context<'a>) -> Html<'a> {
+        Html { path: path.into(), register: context.register, collector: Collector::of_findings(context) }
+    }
+}
+
+impl Reporter for Html<'_> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        let Some(report) = self.collector.event(event) else { return Ok(()) };
+        file::write(&self.path, page(&report, self.register).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

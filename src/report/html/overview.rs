@@ -1,0 +1,153 @@
+//! What was tested and what came of it: the head of the page.
+
+use maud::{Markup, html};
+
+use super::foreign::{command, foreign, foreign_lines};
+use super::requirements::sign;
+use super::target::target;
+use crate::report::terminal::requirements::STATUSES;
+use crate::report::text::count;
+use crate::report::{ExitCode, Report};
+
+/// How wide the bar is, in its own units.
+const BAR: usize = 1000;
+
+/// Sentence and exit code, and loudly what is missing.
+pub(super) fn verdict(report: &Report) -> Markup {
+    let (style, sign) = match report.exit_code {
+        code if code == ExitCode::Conforming.number() => ("verdict good", "\u{2713}"),
+        code if [ExitCode::Inconclusive, ExitCode::NothingRan, ExitCode::Interrupted]
+            .map(ExitCode::number)
+            .contains(&code) =>
+        {
+            ("verdict doubt", "?")
+        }
+        _ => ("verdict bad", "\u{2715}"),
+    };
+    html! {
+        p class=(style) { span.sign aria-hidden="true" { (sign) } span { (foreign(&report.said)) } }
+        @if !report.complete || !report.faults.is_empty() {
+            div.incomplete {
+                @if report.complete {
+                    p { strong { "Something kept this run from being what it should be." } }
+                } @else {
+                    p { strong { "This run is incomplete." } " " (missing(report)) }
+                }
+                ul { @for fault in &report.faults { li { (foreign_lines(fault)) } } }
+            }
+        }
+        @if let Some(shard) = report.shard.filter(|shard| shard.count > 1) {
+            p.incomplete { strong { "Part " (shard.index) " of " (shard.count) "." } " The cases of the other parts are not in this report." }
+        }
+    }
+}
+
+fn missing(report: &Report) -> Markup {
+    let cases = count(report.totals.selected, "selected case");
+    html! {
+        @match report.totals.not_run {
+            0 => "It ended before it should have.",
+            1 => { "1 of " (cases) " has no result, and what is said here holds for the others alone." }
+            n => { (n) " of " (cases) " have no result, and what is said here holds for the others alone." }
+        }
+    }
+}
+
+/// The run itself: target, profile, harness, seed and command.
+pub(super) fn run(report: &Report) -> Markup {
+    let profile = &report.profile;
+    html! {
+        section aria-labelledby="run" {
+            h2 #run { "What was tested" }
+            dl.facts {
+                div { dt { "target" } dd { code { (foreign(&report.target.how)) } } }
+                @if let Some(differential) = &report.differential {
+                    div { dt { "compared with" } dd { code { (foreign(&differential.against)) } } }
+                }
+                div { dt { "profile" } dd {
+                    @if profile.used.is_empty() {
+                        "none: no session could be had (" (foreign(&profile.asked)) " was asked for)"
+                    } @else {
+                        strong { (foreign(&profile.used)) } ": " (foreign(&profile.why))
+                    }
+                } }
+                div { dt { "harness" } dd {
+                    (foreign(&report.harness.name)) " " (foreign(&report.harness.version)) " on " (foreign(&report.platform))
+                } }
+                @if let Some(seed) = report.seed { div { dt { "seed" } dd { (seed) } } }
+                @if !report.command.is_empty() {
+                    div { dt { "command" } dd { (command(&typed(&report.command))) } }
+                }
+                div { dt { "digests" } dd {
+                    "cases " code.digest { (foreign(&report.harness.cases_sha256)) } br;
+                    "register " code.digest { (foreign(&report.harness.register_sha256)) }
+                } }
+            }
+            (target(&report.target.discovered))
+        }
+    }
+}
+
+/// A command line as a shell takes it.
+fn typed(words: &[String]) -> String {
+    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |word| word.into_owned());
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// Cases by their results, requirements by their status.
+pub(super) fn totals(report: &Report) -> Markup {
+    let totals = &report.totals;
+    let cases = [
+        ("pass", "good", totals.pass),
+        ("fail", "bad", totals.fail),
+        ("skip", "none", totals.skip),
+        ("inconclusive", "doubt", totals.inconclusive),
+        ("error", "bad", totals.error),
+        ("not run", "doubt", totals.not_run),
+    ];
+    let requirements = STATUSES.map(|(status, word)| (word, sign(status).0, report.with_status(status)));
+    html! {
+        section aria-labelledby="totals" {
+            h2 #totals { "Totals" }
+            div.pair {
+                (tally(&count(totals.selected, "case"), &cases))
+                (tally(&count(report.requirements.len(), "requirement"), &requirements))
+            }
+            p { (count(totals.notes, "note")) ". " @if let Some(generated) = report.generated {
+                (count(generated.sequences as usize, "generated sequence")) " of " (generated.steps) " messages, seed " (generated.seed)
+                ": " (generated.failed) " failed."
+            } }
+        }
+    }
+}
+
+fn tally(title: &str, parts: &[(&str, &str, usize)]) -> Markup {
+    let all: usize = parts.iter().map(|(_, _, number)| number).sum();
+    let mut from = 0;
+    let bars: Vec<(&str, usize, usize)> = parts
+        .iter()
+        .map(|(_, style, number)| {
+            let start = from;
+            from += number;
+            (*style, start, from)
+        })
+        .collect();
+    let at = |number: usize| (number * BAR).checked_div(all).unwrap_or_default();
+    html! {
+        div.tally {
+            h3 { (title) }
+            svg.bar viewBox={ "0 0 " (BAR) " 12" } preserveAspectRatio="none" aria-hidden="true" focusable="false" {
+                @for (style, start, end) in bars {
+                    @if end > start { rect class=(style) x=(at(start)) y="0" width=(at(end) - at(start)) height="12" {} }
+                }
+            }
+            dl.counts {
+                @for (word, style, number) in parts {
+                    @if *number > 0 || matches!(*word, "pass" | "fail" | "violated" | "verified") {
+                        div { dt { span class={ "dot " (style) } aria-hidden="true" {} (word) } dd { (number) } }
+                    }
+                }
+            }
+        }
+    }
+}
