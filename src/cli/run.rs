@@ -135,7 +135,9 @@ enum ReportFile {
 impl ReportFile {
     fn path(&self) -> &PathBuf {
         match self {
-            ReportFile::Html(path) | ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => path,
+            ReportFile::Html(path) | ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => {
+                path
+            }
         }
     }
 }

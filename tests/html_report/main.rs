@@ -23,6 +23,9 @@ struct Made {
     bench: Bench,
 }
 
+/// What a browser is to show of a page.
+type Test = fn(&mut Browser, &Path);
+
 /// Made by the first test that needs it.
 static MADE: Mutex<Option<Made>> = Mutex::new(None);
 
@@ -89,7 +92,7 @@ fn main() -> ExitCode {
     } else if axe.is_none() {
         eprintln!("what axe looks for is ignored: run ci/axe, which fetches axe-core, or set AXE to its axe.min.js");
     }
-    let plain: [(&str, fn(&mut Browser, &Path)); 7] = [
+    let plain: [(&str, Test); 7] = [
         ("no_script_error_and_nothing_asked_of_anybody", quiet),
         ("a_filter_and_a_search_narrow_a_list_and_are_taken_back", narrows),
         ("each_link_leads_to_what_is_then_seen", leads),

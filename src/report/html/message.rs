@@ -74,7 +74,7 @@ fn arrow(entry: &Entry, with_client: bool, mark: Option<&FieldMark>) -> Markup {
     let payload: Vec<_> = payload
         .into_iter()
         .filter(|(text, marked)| {
-            let fits = *marked || text.len() + 1 <= room;
+            let fits = *marked || text.len() < room;
             room = room.saturating_sub(text.len() + 1);
             left_out |= !fits;
             fits

@@ -65,8 +65,7 @@ fn written(cases: Vec<CaseRecord>, everything: bool) -> Vec<Read> {
 }
 
 fn interfaces(read: &[Read]) -> Vec<&str> {
-    let name = |read| if let Read::Interface(name) = read { Some(name.as_str()) } else { None };
-    read.iter().filter_map(name).collect()
+    read.iter().filter_map(|read| if let Read::Interface(name) = read { Some(name.as_str()) } else { None }).collect()
 }
 
 fn passed() -> CaseRecord {
