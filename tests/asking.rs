@@ -58,6 +58,17 @@ fn each_case_is_told_with_its_reason_and_all_are_counted() {
 }
 
 #[test]
+fn what_a_device_file_could_let_run_is_counted() {
+    let bench = Bench::new(&[("a.case", PASSES), ("d.case", NEEDS_SCRATCH)]);
+    let command = format!("{} reference-server", env!("CARGO_BIN_EXE_vfio-user-conformance"));
+    let cases = bench.word("cases");
+    let listed = bench.program(&["list", "--cases", &cases, "--spawn", &command]);
+    listed.has_code(0).says("A device file could let 1 of 1 case run");
+    // Of a device without such a region none can help.
+    assert!(!list(&bench, &[]).stdout.contains("A device file could"));
+}
+
+#[test]
 fn requirements_are_told_with_why_none_of_their_cases_would_run() {
     let bench = Bench::new(&[("a.case", PASSES), ("c.case", NEEDS_RESET)]);
     let listed = json_of(&list(&bench, &["--requirements", "--format", "json"]));

@@ -125,7 +125,6 @@ fn what_failed_by_a_report_runs_again_even_where_that_report_is_written_anew() {
     let server = Mended::new("wrong-id");
     server.run(&[]).has_code(2);
     server.becomes("good");
-    // Nothing is remembered where there is no home for it.
     let report = server.bench.word("report.json");
     let ended = server.run(&[&format!("--failed={report}")]);
     ended.has_code(0);
