@@ -48,8 +48,8 @@ pub(super) fn plain(case: &Case, finding: &Finding, came: &[(usize, Kind)]) -> C
         }
     }
     if !named {
-        // What answers nothing shows behind the last answer.
-        // Where something before it is never asked for, a line without a label would ask for that.
+        // What answers nothing shows behind the last answer. Where something before it is never asked for, a line without a
+        // label would ask for that.
         let is_asked = |at: usize| asked.values().any(|sent| *sent == at);
         let mut steps = case.steps.iter().enumerate();
         let unasked = steps.any(|(at, step)| matches!(step.kind, StepKind::Send(_)) && !is_asked(at));
@@ -99,4 +99,59 @@ pub(super) fn numbers(steps: &[Step]) -> Vec<usize> {
             own
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use vfio_user_wire::V0_9_2;
+
+    use super::*;
+    use crate::case::{Context, Source, check, parse, print};
+    use crate::verdict::{Class, Evidence};
+
+    /// The case in plain words, where what was found is about none of its lines.
+    fn told(lines: &str) -> String {
+        let source = Source { name: "a.case".to_owned(), text: format!("case generated.a\n{lines}") };
+        let finding = Finding {
+            requirement: "HDR-02".to_owned(),
+            class: Class::Violation,
+            policy: Vec::new(),
+            expected: String::new(),
+            actual: String::new(),
+            step: 99,
+            line: 0,
+            message: None,
+            field: None,
+            evidence: Evidence::Received,
+            instead: None,
+            by_state: false,
+            seen: None,
+        };
+        let plain = plain(&parse(&source).unwrap().remove(0), &finding, &[]);
+        let context = Context {
+            dialect: &V0_9_2,
+            requirement: &|_| Some(true),
+            similar_requirement: &|_| None,
+            procedure: &|_| false,
+            similar_procedure: &|_| None,
+            samples: false,
+        };
+        let text = print(std::slice::from_ref(&plain));
+        assert_eq!(check(&[plain], &context), [], "{text}");
+        text
+    }
+
+    #[test]
+    fn what_is_asked_in_the_end_is_asked_of_itself_where_something_before_it_is_never_asked_for() {
+        let after = "> DEVICE_GET_INFO\n< ok                                                    [HDR-02]\n";
+        assert!(told("> DEVICE_RESET\n< ok\n").ends_with(after));
+        let quiet = told("> DEVICE_RESET no_reply\n> read: DEVICE_GET_INFO\n< read: ok\n");
+        assert!(
+            quiet.ends_with(
+                "> after: DEVICE_GET_INFO\n< after: ok                                             [HDR-02]\n"
+            ),
+            "{quiet}"
+        );
+    }
 }
