@@ -209,3 +209,15 @@ fn a_sequence_whose_file_is_gone_is_told() {
     ended.has_code(2).says("gone from the cases of this version, or from the disk: generated.");
     assert_eq!(ended.names(), ["reset.refused", "reset.too"]);
 }
+
+#[test]
+fn what_replay_plays_is_no_case_of_a_run() {
+    let bench = Bench::new(&[("b.case", RESETS)]);
+    let (file, bad, state) = (bench.word("cases/b.case"), support::server("wrong-id"), bench.word("state"));
+    let start = |words: &[&str]| {
+        let words = [words, &["--spawn", &bad], &PATIENT[..]].concat();
+        bench.start(&words, &[("XDG_STATE_HOME", &state)]).end()
+    };
+    start(&["replay", &file]).has_code(2);
+    start(&["run", "--failed"]).has_code(5).says("no failure is known by");
+}

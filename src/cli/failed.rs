@@ -82,7 +82,7 @@ impl Memory {
 
     /// Remembers what these cases came to, and forgets those that are `gone`. Where that cannot be written, the run is none the
     /// worse.
-    pub(super) fn update(&self, cases: &[CaseRecord], gone: &[String], strict: bool) {
+    pub(super) fn update<'c>(&self, cases: impl IntoIterator<Item = &'c CaseRecord>, gone: &[String], strict: bool) {
         let Some(path) = &self.path else { return };
         let before = self.read().unwrap_or_default();
         let mut failed = before.failed.clone();
@@ -121,7 +121,7 @@ fn fails(case: &CaseRecord, strict: bool) -> bool {
 }
 
 /// The file of a sequence that was drawn.
-fn file_of(case: &CaseRecord) -> Option<PathBuf> {
+pub(super) fn file_of(case: &CaseRecord) -> Option<PathBuf> {
     case.name.starts_with("generated.").then(|| PathBuf::from(&case.file))
 }
 
