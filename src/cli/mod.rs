@@ -22,6 +22,7 @@ mod options;
 mod outlook;
 mod probe;
 mod reference_server;
+mod reports;
 mod run;
 mod setup;
 

@@ -7,10 +7,11 @@ use clap::Args;
 use super::against::{Comparing, SEQUENCES};
 use super::failed::{self, Failed, Memory};
 use super::options::{TargetOptions, quoted};
+use super::reports::{Reports, unwritten};
 use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::generate::{Found, Offer, Progress, Search};
-use crate::report::{self, Collector, ExitCode, Html, Json, Junit, Pcapng, Reporter, Terminal};
+use crate::report::{self, Collector, ExitCode, Reporter, Shard, Terminal};
 use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start};
 use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Draft, Expectations, Scope};
@@ -35,7 +36,8 @@ pub(super) struct Run {
     /// were written to. Where nothing failed, nothing runs (exit code 5).
     #[arg(long, value_name = "REPORT", num_args = 0..=1, require_equals = true, conflicts_with_all = ["against", "generate"])]
     failed: Option<Option<PathBuf>>,
-    /// Run only part I of N, both from 1.
+    /// Run only part I of N, both from 1. A case's name alone says which part it is in; `merge` makes one report of those of
+    /// all parts.
     #[arg(long, value_name = "I/N", value_parser = shard, env = "VFIO_USER_CONFORMANCE_SHARD")]
     shard: Option<(usize, usize)>,
     /// Stop after the first failure.
@@ -64,12 +66,8 @@ pub(super) struct Run {
     /// Where a sequence that fails is written to, shrunk to the steps that matter, for `replay`.
     #[arg(long, value_name = "DIR", default_value = "vfio-user-conformance-generated")]
     keep: PathBuf,
-    /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
-    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
-    reports: Vec<ReportFile>,
-    /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
     /// Leave nothing out for brevity.
     #[arg(long, short)]
     verbose: bool,
@@ -86,12 +84,8 @@ pub(super) struct Replay {
     /// The case files.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
-    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = report_file)]
-    reports: Vec<ReportFile>,
-    /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
     /// Leave nothing out for brevity.
     #[arg(long, short)]
     verbose: bool,
@@ -99,7 +93,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn main(self) -> Result<ExitCode, Failure> {
-        let Replay { target, files, reports, trace, verbose } = self;
+        let Replay { target, files, reports, verbose } = self;
         let run = Run {
             target,
             filters: Vec::new(),
@@ -116,40 +110,10 @@ impl Replay {
             seed: None,
             keep: PathBuf::new(),
             reports,
-            trace,
             verbose,
             files,
         };
         run.main()
-    }
-}
-
-#[derive(Debug, Clone)]
-enum ReportFile {
-    Html(PathBuf),
-    Json(PathBuf),
-    Junit(PathBuf),
-    Pcapng(PathBuf),
-}
-
-impl ReportFile {
-    fn path(&self) -> &PathBuf {
-        match self {
-            ReportFile::Html(path) | ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => {
-                path
-            }
-        }
-    }
-}
-
-fn report_file(text: &str) -> Result<ReportFile, String> {
-    match text.split_once('=') {
-        Some((_, "")) | None => Err("FORMAT=FILE, with html, json, junit or pcapng as FORMAT".to_owned()),
-        Some(("html", path)) => Ok(ReportFile::Html(path.into())),
-        Some(("json", path)) => Ok(ReportFile::Json(path.into())),
-        Some(("junit", path)) => Ok(ReportFile::Junit(path.into())),
-        Some(("pcapng", path)) => Ok(ReportFile::Pcapng(path.into())),
-        Some((other, _)) => Err(format!("`{other}` is no report: html, json, junit or pcapng")),
     }
 }
 
@@ -169,10 +133,7 @@ impl Run {
             Some(path) => Failed::of_report(path, self.strict),
             None => memory.failed(),
         });
-        // Whatever becomes of this run, nobody is to read an earlier one's report as this one's.
-        for path in self.reports.iter().map(ReportFile::path).chain(&self.trace) {
-            report::take_away(path).map_err(|error| unwritten(&error))?;
-        }
+        self.reports.take_away()?;
         let again = again.transpose()?;
         limits::prepare(self.target.starts_servers())?;
         let register = setup::register()?;
@@ -228,7 +189,10 @@ impl Run {
             format!("{}{hint}", setup::nothing_selected(&idle, &all, None))
         });
         let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
-        let mut selected: Vec<Planned> = self.part(admitted.collect());
+        let admitted: Vec<Planned> = admitted.collect();
+        let part = self.shard.map(|(index, count)| Shard { index, count, selected: admitted.len() });
+        let mut selected: Vec<Planned> =
+            admitted.into_iter().filter(|case| part.is_none_or(|part| part.has(&case.name))).collect();
         let mut sequences: Vec<Planned> = kept.into_iter().filter(|case| selection.admits(case)).collect();
         if let Some(again) = &again {
             selected = again.among(selected);
@@ -262,19 +226,23 @@ impl Run {
             cases_sha256: &library.sha256,
             expectations: expectations.as_ref(),
             seed,
+            shard: part,
             strict: self.strict,
             command: &command,
             target: &name,
             profile: &asked,
         };
-        if let Some(sentence) = idle.or((names.is_empty() && !only_generated).then(|| match &again {
+        // A part without a case may still have sequences.
+        let has_sequences = part.is_some_and(|part| part.selected > 0) && self.generate.is_some_and(|count| count > 0);
+        let nothing = names.is_empty() && !only_generated && !has_sequences;
+        if let Some(sentence) = idle.or(nothing.then(|| match &again {
             Some(again) => again.nothing(&gone),
-            None => self.nothing_selected(),
+            None => self.nothing_selected(part),
         })) {
             return Err(self.not_begun(report::Context { selected: &[], ..context }, sentence));
         }
         let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(Terminal::stdout(context, self.verbose))];
-        reporters.extend(self.files(context));
+        reporters.extend(self.reports.reporters(context));
         let mut collector = Collector::of_findings(context);
         let mut judged = None;
         let mut tell = |event: Event| -> Result<(), Failure> {
@@ -471,13 +439,6 @@ impl Run {
         }
     }
 
-    /// The part of `--shard`: every N-th case by the order of names.
-    fn part(&self, mut cases: Vec<Planned>) -> Vec<Planned> {
-        let Some((index, count)) = self.shard else { return cases };
-        cases.sort_by(|a, b| a.name.cmp(&b.name));
-        cases.into_iter().enumerate().filter(|(n, _)| n % count == index - 1).map(|(_, case)| case).collect()
-    }
-
     fn expectations(&self) -> Result<Option<Expectations>, Failure> {
         let Some(path) = &self.expect else { return Ok(None) };
         let text = std::fs::read_to_string(path)
@@ -487,46 +448,30 @@ impl Run {
             .map_err(|error| Failure::usage(error.to_string()))
     }
 
-    /// The reports into files.
-    fn files<'a>(&self, context: report::Context<'a>) -> impl Iterator<Item = Box<dyn Reporter + 'a>> {
-        let reports = self.reports.iter().map(move |report| -> Box<dyn Reporter + 'a> {
-            match report {
-                ReportFile::Html(path) => Box::new(Html::new(path, context)),
-                ReportFile::Json(path) => Box::new(Json::new(path, context)),
-                ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
-                ReportFile::Pcapng(path) => Box::new(Pcapng::of_findings(path, context)),
-            }
-        });
-        let trace = self
-            .trace
-            .iter()
-            .map(move |path| -> Box<dyn Reporter + 'a> { Box::new(Pcapng::of_everything(path, context)) });
-        reports.chain(trace)
-    }
-
     /// Why there is nothing to run, though each filter selects something.
-    fn nothing_selected(&self) -> String {
-        match self.shard {
-            Some((index, count)) => format!("part {index} of {count} has no case"),
-            None if !self.files.is_empty() => "the files have no case".to_owned(),
-            None => setup::nothing_selected(&[], &[], self.cases.as_deref()),
+    fn nothing_selected(&self, part: Option<Shard>) -> String {
+        match part {
+            Some(Shard { index, count, selected: 1 }) => {
+                format!("part {index} of {count} has no case: the one that was selected is in another part")
+            }
+            Some(Shard { index, count, selected }) if selected > 0 => {
+                format!("part {index} of {count} has no case: the {selected} that were selected are in other parts")
+            }
+            _ if !self.files.is_empty() => "the files have no case".to_owned(),
+            _ => setup::nothing_selected(&[], &[], self.cases.as_deref()),
         }
     }
 
     /// A run of nothing, in every report as well.
     fn not_begun(&self, context: report::Context<'_>, sentence: String) -> Failure {
         let end = End { nothing: Some(sentence.clone()), ..End::default() };
-        for mut reporter in self.files(context) {
+        for mut reporter in self.reports.reporters(context) {
             if let Err(error) = reporter.event(&Event::Ended(end.clone())) {
                 return unwritten(&error);
             }
         }
         Failure { code: ExitCode::NothingRan, sentence }
     }
-}
-
-fn unwritten(error: &std::io::Error) -> Failure {
-    Failure::ours(format!("a report could not be written: {error}"))
 }
 
 /// A seed that the last run did not have.

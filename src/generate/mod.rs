@@ -45,4 +45,4 @@ mod write_multi;
 pub use differential::{Against, Comparison};
 pub use draw::{MOST_SENDS, draw};
 pub use offer::Offer;
-pub use search::{Found, Progress, Search, SearchError};
+pub use search::{Found, GENERATED, Progress, Search, SearchError};

@@ -35,6 +35,19 @@ pub(super) struct Cause {
     b: (Option<&'static str>, Vec<(String, Class)>),
 }
 
+impl Cause {
+    pub(super) fn of(divergence: &Divergence) -> Cause {
+        let key = |side: &Side| {
+            let mut broken: Vec<(String, Class)> =
+                side.findings.iter().map(|finding| (finding.requirement.clone(), finding.class)).collect();
+            broken.sort();
+            (side.answered.map(Answered::verb), broken)
+        };
+        let Divergence { command, differs, a, b, .. } = divergence;
+        Cause { command: command.clone(), differs: differs.clone(), a: key(a), b: key(b) }
+    }
+}
+
 /// One place at which two plays part.
 #[derive(Debug, Clone)]
 pub(super) struct Parting {
@@ -249,13 +262,6 @@ impl Parting {
             let rests = |finding: &Finding| finding.evidence == Evidence::Deadline;
             side.answered == Some(Answered::Silence) || side.findings.iter().any(rests)
         };
-        let key = |side: &Side| {
-            let mut broken: Vec<(String, Class)> =
-                side.findings.iter().map(|finding| (finding.requirement.clone(), finding.class)).collect();
-            broken.sort();
-            (side.answered.map(Answered::verb), broken)
-        };
-        let cause = Cause { command: command.to_owned(), differs: differs.clone(), a: key(&a), b: key(&b) };
         let late = late(&a) || late(&b);
         let divergence = Divergence {
             command: command.to_owned(),
@@ -269,7 +275,7 @@ impl Parting {
             seen: None,
             file: String::new(),
         };
-        Parting { cause, divergence, late }
+        Parting { cause: Cause::of(&divergence), divergence, late }
     }
 
     /// The message's line in words, for a comment.

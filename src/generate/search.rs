@@ -22,6 +22,10 @@ const TRIALS: usize = 400;
 const SLOW_TRIALS: usize = 40;
 /// So many characters of a crash tell it from others: the place stands at their start.
 const CRASH_TOLD: usize = 200;
+/// What the names of cases that are written begin with.
+pub const GENERATED: &str = "generated.";
+/// What is said of sequences that fail for one cause, behind their number.
+const FAIL_SO: &str = " sequences fail so";
 /// How often a failure is played before it is shrunk.
 const REPLAYS: usize = 3;
 
@@ -92,14 +96,14 @@ pub enum SearchError {
 
 /// Failures that look alike: what they break, and how.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Cause {
-    requirement: String,
+pub(super) struct Cause {
+    pub(super) requirement: String,
     /// What was due and what came, without their numbers and the names of errnos.
     words: String,
 }
 
 impl Cause {
-    fn of(finding: &Finding) -> Cause {
+    pub(super) fn of(finding: &Finding) -> Cause {
         let requirement = finding.requirement.clone();
         if finding.evidence == Evidence::Exited {
             // Where it crashed says it all, whatever was sent.
@@ -114,6 +118,22 @@ impl Cause {
             .join(" ");
         Cause { requirement, words }
     }
+
+    /// What the case that shows it is called, where it is the only one of its requirement.
+    pub(super) fn name(&self) -> String {
+        format!("{GENERATED}{}", self.requirement.to_lowercase())
+    }
+}
+
+/// What is said of so many sequences.
+pub(super) fn told(count: u64) -> String {
+    format!("{count}{FAIL_SO}")
+}
+
+/// How many sequences a record stands for.
+pub(super) fn count(record: &CaseRecord) -> u64 {
+    let counted = record.reason.as_deref().and_then(|reason| reason.strip_suffix(FAIL_SO));
+    counted.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 /// One sequence that shows a cause, and how many do.
@@ -131,7 +151,7 @@ struct Failure {
     at: Option<usize>,
 }
 
-fn violation<'f>(mut findings: impl Iterator<Item = &'f Finding>) -> Option<&'f Finding> {
+pub(super) fn violation<'f>(mut findings: impl Iterator<Item = &'f Finding>) -> Option<&'f Finding> {
     findings.find(|finding| finding.class == Class::Violation)
 }
 
@@ -158,7 +178,7 @@ impl Search<'_> {
         self.keep_all(&mut failures, &mut found, &mut progress)?;
         for failure in failures.values().filter(|failure| failure.count > 1) {
             if let Some(record) = failure.at.and_then(|at| found.records.get_mut(at)) {
-                record.reason.get_or_insert_with(|| format!("{} sequences fail so", failure.count));
+                record.reason.get_or_insert_with(|| told(failure.count));
             }
         }
         Ok(found)
@@ -344,7 +364,7 @@ impl Search<'_> {
     }
 
     fn name(&self, cause: &Cause, found: &Found) -> String {
-        let base = format!("generated.{}", cause.requirement.to_lowercase());
+        let base = cause.name();
         let taken = found
             .records
             .iter()
@@ -428,7 +448,7 @@ fn sends(case: &Case) -> usize {
 }
 
 /// How many messages went to the server, and how many came back for them, VERSION apart.
-fn exchanged(record: &CaseRecord) -> (usize, usize) {
+pub(super) fn exchanged(record: &CaseRecord) -> (usize, usize) {
     let of = |way: Way| {
         let messages = record.transcript.iter().filter(move |entry| entry.direction == way);
         messages.filter(|entry| !entry.fields.is_empty() && !entry.message.starts_with(VERSION.name))

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::generate::GENERATED;
 use crate::verdict::CaseRecord;
-
-/// What the names of cases that generation writes begin with.
-const GENERATED: &str = "generated.";
 
 /// The cases that were selected, against the results that came.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Events into one report.
 
 use super::account::Account;
-use super::document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
+use super::document::{Harness, Profile, Report, SCHEMA, Target, Totals};
 use super::{Context, ExitCode};
 use crate::run::{End, Event, Generated, Start};
 use crate::target::Discovered;
@@ -47,24 +47,20 @@ impl<'a> Collector<'a> {
         None
     }
 
-    /// The code that the run ends with.
-    pub(crate) fn exit_code(&self, report: &Report, end: &End) -> ExitCode {
-        ExitCode::of(report, end, self.context.strict)
-    }
-
     /// The report of what was gathered.
     fn report(&mut self, end: &End) -> Report {
         let context = self.context;
         let start = self.start.take();
         let mut cases = std::mem::take(&mut self.cases);
         // Cases end in an order of their own where several run at once.
-        cases.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
+        in_order(&mut cases);
         let complete = end.complete && end.nothing.is_none() && !end.interrupted && !end.stopped && end.lost.is_none();
         let account = Account::of(context.selected, &cases, complete);
         let (not_run, mut faults) = (account.not_run, account.faults);
         let expectations = context.expectations.map(|expectations| {
             let expectations = expectations.clone().with_strict(context.strict).of_run_cut_short(!complete);
             let mut comparison = expectations.compare(&cases, &not_run);
+            comparison.pins = context.shard.map(|_| expectations.pins());
             // A run that was never begun knows nothing of the target.
             if let Some(start) = &start {
                 comparison.drift.extend(expectations.lacking(|need| start.discovered.lacks(need)));
@@ -79,7 +75,7 @@ impl<'a> Collector<'a> {
         }
         let started = start.as_deref();
         let used = started.map(|start| start.profile);
-        let mut report = Report {
+        let report = Report {
             schema: SCHEMA.to_owned(),
             command: started.map_or_else(|| context.command.to_vec(), |start| start.command.clone()),
             platform: platform(),
@@ -99,7 +95,9 @@ impl<'a> Collector<'a> {
                 why: started.map_or_else(String::new, |start| start.profile_why.clone()),
             },
             seed: context.seed,
-            shard: started.and_then(|start| start.shard).map(|(index, count)| Shard { index, count }),
+            strict: context.strict,
+            shard: context.shard,
+            parts: Vec::new(),
             complete,
             exit_code: 0,
             said: String::new(),
@@ -113,10 +111,22 @@ impl<'a> Collector<'a> {
             not_run,
             cases,
         };
-        let code = ExitCode::of(&report, end, context.strict);
-        report.exit_code = code.number();
-        report.said = code.sentence(&report);
-        report
+        report.ended(end)
+    }
+}
+
+/// The order of cases in a report: that of their files.
+pub(super) fn in_order(cases: &mut [CaseRecord]) {
+    cases.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
+}
+
+impl Report {
+    /// With what the end of its run says of it.
+    pub(super) fn ended(mut self, end: &End) -> Report {
+        let code = ExitCode::of(&self, end, self.strict);
+        self.exit_code = code.number();
+        self.said = code.sentence(&self);
+        self
     }
 }
 

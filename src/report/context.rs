@@ -1,5 +1,6 @@
 //! What a report needs to know and no event tells.
 
+use super::Shard;
 use crate::requirement::Register;
 use crate::verdict::Expectations;
 
@@ -16,6 +17,8 @@ pub struct Context<'a> {
     pub expectations: Option<&'a Expectations>,
     /// The seed of the run, if it has one.
     pub seed: Option<u64>,
+    /// Which part of the cases was selected (`--shard`).
+    pub shard: Option<Shard>,
     /// Notes fail the run, too (`--strict`).
     pub strict: bool,
     /// The command line: a run whose target could not be started tells it by no event.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::Generated;
+use crate::run::{Generated, shard_of};
 use crate::target::Discovered;
 use crate::verdict::{
     CaseRecord, CaseResult, Cause, Class, Comparison, Differential, Finding, RequirementStatus, Status,
@@ -30,8 +30,14 @@ pub struct Report {
     pub profile: Profile,
     /// The seed of the run, if it has one.
     pub seed: Option<u64>,
+    /// Notes count as violations do (`--strict`).
+    #[serde(default)]
+    pub strict: bool,
     /// Which part of the cases was selected.
     pub shard: Option<Shard>,
+    /// The reports of parts that this one was merged of; left out where a run made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Every selected case has a result.
     pub complete: bool,
     /// The code that the program ends with.
@@ -102,6 +108,29 @@ pub struct Shard {
     pub index: usize,
     /// Of how many.
     pub count: usize,
+    /// How many cases were selected, those of all parts together.
+    #[serde(default)]
+    pub selected: usize,
+}
+
+impl Shard {
+    /// A case of this name belongs to this part.
+    pub fn has(&self, name: &str) -> bool {
+        shard_of(name, self.count) == self.index
+    }
+}
+
+/// The report of a part, in that of the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Which part, from 1.
+    pub index: usize,
+    /// The command line that made it.
+    pub command: Vec<String>,
+    /// Where it ran.
+    pub platform: String,
+    /// Each of its cases has a result.
+    pub complete: bool,
 }
 
 /// Cases by their result, and notes. `selected` is always the sum of `pass`, `fail`, `skip`, `inconclusive`, `error` and
@@ -163,6 +192,7 @@ impl Report {
         let results = totals.pass + totals.fail + totals.skip + totals.inconclusive + totals.error;
         results == self.cases.len()
             && results + totals.not_run == totals.selected
+            && totals.not_run == self.not_run.len()
             && !(self.complete && totals.not_run > 0)
     }
 

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::collector::Collector;
-use super::{Context, Reporter, file};
-use crate::run::Event;
+use super::{Context, Report, Reporter, file};
+use crate::run::{End, Event};
 
 /// Writes the report as JSON when the run has ended, be it early.
 #[derive(Debug)]
@@ -23,8 +23,14 @@ impl<'a> Json<'a> {
 
 impl Reporter for Json<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Some(report) = self.collector.event(event) else { return Ok(()) };
-        let mut text = serde_json::to_vec_pretty(&report)?;
+        match (self.collector.event(event), event) {
+            (Some(report), Event::Ended(end)) => self.report(&report, end),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, report: &Report, _: &End) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(report)?;
         text.push(b'\n');
         file::write(&self.path, &text)
     }

@@ -23,7 +23,7 @@ fn the_document_has_the_keys_that_readers_depend_on() {
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&value),
-        "schema command platform harness target profile seed shard complete exit_code said totals generated causes requirements \
+        "schema command platform harness target profile seed strict shard complete exit_code said totals generated causes requirements \
          expectations faults not_run cases"
     );
     assert_eq!(keys(&value["harness"]), "name version cases_sha256 register_sha256");

@@ -11,7 +11,7 @@ use super::collector::Collector;
 use super::terminal::case_text;
 use super::text::harmless;
 use super::{Context, Report, Reporter, file};
-use crate::run::Event;
+use crate::run::{End, Event};
 use crate::target::excerpt;
 use crate::verdict::{CaseRecord, CaseResult, Class, Drift, Finding, Observed};
 
@@ -36,8 +36,14 @@ impl<'a> Junit<'a> {
 
 impl Reporter for Junit<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Some(report) = self.collector.event(event) else { return Ok(()) };
-        let text = document(&report, &self.context).to_string().map_err(io::Error::other)?;
+        match (self.collector.event(event), event) {
+            (Some(report), Event::Ended(end)) => self.report(&report, end),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, report: &Report, _: &End) -> io::Result<()> {
+        let text = document(report, &self.context).to_string().map_err(io::Error::other)?;
         file::write(&self.path, text.as_bytes())
     }
 }

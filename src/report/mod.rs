@@ -22,7 +22,7 @@ use std::io;
 #[cfg(feature = "cli")]
 pub(crate) use collector::Collector;
 pub use context::Context;
-pub use document::{Harness, Profile, Report, SCHEMA, Shard, Target, Totals};
+pub use document::{Harness, Part, Profile, Report, SCHEMA, Shard, Target, Totals};
 pub use exit_code::ExitCode;
 #[cfg(feature = "cli")]
 pub(crate) use file::{take_away, write as write_whole};
@@ -34,12 +34,15 @@ pub use terminal::{Terminal, case_text};
 pub(crate) use text::harmless;
 pub use wireshark::{Pcapng, dissector};
 
-use crate::run::Event;
+use crate::run::{End, Event};
 
 /// Somebody who tells what happens in a run.
 pub trait Reporter {
     /// Takes the next event. After [`Event::Ended`] none comes.
     fn event(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Takes a report that is finished, in place of the events that it is made of.
+    fn report(&mut self, report: &Report, end: &End) -> io::Result<()>;
 }
 
 #[cfg(test)]

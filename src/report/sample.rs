@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use vfio_user_wire::{Frame, Header, V0_9_2};
 
-use super::{Context, Reporter};
+use super::collector::Collector;
+use super::{Context, Report, Reporter};
 use crate::requirement::Register;
-use crate::run::{End, Event, Start};
+use crate::run::{End, Event, Generated, Start};
 use crate::session::{Entry, Place, Transcript, Way};
 use crate::target::Discovered;
 use crate::verdict::{
@@ -95,6 +96,7 @@ pub(super) fn context(register: &Register) -> Context<'_> {
         cases_sha256: "0123",
         expectations: None,
         seed: Some(7),
+        shard: None,
         strict: false,
         command: &[],
         target: "gpio --socket-path {socket}",
@@ -264,4 +266,28 @@ pub(super) fn play(reporter: &mut dyn Reporter, cases: Vec<CaseRecord>, end: Eve
         reporter.event(&Event::CaseFinished(Box::new(case))).unwrap();
     }
     reporter.event(&end).unwrap();
+}
+
+/// The report of such a run.
+pub(super) fn report(cases: Vec<CaseRecord>, end: Event) -> Report {
+    let register = register();
+    report_in(Context { selected: names(&cases), ..context(&register) }, cases, None, end)
+}
+
+/// The report of a run of which this is known.
+pub(super) fn report_in(
+    context: Context<'_>,
+    cases: Vec<CaseRecord>,
+    generated: Option<Generated>,
+    end: Event,
+) -> Report {
+    let mut collector = Collector::of_everything(context);
+    collector.event(&start());
+    for case in cases {
+        collector.event(&Event::CaseFinished(Box::new(case)));
+    }
+    if let Some(generated) = generated {
+        collector.event(&Event::Generated(generated));
+    }
+    collector.event(&end).unwrap()
 }

@@ -8,6 +8,7 @@ mod plan;
 mod player;
 mod runner;
 mod selection;
+mod shard;
 mod timeouts;
 
 pub use coverage::Coverage;
@@ -18,4 +19,5 @@ pub use plan::{Plan, Planned, Skip};
 pub use player::{Context, Exchange, Play, Rehearsal, play, rehearse};
 pub use runner::{Runner, RunnerError};
 pub use selection::Selection;
+pub use shard::shard_of;
 pub use timeouts::Timeouts;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CaseRecord, CaseResult, Expectation, Expectations, Observed};
+use super::{CaseRecord, CaseResult, Expectation, Expectations, Observed, Pins};
 
 /// What a run says of its pinned expectations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Comparison {
     pub met: Vec<Met>,
     /// What was not.
     pub drift: Vec<Drift>,
+    /// What is pinned, in the report of a part (`--shard`): all parts together show whether it is met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Pins>,
 }
 
 /// Something that was observed as it is pinned.

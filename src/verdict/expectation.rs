@@ -2,6 +2,7 @@
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Class, Drift, Evidence, Finding};
 use crate::case::{NEEDS, similar};
@@ -74,10 +75,21 @@ pub struct Expectation {
     pub link: Option<String>,
     /// What it speaks of is looked at in part only: cases of it exist that were not selected.
     pub(super) partial: bool,
+    /// Which one of its file it is, from 1.
+    pub(super) number: usize,
+    /// How many cases there are of which it speaks.
+    pub(super) cases: usize,
     matcher: GlobMatcher,
 }
 
 impl Expectation {
+    /// The entry that says this; its cases' name may be no glob.
+    pub(super) fn of(entry: Entry, number: usize) -> Result<Expectation, globset::Error> {
+        let matcher = Glob::new(&entry.case)?.compile_matcher();
+        let Entry { case, requirement, outcome, reason, link } = entry;
+        Ok(Expectation { case, requirement, outcome, reason, link, partial: false, number, cases: 0, matcher })
+    }
+
     /// Whether the entry speaks of this case.
     pub fn covers(&self, case: &str) -> bool {
         self.case == case || self.matcher.is_match(case)
@@ -99,6 +111,8 @@ pub struct Expectations {
     pub offers: Vec<String>,
     /// The entries, in the order of the file.
     pub entries: Vec<Expectation>,
+    /// SHA-256 of the file, in hexadecimal.
+    pub(super) sha256: String,
     pub(super) strict: bool,
     pub(super) cut_short: bool,
     /// The entries that nothing in the run can meet.
@@ -152,12 +166,12 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
-    case: String,
-    requirement: Option<String>,
-    outcome: Observed,
-    reason: String,
-    link: Option<String>,
+pub(super) struct Entry {
+    pub(super) case: String,
+    pub(super) requirement: Option<String>,
+    pub(super) outcome: Observed,
+    pub(super) reason: String,
+    pub(super) link: Option<String>,
 }
 
 impl Expectations {
@@ -193,19 +207,17 @@ impl Expectations {
             if let Some(first) = entries.iter().position(same) {
                 return Err(wrong(format!("it says what number {} says; take one of them out", first + 1)));
             }
-            let matcher =
-                Glob::new(&entry.case).map_err(|error| wrong(format!("case: {}", error.kind())))?.compile_matcher();
-            entries.push(Expectation {
-                case: entry.case,
-                requirement: entry.requirement,
-                outcome: entry.outcome,
-                reason: entry.reason,
-                link: entry.link,
-                partial: false,
-                matcher,
+            let case = entry.case.clone();
+            let entry = Expectation::of(entry, n + 1).map_err(|error| ExpectationError::Entry {
+                file: name.to_owned(),
+                number: n + 1,
+                case,
+                message: format!("case: {}", error.kind()),
             });
+            entries.push(entry?);
         }
-        Ok(Expectations { target: file.target, offers: file.offers, entries, ..Expectations::default() })
+        let sha256 = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Expectations { target: file.target, offers: file.offers, entries, sha256, ..Expectations::default() })
     }
 
     /// With `strict`, a note needs a pin as a violation does.

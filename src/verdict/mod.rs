@@ -6,6 +6,7 @@ mod differential;
 mod draft;
 mod expectation;
 mod finding;
+mod pins;
 mod record;
 #[cfg(test)]
 mod samples;
@@ -18,6 +19,7 @@ pub use differential::{Answered, Differential, Divergence, Side};
 pub use draft::Draft;
 pub use expectation::{Expectation, ExpectationError, Expectations, Observed};
 pub use finding::{Class, Evidence, FieldMark, Finding};
+pub use pins::{Pin, PinError, Pins};
 pub use record::{Attempt, CaseRecord, CaseResult, Check, Exit, Outcome, Said};
 pub use scope::Scope;
-pub use status::{RequirementStatus, Status, statuses};
+pub use status::{NOT_SELECTED, RequirementStatus, Status, statuses};

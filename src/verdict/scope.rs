@@ -48,6 +48,7 @@ impl Expectation {
     fn is_within(&mut self, scope: &Scope<'_>) -> bool {
         let covers = |names: &[String]| names.iter().filter(|name| self.covers(name)).count();
         let (all, selected) = (covers(scope.all), covers(scope.selected));
+        self.cases = all;
         if all == 0 && self.may_be_generated() {
             self.partial = scope.sharded;
             return scope.generates;

@@ -8,6 +8,9 @@ use super::{CaseRecord, CaseResult, Said};
 use crate::Profile;
 use crate::requirement::{Cite, Level, Register};
 
+/// Why a requirement was not exercised whose cases were not selected.
+pub const NOT_SELECTED: &str = "no selected case checks it";
+
 /// The status of a requirement: the worst of its checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -81,7 +84,7 @@ pub fn statuses(register: &Register, profile: Profile, cases: &[CaseRecord]) -> 
                 reasons.sort_unstable();
                 reasons.dedup();
                 if naming.is_empty() {
-                    "no selected case checks it".to_owned()
+                    NOT_SELECTED.to_owned()
                 } else if naming.iter().any(|case| case.result == CaseResult::Pass) {
                     "its cases were played, and no answer was one that it is about".to_owned()
                 } else if reasons.is_empty() {

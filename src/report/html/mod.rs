@@ -21,9 +21,9 @@ use std::path::PathBuf;
 pub use page::page;
 
 use super::collector::Collector;
-use super::{Context, Reporter, file};
+use super::{Context, Report, Reporter, file};
 use crate::requirement::Register;
-use crate::run::Event;
+use crate::run::{End, Event};
 
 /// Writes the report as a page when the run has ended, be it early.
 #[derive(Debug)]
@@ -42,8 +42,14 @@ impl<'a> Html<'a> {
 
 impl Reporter for Html<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Some(report) = self.collector.event(event) else { return Ok(()) };
-        file::write(&self.path, page(&report, self.register).as_bytes())
+        match (self.collector.event(event), event) {
+            (Some(report), Event::Ended(end)) => self.report(&report, end),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, report: &Report, _: &End) -> io::Result<()> {
+        file::write(&self.path, page(report, self.register).as_bytes())
     }
 }
 

@@ -17,8 +17,9 @@ pub(super) fn lines(entry: &Entry, field: Option<&FieldMark>) -> Vec<String> {
     let bytes: Vec<&str> = entry.bytes.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok()).collect();
     let rows = bytes.len().div_ceil(ROW);
     // A field is where it should be; the message may end before it.
-    let marked =
-        field.map(|field| (field, field.offset.min(bytes.len())..(field.offset + field.length).min(bytes.len())));
+    let marked = field.map(|field| {
+        (field, field.offset.min(bytes.len())..field.offset.saturating_add(field.length).min(bytes.len()))
+    });
     let shown = rows_shown(rows, marked.as_ref().map(|(_, range)| range.clone()));
     let mut lines = Vec::new();
     let mut last: Option<usize> = None;

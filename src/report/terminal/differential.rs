@@ -2,7 +2,9 @@
 
 use super::exchange;
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
+use super::summary::lasted;
 use crate::report::text::{count, cut, harmless, wrap};
+use crate::run::End;
 use crate::verdict::{Class, Differential, Divergence, Finding, Side};
 
 /// How wide text may be.
@@ -40,7 +42,7 @@ pub(super) fn lines(differential: &Differential, verbose: bool) -> Vec<String> {
 }
 
 /// What they came to, in a few words each.
-pub(super) fn totals(differential: &Differential, seed: Option<u64>, seconds: f64) -> Vec<String> {
+pub(super) fn totals(differential: &Differential, seed: Option<u64>, end: &End) -> Vec<String> {
     let Differential { sequences, steps, parted, alike, by_offer, unsure, divergences, .. } = differential;
     let seed = seed.map_or(String::new(), |seed| format!(", seed {seed}"));
     let parted = match parted {
@@ -48,7 +50,8 @@ pub(super) fn totals(differential: &Differential, seed: Option<u64>, seconds: f6
         parted => format!("they part in {parted}, for {}", count(divergences.len(), "cause")),
     };
     let played = count(*sequences as usize, "sequence");
-    let mut lines = vec![format!("{played} of {steps} messages to both{seed}, in {seconds:.1} s: {parted}")];
+    let lasted = lasted(end).map_or(String::new(), |lasted| format!(", {lasted}"));
+    let mut lines = vec![format!("{played} of {steps} messages to both{seed}{lasted}: {parted}")];
     let mut more = |number: u64, text: &str| {
         if number > 0 {
             lines.push(format!("{number} {text}"));

@@ -4,7 +4,7 @@ mod bytes;
 mod differential;
 pub(super) mod exchange;
 pub(super) mod finding;
-mod paint;
+pub(super) mod paint;
 mod progress;
 pub(super) mod requirements;
 mod summary;
@@ -17,10 +17,10 @@ use progress::Progress;
 use summary::Summary;
 
 use super::collector::Collector;
-use super::text::{cut, harmless, wrap};
-use super::{Context, Report, Reporter};
+use super::text::{self, cut, harmless, wrap};
+use super::{Context, ExitCode, Report, Reporter};
 use crate::Profile;
-use crate::run::{Event, Start};
+use crate::run::{End, Event, Start};
 
 /// How wide text may be.
 const WIDTH: usize = 108;
@@ -54,20 +54,26 @@ impl<'a, W: Write> Terminal<'a, W> {
     }
 
     fn started(&mut self, start: &Start) -> io::Result<()> {
+        let shard = start.shard.map_or(String::new(), |(index, count)| format!(", part {index} of {count}"));
+        self.head(start, &shard)?;
+        self.progress.begin(start.cases as u64)
+    }
+
+    /// What is judged, and by what; `which` says which cases those are.
+    fn head(&mut self, start: &Start, which: &str) -> io::Result<()> {
         let version = start
             .discovered
             .version
             .map_or(String::new(), |(major, minor)| format!(" (speaks version {major}.{minor})"));
-        let shard = start.shard.map_or(String::new(), |(index, count)| format!(", part {index} of {count}"));
         let profile = ("profile", format!("{}: {}", start.profile, start.profile_why));
         let mut rows = match &start.against {
             None => vec![
                 ("target", format!("{}{version}", start.target)),
                 profile,
-                ("cases", format!("{}{shard}", start.cases)),
+                ("cases", format!("{}{which}", start.cases)),
             ],
             Some(against) => {
-                vec![("A", format!("{}{version}", start.target)), ("B", format!("{against}{shard}")), profile]
+                vec![("A", format!("{}{version}", start.target)), ("B", format!("{against}{which}")), profile]
             }
         };
         if start.profile != Profile::V0_9_2 {
@@ -85,18 +91,26 @@ impl<'a, W: Write> Terminal<'a, W> {
             }
         }
         writeln!(self.out)?;
-        self.out.flush()?;
-        self.progress.begin(start.cases as u64)
+        self.out.flush()
     }
 }
 
 impl<W: Write> Reporter for Terminal<'_, W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let report = self.collector.event(event);
-        match self.tell(event, report) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            told => told,
-        }
+        unless_left(self.tell(event, report))
+    }
+
+    fn report(&mut self, report: &Report, end: &End) -> io::Result<()> {
+        unless_left(self.whole(report, end))
+    }
+}
+
+/// Who reads no further has seen enough.
+fn unless_left(told: io::Result<()>) -> io::Result<()> {
+    match told {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        told => told,
     }
 }
 
@@ -112,10 +126,33 @@ impl<W: Write> Terminal<'_, W> {
         }
         let (Some(report), Event::Ended(end)) = (report, event) else { return Ok(()) };
         self.progress.end();
-        let code = self.collector.exit_code(&report, end);
-        let summary = Summary { report: &report, context: self.context, verbose: self.verbose };
+        self.summary(&report, end)
         self.out.write_all(summary.text(end, code).as_bytes())?;
         self.out.flush()
+    }
+
+    /// A report that is finished, as its run would have told it.
+    fn whole(&mut self, report: &Report, end: &End) -> io::Result<()> {
+        // Of a target that was never spoken to a run tells no more than its end.
+        if let Ok(profile) = report.profile.used.parse() {
+            let start = Start {
+                command: report.command.clone(),
+                target: report.target.how.clone(),
+                discovered: report.target.discovered.clone(),
+                profile_asked: report.profile.asked.clone(),
+                profile,
+                profile_why: report.profile.why.clone(),
+                cases: report.totals.selected,
+                shard: None,
+                against: report.differential.as_ref().map(|found| found.against.clone()),
+            };
+            let which = match report.parts.len() {
+                0 => String::new(),
+                count => format!(", merged of {}", text::count(count, "part")),
+            };
+            self.head(&start, &which)?;
+        }
+        self.summary(report, end)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use anstyle::{AnsiColor, Style};
 
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
-pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
-pub(super) const BLUE: Style = AnsiColor::Cyan.on_default();
+pub(in crate::report) const BOLD: Style = Style::new().bold();
+pub(in crate::report) const DIM: Style = Style::new().dimmed();
+pub(in crate::report) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(in crate::report) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+pub(in crate::report) const GREEN: Style = AnsiColor::Green.on_default().bold();
+pub(in crate::report) const BLUE: Style = AnsiColor::Cyan.on_default();
 
 /// The text in this style.
-pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
+pub(in crate::report) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }

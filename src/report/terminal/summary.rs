@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{self, Detail, Group};
 use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use super::{differential, requirements};
+use crate::generate::GENERATED;
 use crate::report::text::{count, cut, harmless, wrap};
 use crate::report::{Context, ExitCode, Report};
 use crate::run::End;
@@ -241,7 +242,7 @@ impl Summary<'_> {
 
     fn totals(&self, lines: &mut Vec<String>, end: &End) {
         if let Some(found) = &self.report.differential {
-            return lines.extend(differential::totals(found, self.report.seed, end.seconds));
+            return lines.extend(differential::totals(found, self.report.seed, end));
         }
         let totals = &self.report.totals;
         let part = |number: usize, word: &str, style| {
@@ -261,9 +262,10 @@ impl Summary<'_> {
         };
         let notes = part(totals.notes, if totals.notes == 1 { "note" } else { "notes" }, YELLOW);
         let (cases, parts) = (count(totals.selected, "case"), parts.join(", "));
-        lines.push(format!("{cases} in {:.1} s: {parts}{not_run}; {notes}", end.seconds));
+        let lasted = lasted(end).map_or(String::new(), |lasted| format!(" {lasted}"));
+        lines.push(format!("{cases}{lasted}: {parts}{not_run}; {notes}"));
         if let Some(generated) = self.report.generated {
-            let causes = self.report.cases.iter().filter(|case| case.name.starts_with("generated.")).count();
+            let causes = self.report.cases.iter().filter(|case| case.name.starts_with(GENERATED)).count();
             let failed = match generated.failed {
                 0 => "none failed".to_owned(),
                 failed => format!("{failed} failed, for {}", count(causes, "cause")),
@@ -277,6 +279,11 @@ impl Summary<'_> {
             .collect();
         lines.push(format!("{}: {}", count(self.report.requirements.len(), "requirement"), parts.join(", ")));
     }
+}
+
+/// How long it took; of parts that were merged that is not known.
+pub(super) fn lasted(end: &End) -> Option<String> {
+    (end.seconds > 0.0).then(|| format!("in {:.1} s", end.seconds))
 }
 
 pub(super) fn title(lines: &mut Vec<String>, painted: String, said: &str) {

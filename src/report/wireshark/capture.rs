@@ -16,7 +16,7 @@ use super::super::text::{cut, harmless};
 use super::super::{Context, Report, Reporter, file};
 use super::PseudoHeader;
 use crate::Profile;
-use crate::run::Event;
+use crate::run::{End, Event};
 use crate::session::{Entry, Way};
 use crate::verdict::{CaseRecord, CaseResult, Class};
 
@@ -55,9 +55,15 @@ impl<'a> Pcapng<'a> {
 
 impl Reporter for Pcapng<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Some(report) = self.collector.event(event) else { return Ok(()) };
+        match (self.collector.event(event), event) {
+            (Some(report), Event::Ended(end)) => self.report(&report, end),
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, report: &Report, _: &End) -> io::Result<()> {
         let wanted = |case: &&CaseRecord| self.everything || tells_something(case);
-        let capture = capture(&report, report.cases.iter().filter(wanted)).map_err(io::Error::other)?;
+        let capture = capture(report, report.cases.iter().filter(wanted)).map_err(io::Error::other)?;
         file::write(&self.path, &capture)
     }
 }

@@ -1,0 +1,87 @@
+//! `--report FORMAT=FILE`.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::Failure;
+use crate::report::{self, Context, Html, Json, Junit, Pcapng, Reporter};
+
+/// The reports into files.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Reports {
+    /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    files: Vec<ReportFile>,
+    /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+enum ReportFile {
+    Html(PathBuf),
+    Json(PathBuf),
+    Junit(PathBuf),
+    Pcapng(PathBuf),
+}
+
+impl FromStr for ReportFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ReportFile, String> {
+        match text.split_once('=') {
+            Some((_, "")) | None => Err("FORMAT=FILE, with html, json, junit or pcapng as FORMAT".to_owned()),
+            Some(("html", path)) => Ok(ReportFile::Html(path.into())),
+            Some(("json", path)) => Ok(ReportFile::Json(path.into())),
+            Some(("junit", path)) => Ok(ReportFile::Junit(path.into())),
+            Some(("pcapng", path)) => Ok(ReportFile::Pcapng(path.into())),
+            Some((other, _)) => Err(format!("`{other}` is no report: html, json, junit or pcapng")),
+        }
+    }
+}
+
+impl ReportFile {
+    fn path(&self) -> &Path {
+        match self {
+            ReportFile::Html(path) | ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => {
+                path
+            }
+        }
+    }
+
+    fn reporter<'a>(&self, context: Context<'a>) -> Box<dyn Reporter + 'a> {
+        match self {
+            ReportFile::Html(path) => Box::new(Html::new(path, context)),
+            ReportFile::Json(path) => Box::new(Json::new(path, context)),
+            ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
+            ReportFile::Pcapng(path) => Box::new(Pcapng::of_findings(path, context)),
+        }
+    }
+}
+
+impl Reports {
+    /// Takes away what stands there: whatever becomes of this run, nobody is to read an earlier one's report as this one's.
+    pub(super) fn take_away(&self) -> Result<(), Failure> {
+        self.paths().try_for_each(report::take_away).map_err(|error| unwritten(&error))
+    }
+
+    /// Who writes them.
+    pub(super) fn reporters<'a>(&self, context: Context<'a>) -> impl Iterator<Item = Box<dyn Reporter + 'a>> {
+        let trace = self.trace.iter().map(move |path| -> Box<dyn Reporter + 'a> {
+            Box::new(Pcapng::of_everything(path, context))
+        });
+        self.files.iter().map(move |file| file.reporter(context)).chain(trace)
+    }
+
+    /// Where they are written to.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(ReportFile::path).chain(self.trace.as_deref())
+    }
+}
+
+/// What is said of a report that could not be written.
+pub(super) fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::ours(format!("a report could not be written: {error}"))
+}
