@@ -18,6 +18,7 @@ mod failed;
 mod limits;
 mod list;
 mod man;
+mod merge;
 mod options;
 mod outlook;
 mod probe;
@@ -54,6 +55,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run case files again: those that `run --generate` wrote, or any others.
     Replay(run::Replay),
+    /// Make one report of those that the parts of a run wrote (`run --shard I/N --report json=FILE`).
+    Merge(merge::Merge),
     /// Check case files, and with --fix bring them into printed form.
     Check(check::Check),
     /// Print the dissector for Wireshark and tshark, a Lua plugin that reads what `run --trace FILE` writes.
@@ -140,6 +143,7 @@ pub fn main() -> Code {
         Command::Probe(probe) => probe.main(),
         Command::List(list) => list.main(),
         Command::Explain(explain) => explain.main(),
+        Command::Merge(merge) => merge.main(),
         Command::Check(check) => check.main(),
         Command::Dissector(dissector) => dissector.main(),
         Command::ReferenceServer(server) => server.main(),

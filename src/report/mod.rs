@@ -13,6 +13,8 @@ mod file;
 mod html;
 mod json;
 mod junit;
+mod merge;
+mod read;
 mod terminal;
 mod text;
 mod wireshark;
@@ -29,6 +31,8 @@ pub(crate) use file::{take_away, write as write_whole};
 pub use html::{Html, page};
 pub use json::Json;
 pub use junit::Junit;
+pub use merge::{MergeError, Merged, Share, merge};
+pub use read::ReadError;
 pub use terminal::{Terminal, case_text};
 #[cfg(feature = "cli")]
 pub(crate) use text::harmless;

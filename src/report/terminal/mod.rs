@@ -127,6 +127,11 @@ impl<W: Write> Terminal<'_, W> {
         let (Some(report), Event::Ended(end)) = (report, event) else { return Ok(()) };
         self.progress.end();
         self.summary(&report, end)
+    }
+
+    fn summary(&mut self, report: &Report, end: &End) -> io::Result<()> {
+        let code = ExitCode::of(report, end, report.strict);
+        let summary = Summary { report, context: self.context, verbose: self.verbose };
         self.out.write_all(summary.text(end, code).as_bytes())?;
         self.out.flush()
     }
