@@ -10,6 +10,7 @@ macro_rules! say {
 mod against;
 mod asked;
 mod check;
+mod compare;
 mod completions;
 mod dissector;
 mod exit_codes;
@@ -57,6 +58,8 @@ enum Command {
     Replay(run::Replay),
     /// Make one report of those that the parts of a run wrote (`run --shard I/N --report json=FILE`).
     Merge(merge::Merge),
+    /// Compare reports of several servers, or of several versions of one, requirement by requirement.
+    Compare(compare::Compare),
     /// Check case files, and with --fix bring them into printed form.
     Check(check::Check),
     /// Print the dissector for Wireshark and tshark, a Lua plugin that reads what `run --trace FILE` writes.
@@ -144,6 +147,7 @@ pub fn main() -> Code {
         Command::List(list) => list.main(),
         Command::Explain(explain) => explain.main(),
         Command::Merge(merge) => merge.main(),
+        Command::Compare(compare) => compare.main(),
         Command::Check(check) => check.main(),
         Command::Dissector(dissector) => dissector.main(),
         Command::ReferenceServer(server) => server.main(),
