@@ -106,6 +106,23 @@ fn the_parts_of_a_run_come_to_what_the_run_comes_to() {
 }
 
 #[test]
+fn what_several_parts_break_in_one_way_has_one_cause() {
+    let names = ["header.surplus/DMA_MAP", "header.surplus/DMA_UNMAP", "header.surplus/DEVICE_RESET"];
+    let breaks = |(name, id): (&str, &str)| {
+        let mut case = sample::crash(name);
+        case.findings[0].requirement = id.to_owned();
+        case
+    };
+    let cases: Vec<CaseRecord> = names.into_iter().zip(["HDR-19", "HDR-20", "HDR-21"]).map(breaks).collect();
+    let run = Run::of(cases, 7);
+    // No part has all three.
+    assert!(run.shares().iter().all(|share| share.report.causes.is_empty()));
+    let report = run.merged().report;
+    assert_eq!((report.causes[0].cases, report.causes[0].requirements.len()), (3, 3));
+    assert_eq!(bare(report), bare(run.report(None)));
+}
+
+#[test]
 fn a_part_without_a_case_is_no_fault() {
     let run = Run::of(vec![sample::case("version.plain", CaseResult::Pass, None)], 3);
     let empty = run.shares().into_iter().filter(|share| !share.has_begun()).count();
