@@ -51,7 +51,7 @@ pub(super) fn announced_lengths(bench: &Bench<'_>, instance: &mut Instance) -> i
         }
     }
     let settle = Deadline::after(bench.timeouts.settle);
-    let crashed = instance.process.as_mut().and_then(|process| process.wait(settle, bench.interrupt));
+    let crashed = instance.wait(settle, bench.interrupt);
     Ok(match crashed {
         Some(exit @ Exit::Signal(_)) => Outcome::Broken {
             expected: "a server that goes on, or an orderly end".to_owned(),

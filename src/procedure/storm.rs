@@ -55,10 +55,8 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
 fn outcome(bench: &Bench<'_>, instance: &mut Instance, orderly: fn(i32) -> bool) -> io::Result<Outcome> {
     let Err(actual) = conventions::negotiates(bench, instance)? else { return Ok(Outcome::Held) };
     let expected = "the next client is served after those that left at once".to_owned();
-    let ended = instance.process.as_mut().and_then(|process| {
-        let exit = process.ended()?;
-        Some((exit, crash_report(&process.output(Deadline::after(bench.timeouts.settle)))))
-    });
+    let ended =
+        instance.ended().map(|exit| (exit, crash_report(&instance.output(Deadline::after(bench.timeouts.settle)))));
     Ok(match ended {
         Some((exit @ Exit::Status(status), None)) if orderly(status) => {
             let actual = format!("the server had ended with {exit}");

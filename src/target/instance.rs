@@ -4,16 +4,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::function::Call;
 use super::leftover::{Known, Leftover};
 use super::output::printed;
 use super::thread::{Serve, ServerThread};
-use super::{DirectServer, DirectTarget, Process, Reaper};
+use super::{DirectServer, DirectTarget, Process, Reaper, ServerFunction};
 use crate::session::{Connection, Deadline, Interrupt, is_want, wait};
 use crate::verdict::Exit;
 
@@ -32,6 +33,8 @@ pub enum Target {
     Socket(PathBuf),
     /// Start it in this process, a thread for each case.
     Thread(Arc<dyn Serve>),
+    /// Call a function in this process, in a thread for each case.
+    Function(ServerFunction),
     /// Call it in the thread that plays the case.
     Direct(Arc<dyn DirectTarget>),
 }
@@ -57,6 +60,16 @@ pub enum StartError {
         /// Where it should have listened.
         socket: PathBuf,
         /// What it printed.
+        output: String,
+    },
+    /// A function returned, or panicked, before it accepted a connection.
+    #[error("the server's thread ended with {exit} before it accepted a connection on {}{}", .socket.display(), printed(.output))]
+    Returned {
+        /// As what it counts.
+        exit: Exit,
+        /// Where it should have listened.
+        socket: PathBuf,
+        /// What it returned, or said.
         output: String,
     },
     /// It did not accept a connection in time.
@@ -96,12 +109,18 @@ pub struct Launcher {
     _folder: Known,
     next: AtomicUsize,
     reaper: Reaper,
+    /// Functions that were told to end.
+    leaving: Mutex<Vec<Call>>,
     start_deadline: Duration,
     one_at_a_time: bool,
 }
 
 /// How long a server that runs already may be busy with the client before.
 const RUNNING: Duration = Duration::from_secs(1);
+/// How many functions may go on at one time though they were told to end: each keeps memory and descriptors of this process.
+const STAYING: usize = 64;
+/// How long one has to end.
+const GRACE: Duration = Duration::from_secs(1);
 /// The longest path of a UNIX socket, in bytes.
 const LONGEST_PATH: usize = 107;
 
@@ -112,6 +131,8 @@ pub struct Instance {
     pub process: Option<Process>,
     /// Its thread, where it has no process of its own.
     thread: Option<ServerThread>,
+    /// The call of its function, where it is one.
+    call: Option<Call>,
     command: String,
     door: Door,
     start_deadline: Duration,
@@ -151,6 +172,7 @@ impl Launcher {
             directory,
             next: AtomicUsize::new(0),
             reaper: Reaper::new()?,
+            leaving: Mutex::default(),
             start_deadline,
             one_at_a_time,
         })
@@ -205,6 +227,7 @@ impl Launcher {
                 let thread = ServerThread::start(server, UnixListener::bind(&path)?)?;
                 return Ok(self.running(Door::Socket(path), Some(thread)));
             }
+            Target::Function(function) => return self.call(function),
             Target::Direct(server) => {
                 return Ok(self.running(Door::Direct(server.start()?), None));
             }
@@ -247,6 +270,7 @@ impl Launcher {
         Ok(Instance {
             process: Some(process),
             thread: None,
+            call: None,
             command: words.join(" "),
             door: Door::Socket(socket),
             start_deadline: self.start_deadline,
@@ -258,7 +282,7 @@ impl Launcher {
     pub fn plain_command(&self) -> Option<(Vec<String>, PathBuf)> {
         match &self.target {
             Target::Spawn { command, .. } => Some((command.clone(), self.fresh_path())),
-            Target::Socket(_) | Target::Thread(_) | Target::Direct(_) => None,
+            Target::Socket(_) | Target::Thread(_) | Target::Function(_) | Target::Direct(_) => None,
         }
     }
 
@@ -272,6 +296,12 @@ impl Launcher {
             }
             None => drop(instance.thread),
         }
+        if let Some(call) = instance.call {
+            call.stop();
+            let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            leaving.retain(|call| call.ended().is_none());
+            leaving.push(call);
+        }
         // A path may be left behind by a server that was killed; the next one has another, but disks are finite.
         if let Door::Socket(socket) = &instance.door
             && socket.starts_with(self.directory.path())
@@ -283,7 +313,35 @@ impl Launcher {
     /// One that listens already.
     fn running(&self, door: Door, thread: Option<ServerThread>) -> Instance {
         let start_deadline = self.start_deadline.min(RUNNING);
-        Instance { process: None, thread, command: String::new(), door, start_deadline, listener: None }
+        Instance { process: None, thread, call: None, command: String::new(), door, start_deadline, listener: None }
+    }
+
+    fn call(&self, function: &ServerFunction) -> Result<Instance, StartError> {
+        let staying = if self.leaving() < STAYING { 0 } else { self.still_running() };
+        if staying >= STAYING {
+            let why = format!(
+                "{staying} servers run in threads of this process though their clients have left: a server must return then, or \
+                 be started as a process, which can be killed"
+            );
+            return Err(StartError::Ours(io::Error::other(why)));
+        }
+        let path = self.fresh_path();
+        let call = Call::start(function, &path)?;
+        let instance = self.running(Door::Socket(path), None);
+        Ok(Instance { call: Some(call), start_deadline: self.start_deadline, ..instance })
+    }
+
+    /// How many functions were told to end and had not when last looked at.
+    fn leaving(&self) -> usize {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many servers that are functions go on though they were told to end, and have had time for that.
+    pub fn still_running(&self) -> usize {
+        let deadline = Deadline::after(GRACE);
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|call| call.outlasts(deadline));
+        leaving.len()
     }
 
     fn fresh_path(&self) -> PathBuf {
@@ -311,7 +369,41 @@ impl Instance {
 
     /// The server was there before the case, and stays.
     pub fn is_shared(&self) -> bool {
-        self.process.is_none() && self.thread.is_none() && !self.is_direct()
+        self.process.is_none() && self.thread.is_none() && self.call.is_none() && !self.is_direct()
+    }
+
+    /// How the server ended, if it has and that can be seen.
+    pub fn ended(&mut self) -> Option<Exit> {
+        match &mut self.process {
+            Some(process) => process.ended(),
+            None => self.call.as_ref()?.ended(),
+        }
+    }
+
+    /// The same, waiting until it ends or the deadline passes.
+    pub fn wait(&mut self, deadline: Deadline, interrupt: &Interrupt) -> Option<Exit> {
+        match &mut self.process {
+            Some(process) => process.wait(deadline, interrupt),
+            None => self.call.as_ref()?.wait(deadline, interrupt),
+        }
+    }
+
+    /// What it printed, as [`Process::output`] has it.
+    pub fn output(&mut self, deadline: Deadline) -> String {
+        match &mut self.process {
+            Some(process) => process.output(deadline),
+            None => self.call.as_ref().map(Call::output).unwrap_or_default(),
+        }
+    }
+
+    /// Its end would be seen.
+    pub fn is_watched(&self) -> bool {
+        self.process.is_some() || self.call.is_some()
+    }
+
+    /// It is going down already, as [`Process::is_ending`] has it.
+    pub fn is_ending(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_ending)
     }
 
     /// Tries once to connect.
@@ -360,20 +452,25 @@ impl Instance {
                 return Err(StartError::Ours(error));
             }
             // No later try can succeed: too long a path, a socket of another type.
-            if !again || (self.process.is_none() && deadline.passed()) {
+            if !again || (!self.is_watched() && deadline.passed()) {
                 return Err(StartError::Socket { socket: socket.clone(), error });
             }
-            let Some(process) = &mut self.process else {
-                wait(&[], Deadline::after(Duration::from_millis(2)), interrupt)?;
+            let (socket, moment) = (socket.clone(), Deadline::after(Duration::from_millis(2)));
+            if !self.is_watched() {
+                wait(&[], moment, interrupt)?;
                 continue;
-            };
-            if let Some(exit) = process.wait(Deadline::after(Duration::from_millis(2)), interrupt) {
-                let output = process.output(Deadline::after(Duration::from_millis(200)));
-                return Err(StartError::Ended { command: self.command.clone(), exit, socket: socket.clone(), output });
+            }
+            if let Some(exit) = self.wait(moment, interrupt) {
+                let output = self.output(Deadline::after(Duration::from_millis(200)));
+                let command = self.command.clone();
+                return Err(match self.process {
+                    Some(_) => StartError::Ended { command, exit, socket, output },
+                    None => StartError::Returned { exit, socket, output },
+                });
             }
             if deadline.passed() {
                 let seconds = time.as_secs_f64();
-                return Err(StartError::Deadline { socket: socket.clone(), seconds, error });
+                return Err(StartError::Deadline { socket, seconds, error });
             }
         }
     }

@@ -3,6 +3,7 @@
 mod device_file;
 mod direct;
 mod discovered;
+mod function;
 mod instance;
 mod leftover;
 mod output;
@@ -16,6 +17,7 @@ mod thread;
 pub use device_file::*;
 pub use direct::{DirectServer, DirectTarget};
 pub use discovered::{Discovered, Has, IoFds, Irq, Region, Unanswered};
+pub use function::{Served, ServerFunction};
 pub use instance::{Instance, Launcher, StartError, Target};
 pub use leftover::abandon;
 pub use output::{crash_report, excerpt, sanitizer_report};

@@ -84,15 +84,18 @@ impl Player<'_> {
     pub(super) fn closed_or_crashed(&mut self, end: usize) -> Ending {
         let stays = matches!(self.context.discovered.has.get("reconnect"), Some(Has::Yes(_)));
         let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
-        let Some(process) = self.instance_of(end).process.as_mut() else { return Ending::Closed(None) };
+        let server = self.instance_of(end);
+        if !server.is_watched() {
+            return Ending::Closed(None);
+        }
         // A server that is known to go on is waited for only where the kernel says that it is ending; a panic closes
         // its socket a little before that.
-        let time = if stays && !process.is_ending() { timeouts.settle } else { timeouts.exit };
-        let mut exit = process.wait(Deadline::after(time), interrupt);
-        let mut output = process.output(Deadline::after(if exit.is_some() { timeouts.exit } else { Duration::ZERO }));
+        let time = if stays && !server.is_ending() { timeouts.settle } else { timeouts.exit };
+        let mut exit = server.wait(Deadline::after(time), interrupt);
+        let mut output = server.output(Deadline::after(if exit.is_some() { timeouts.exit } else { Duration::ZERO }));
         if exit.is_none() && crash_report(&output).is_some() {
-            exit = process.wait(Deadline::after(timeouts.exit), interrupt);
-            output = process.output(Deadline::after(timeouts.exit));
+            exit = server.wait(Deadline::after(timeouts.exit), interrupt);
+            output = server.output(Deadline::after(timeouts.exit));
         }
         self.exit = exit;
         match self.crash(exit, &output) {
@@ -119,10 +122,10 @@ impl Player<'_> {
         self.talk.ends.iter_mut().for_each(|end| end.connection = None);
         let (timeouts, interrupt) = (self.context.timeouts, self.context.interrupt);
         for server in 0..=self.further.len() {
-            let Some(process) = self.instance(server).process.as_mut() else { continue };
+            let server = self.instance(server);
             // One that printed a panic, and ends in good order, has caught it.
-            let Some(exit) = process.wait(Deadline::after(timeouts.settle), interrupt) else { continue };
-            let output = process.output(Deadline::after(timeouts.exit));
+            let Some(exit) = server.wait(Deadline::after(timeouts.settle), interrupt) else { continue };
+            let output = server.output(Deadline::after(timeouts.exit));
             let Some(report) = self.crash(Some(exit), &output).filter(|_| exit != Exit::Status(0)) else { continue };
             self.exit = Some(exit);
             self.outcome = Outcome::Crashed;

@@ -39,8 +39,6 @@ impl Player<'_> {
     /// What all servers printed.
     pub(super) fn printed(&mut self) -> String {
         let all = std::iter::once(&mut self.instance).chain(&mut self.further);
-        all.filter_map(|instance| instance.process.as_mut())
-            .map(|process| process.output(Deadline::after(Duration::ZERO)))
-            .collect()
+        all.map(|instance| instance.output(Deadline::after(Duration::ZERO))).collect()
     }
 }

@@ -214,10 +214,9 @@ impl Question<'_> {
             Some(other) => (format!("{name} was answered with bytes that are no message: {other}"), Evidence::Received),
         };
         let deadline = Deadline::after(self.timeouts.settle);
-        let process = self.instance.as_mut().and_then(|instance| instance.process.as_mut());
-        let ended = process.and_then(|process| {
-            let exit = process.wait(deadline, self.interrupt)?;
-            Some((exit, process.output(Deadline::after(self.timeouts.settle))))
+        let ended = self.instance.as_mut().and_then(|server| {
+            let exit = server.wait(deadline, self.interrupt)?;
+            Some((exit, server.output(Deadline::after(self.timeouts.settle))))
         });
         let Some((exit, output)) = ended else { return self.unanswered(name, how, evidence) };
         let crash = crash_report(&output).or_else(|| matches!(exit, Exit::Signal(_)).then(|| exit.to_string()));
@@ -239,8 +238,8 @@ impl Question<'_> {
         if self.talk.ended(0).is_none() {
             return false;
         }
-        let process = self.instance.as_mut().and_then(|instance| instance.process.as_mut());
-        let exit = process.and_then(|process| process.wait(Deadline::after(self.timeouts.exit), self.interrupt));
+        let server = self.instance.as_mut();
+        let exit = server.and_then(|server| server.wait(Deadline::after(self.timeouts.exit), self.interrupt));
         matches!(exit, Some(Exit::Status(_)))
     }
 

@@ -51,8 +51,10 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
     }
     if launcher.spawns() {
         found.yes("spawned", &[]);
-    } else {
+    } else if launcher.runs_already() {
         found.no("spawned", "the harness did not start the server");
+    } else {
+        found.no("spawned", "the server has no process of its own");
     }
     match launcher.one_alone() {
         None => found.yes("second-server", &[]),

@@ -185,10 +185,7 @@ fn reconnect(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError
     let Some(mut instance) = question.into_instance() else { return Ok(()) };
     // With a server that runs already, the next connection can only be tried. Most servers that serve one session end
     // at once; one that stays is asked without waiting long.
-    if let Some(process) = instance.process.as_mut() {
-        process.wait(Deadline::after(asker.timeouts.settle), asker.interrupt);
-    }
-    if instance.process.as_mut().is_some_and(|process| process.ended().is_some()) {
+    if instance.wait(Deadline::after(asker.timeouts.settle), asker.interrupt).is_some() {
         found.yes("exits", &[]);
         found.no("reconnect", "the server ends after a disconnect");
         asker.launcher.end(instance);
@@ -201,7 +198,9 @@ fn reconnect(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError
             Err(_) => (false, question.has_ended()),
         },
         // It took longer over that.
-        Err(ProbeError::Start(StartError::Ended { exit: Exit::Status(_), .. })) => (false, true),
+        Err(ProbeError::Start(
+            StartError::Ended { exit: Exit::Status(_), .. } | StartError::Returned { exit: Exit::Status(_), .. },
+        )) => (false, true),
         Err(error @ (ProbeError::Ours(_) | ProbeError::Interrupted | ProbeError::Start(StartError::Ours(_)))) => {
             return Err(error);
         }
