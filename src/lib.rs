@@ -11,6 +11,8 @@ pub mod report;
 pub mod requirement;
 pub mod run;
 pub mod session;
+#[cfg(feature = "libtest")]
+pub mod suite;
 pub mod target;
 pub mod verdict;
 

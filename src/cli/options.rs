@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -32,8 +31,8 @@ pub(super) struct TargetOptions {
     /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it: five times as long for what may
     /// take long (a start, the reading of the first message on a connection, DEVICE_RESET, DMA_MAP and DMA_UNMAP, DEVICE_FEATURE, migration
     /// data, DIRTY_PAGES, what is done when a client has left), an eighth for what need not come.
-    #[arg(long, value_name = "D", default_value = "2s", value_parser = duration, env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
-    timeout: Duration,
+    #[arg(long, value_name = "D", default_value = "2s", env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
+    timeout: Timeouts,
 }
 
 /// What `--format` says.
@@ -152,7 +151,7 @@ impl TargetOptions {
 
     /// How long to wait for what.
     pub(super) fn timeouts(&self) -> Timeouts {
-        Timeouts::from_reply(self.timeout)
+        self.timeout
     }
 
     /// A server was named; left out, `run` takes the bundled one.
@@ -177,7 +176,7 @@ impl TargetOptions {
 
     /// The options that tell this target from others: all but how long is waited for it.
     pub(super) fn named(&self) -> String {
-        TargetOptions { timeout: Timeouts::default().reply, ..self.clone() }.again()
+        TargetOptions { timeout: Timeouts::default(), ..self.clone() }.again()
     }
 
     /// The options as they are typed again.
@@ -195,8 +194,8 @@ impl TargetOptions {
         if self.profile != AskedProfile::Auto {
             words.extend(["--profile".to_owned(), self.profile.to_string()]);
         }
-        if self.timeout != Timeouts::default().reply {
-            words.extend(["--timeout".to_owned(), format!("{:?}", self.timeout)]);
+        if self.timeout != Timeouts::default() {
+            words.extend(["--timeout".to_owned(), format!("{:?}", self.timeout.reply)]);
         }
         words.iter().map(|word| format!(" {word}")).collect()
     }
@@ -204,24 +203,4 @@ impl TargetOptions {
 
 pub(super) fn quoted(word: &str) -> String {
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
-}
-
-/// `2`, `2s`, `500ms`, `1.5s`, `1m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
-        Some(at) => text.split_at(at),
-        None => (text, "s"),
-    };
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return Err(format!("`{unit}` is no unit: ms, s or m")),
-    };
-    let seconds = number.parse::<f64>().map_err(|_| format!("`{number}` is no number"))? * factor;
-    if (0.001..=3600.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("between 1ms and 60m".to_owned())
-    }
 }

@@ -28,7 +28,9 @@ pub use context::Context;
 pub use document::{Harness, Part, Profile, Report, SCHEMA, Shard, Target, Totals};
 pub use exit_code::ExitCode;
 #[cfg(feature = "cli")]
-pub(crate) use file::{take_away, write as write_whole};
+pub(crate) use file::take_away;
+#[cfg(any(feature = "cli", feature = "libtest"))]
+pub(crate) use file::write as write_whole;
 pub use html::{Html, page};
 pub use json::Json;
 pub use junit::Junit;
@@ -36,7 +38,7 @@ pub use matrix::{CaseChange, Change, Changes, Column, Direction, Matrix, Row, Se
 pub use merge::{MergeError, Merged, Share, merge};
 pub use read::ReadError;
 pub use terminal::{Terminal, case_text};
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use text::harmless;
 pub use wireshark::{Pcapng, dissector};
 

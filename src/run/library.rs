@@ -76,8 +76,17 @@ impl Library {
     /// # Errors
     /// Where they are in error, which a test excludes.
     pub fn bundled(register: &Register) -> Result<Library, LibraryError> {
+        Library::bundled_where(&|_| true, register)
+    }
+
+    /// Those of them whose text is wanted, and all samples.
+    ///
+    /// # Errors
+    /// As [`Library::bundled`].
+    pub(crate) fn bundled_where(wanted: &dyn Fn(&str) -> bool, register: &Register) -> Result<Library, LibraryError> {
         let mut texts = Vec::new();
         collect(&BUNDLED, &mut texts);
+        texts.retain(|(name, text)| is_sample(name) || wanted(text));
         Library::from_texts(texts, register)
     }
 

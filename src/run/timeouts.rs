@@ -1,5 +1,6 @@
 //! How long the harness waits for what.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use vfio_user_wire::Message;
@@ -57,6 +58,30 @@ impl Timeouts {
     /// For one play of a case, or for all that is asked of a target: whatever a server does, it ends then.
     pub fn whole(&self) -> Duration {
         self.reply.saturating_mul(WHOLE)
+    }
+}
+
+impl FromStr for Timeouts {
+    type Err = String;
+
+    /// From the one for a reply: `2`, `2s`, `500ms`, `1.5s`, `1m`.
+    fn from_str(text: &str) -> Result<Timeouts, String> {
+        let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
+            Some(at) => text.split_at(at),
+            None => (text, "s"),
+        };
+        let factor = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            _ => return Err(format!("`{unit}` is no unit: ms, s or m")),
+        };
+        let seconds = number.parse::<f64>().map_err(|_| format!("`{number}` is no number"))? * factor;
+        if (0.001..=3600.0).contains(&seconds) {
+            Ok(Timeouts::from_reply(Duration::from_secs_f64(seconds)))
+        } else {
+            Err("between 1ms and 60m".to_owned())
+        }
     }
 }
 
