@@ -49,11 +49,14 @@ impl Stage {
         let kept = Kept::of(suite, device.as_ref());
         let discovered = match kept.as_ref().and_then(Kept::read) {
             Some(discovered) => discovered,
-            None => discover(suite, &launcher, device.as_ref(), &interrupt)?,
+            None => {
+                let discovered = discover(suite, &launcher, device.as_ref(), &interrupt)?;
+                if let Some(kept) = kept {
+                    kept.write(&discovered);
+                }
+                discovered
+            }
         };
-        if let Some(kept) = kept {
-            kept.write(&discovered);
-        }
         let cases = library.plan(discovered.profile, &register)?.cases;
         let pins = match expectations {
             Some(expectations) => {
