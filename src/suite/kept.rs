@@ -10,8 +10,8 @@ use super::Suite;
 use crate::report::write_whole;
 use crate::target::{DeviceFile, Discovered};
 
-/// Where it is kept, for which run, and of what. The file stands beside the program, which cargo has made for this user alone or
-/// not; only one of the same run is taken. What is no such file, or cannot be written, costs a question more.
+/// Where it is kept, for which run, and of what. The file stands beside the program, and only one of the same run is taken, which
+/// nextest gives a number that nobody else knows. Where there is no such file, or it cannot be written, the server is asked again.
 #[derive(Debug)]
 pub(super) struct Kept {
     file: PathBuf,
@@ -45,7 +45,7 @@ impl Kept {
     pub(super) fn write(self, discovered: &Discovered) {
         let content = Content { run: self.run, of: self.of, discovered: discovered.clone() };
         if let Ok(text) = serde_json::to_string(&content) {
-            // The next process asks the server itself.
+            // The next process asks the server itself where it fails.
             let _ = write_whole(&self.file, text.as_bytes());
         }
     }

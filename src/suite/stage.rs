@@ -127,7 +127,6 @@ impl Stage {
         self.note(record);
         // Its set-up was refused, which nobody knew before.
         if result == CaseResult::Skip {
-            eprintln!("{}: ignored: {reason}", case.name);
             return Ok(Completion::ignored_with(reason));
         }
         Ok(Completion::Completed)
