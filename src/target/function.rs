@@ -33,6 +33,9 @@ pub enum ServerFunction {
     Path(Arc<dyn Fn(&Path) -> Served + Send + Sync>),
 }
 
+/// What a thread has to do.
+type Work = Box<dyn FnOnce() -> Served + Send>;
+
 /// The exit status of a program that has panicked.
 const PANICKED: i32 = 101;
 
@@ -42,8 +45,8 @@ thread_local! {
 }
 
 impl ServerFunction {
-    /// The function's arguments, at `socket`; and the listener, where it is made here.
-    fn at(&self, socket: &Path) -> io::Result<(Box<dyn FnOnce() -> Served + Send>, Option<UnixListener>)> {
+    /// A call of it, at `socket`; and the listener, where it is made here.
+    fn at(&self, socket: &Path) -> io::Result<(Work, Option<UnixListener>)> {
         Ok(match self {
             ServerFunction::Listener(serve) => {
                 let listener = UnixListener::bind(socket)?;
@@ -143,7 +146,7 @@ fn close(listener: &Mutex<Option<UnixListener>>) {
     }
 }
 
-fn serve_to_the_end(serve: Box<dyn FnOnce() -> Served + Send>) -> (Exit, String) {
+fn serve_to_the_end(serve: Work) -> (Exit, String) {
     SAID.set(Some(String::new()));
     let served = catch_unwind(AssertUnwindSafe(serve));
     let said = SAID.take().unwrap_or_default();
