@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::{self, Debug, Formatter, Write};
 use std::io::{self, PipeReader};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::Path;
@@ -142,7 +142,7 @@ impl Call {
 fn close(listener: &Mutex<Option<UnixListener>>) {
     if let Some(listener) = listener.lock().unwrap_or_else(PoisonError::into_inner).take() {
         // It fails only where there is nothing left to close.
-        let _ = shutdown(std::os::fd::AsRawFd::as_raw_fd(&listener), Shutdown::Both);
+        let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
     }
 }
 
