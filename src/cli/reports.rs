@@ -69,9 +69,10 @@ impl Reports {
 
     /// Who writes them.
     pub(super) fn reporters<'a>(&self, context: Context<'a>) -> impl Iterator<Item = Box<dyn Reporter + 'a>> {
-        let trace = self.trace.iter().map(move |path| -> Box<dyn Reporter + 'a> {
-            Box::new(Pcapng::of_everything(path, context))
-        });
+        let trace = self
+            .trace
+            .iter()
+            .map(move |path| -> Box<dyn Reporter + 'a> { Box::new(Pcapng::of_everything(path, context)) });
         self.files.iter().map(move |file| file.reporter(context)).chain(trace)
     }
 
