@@ -10,6 +10,7 @@ mod context;
 mod document;
 mod exit_code;
 mod file;
+mod frame;
 mod html;
 mod json;
 mod junit;

@@ -9,12 +9,12 @@ use crate::target::excerpt;
 const MOST: usize = 4_000;
 
 /// A text on one line, without what steers a terminal or turns the direction of writing.
-pub(super) fn foreign(text: &str) -> Markup {
+pub(in crate::report) fn foreign(text: &str) -> Markup {
     foreign_cut(text, MOST)
 }
 
 /// As [`foreign`], with at most so many characters; what was cut off is counted.
-pub(super) fn foreign_cut(text: &str, most: usize) -> Markup {
+pub(in crate::report) fn foreign_cut(text: &str, most: usize) -> Markup {
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
     let (kept, rest) = text.split_at(end);
     html! {
@@ -24,7 +24,7 @@ pub(super) fn foreign_cut(text: &str, most: usize) -> Markup {
 }
 
 /// A text that may have several lines: each on its own.
-pub(super) fn foreign_lines(text: &str) -> Markup {
+pub(in crate::report) fn foreign_lines(text: &str) -> Markup {
     html! {
         @for (n, line) in text.lines().take(LINES).enumerate() {
             @if n > 0 { br; }
@@ -39,13 +39,13 @@ pub(super) fn foreign_lines(text: &str) -> Markup {
 const LINES: usize = 40;
 
 /// What a server printed, in a box of its own: the lines that say most.
-pub(super) fn printed(output: &str, label: &str) -> Markup {
+pub(in crate::report) fn printed(output: &str, label: &str) -> Markup {
     let lines: Vec<String> = excerpt(output, LINES).iter().map(|line| harmless(line)).collect();
     html! { pre.printed tabindex="0" role="group" aria-label=(label) { (lines.join("\n")) } }
 }
 
 /// A command to be copied: one click marks all of it, and with a script there is a button.
-pub(super) fn command(text: &str) -> Markup {
+pub(in crate::report) fn command(text: &str) -> Markup {
     html! {
         div.command {
             // What is cut or changed would be another command.

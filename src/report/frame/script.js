@@ -14,15 +14,18 @@ function narrow(form) {
   const rows = [...list.querySelectorAll("[data-status]")];
   const groups = [...list.querySelectorAll(".group")];
   const wereOpen = new Map(groups.map((group) => [group, group.open]));
-  const [status, words, output] = [form.elements.status, form.elements.words, form.querySelector("output")];
+  const selects = [...form.querySelectorAll("select")];
+  const [words, output] = [form.elements.words, form.querySelector("output")];
   let narrowed = false;
   const apply = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const isNarrow = status.value !== "" || wanted.length > 0;
+    const chosen = selects.filter((select) => select.value !== "");
+    const isNarrow = chosen.length > 0 || wanted.length > 0;
     let shown = 0;
     for (const row of rows) {
       const fits =
-        (status.value === "" || row.dataset.status === status.value) && wanted.every((word) => textOf(row).includes(word));
+        chosen.every((select) => row.dataset[select.name].split("|").includes(select.value)) &&
+        wanted.every((word) => textOf(row).includes(word));
       row.hidden = !fits;
       shown += fits;
     }
@@ -40,13 +43,14 @@ function narrow(form) {
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   // The fields are empty only after this event.
-  form.addEventListener("reset", () => queueMicrotask(() => {
-    status.value = "";
-    words.value = "";
-    apply();
-  }));
+  form.addEventListener("reset", () => queueMicrotask(() => showAll(form)));
   // A browser may bring back what was typed before.
   apply();
+}
+
+function showAll(form) {
+  for (const field of form.querySelectorAll("select, input")) field.value = "";
+  form.dispatchEvent(new Event("input"));
 }
 
 // Shows what the address leads to, though it be folded or narrowed away.
@@ -55,11 +59,7 @@ function reveal() {
   if (!target) return;
   for (const form of document.querySelectorAll("form.filter")) {
     const list = document.getElementById(form.dataset.list);
-    if (list.contains(target) && target.closest("[hidden]")) {
-      form.elements.status.value = "";
-      form.elements.words.value = "";
-      form.dispatchEvent(new Event("input"));
-    }
+    if (list.contains(target) && target.closest("[hidden]")) showAll(form);
   }
   for (let element = target; element; element = element.parentElement) {
     if (element.tagName === "DETAILS") element.open = true;

@@ -7,10 +7,9 @@ use maud::{Markup, html};
 use super::exchange::Room;
 use super::finding::{stderr, word};
 use super::findings::list;
-use super::foreign::{command, foreign, foreign_cut, foreign_lines};
 use super::links::{Links, told};
-use super::page::filter;
 use crate::report::Report;
+use crate::report::frame::{Select, command, filter, foreign, foreign_cut, foreign_lines};
 use crate::report::text::count;
 use crate::verdict::{CaseRecord, CaseResult};
 
@@ -34,11 +33,9 @@ fn result_word(result: CaseResult) -> &'static str {
 
 /// All of them.
 pub(super) fn cases(report: &Report, links: &Links<'_>, room: &mut Room) -> Markup {
-    let results: Vec<(&str, usize)> = RESULTS
-        .iter()
-        .map(|(result, word, ..)| (*word, report.with_result(*result).count()))
-        .filter(|(_, number)| *number > 0)
-        .collect();
+    let results = RESULTS.iter().map(|(result, word, ..)| (*word, *word, report.with_result(*result).count()));
+    let options = results.filter(|(.., number)| *number > 0).collect();
+    let result = Select { name: "status", label: "result", options, chosen: None };
     let undecided = [
         (
             CaseResult::Inconclusive,
@@ -69,7 +66,7 @@ pub(super) fn cases(report: &Report, links: &Links<'_>, room: &mut Room) -> Mark
             @if report.cases.is_empty() {
                 p { "None has a result." }
             } @else {
-                (filter("case", "all-cases", "result", &results, report.cases.len()))
+                (filter("case", "all-cases", &[result], report.cases.len()))
                 div #all-cases { (groups(report, links)) }
             }
         }

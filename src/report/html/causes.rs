@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::foreign::foreign;
 use super::links::Links;
 use crate::report::Report;
+use crate::report::frame::foreign;
 use crate::report::text::count;
 
 /// They stand at the head of the findings.

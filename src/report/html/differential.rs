@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::exchange::Room;
 use super::finding::badge;
-use super::foreign::{command, foreign, foreign_lines};
 use super::links::Links;
 use super::message::{Detail, item};
+use crate::report::frame::{command, foreign, foreign_lines};
 use crate::report::text::count;
 use crate::verdict::{Class, Differential, Divergence, Side};
 

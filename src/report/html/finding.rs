@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::findings::Surroundings;
-use super::foreign::{command, foreign, foreign_lines, printed};
 use super::links::Placed;
+use crate::report::frame::{command, foreign, foreign_lines, printed};
 use crate::report::terminal::finding::Group;
 use crate::verdict::{Attempt, CaseRecord, Class, Evidence, Exit, Finding};
 

@@ -1,18 +1,14 @@
 //! What stands on the page, and the names by which it is linked to.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
 
 use maud::{Markup, html};
-use sha2::{Digest, Sha256};
 
-use super::foreign::{foreign, foreign_cut};
 use crate::report::Report;
+use crate::report::frame::{foreign, foreign_cut, slug};
 use crate::report::terminal::finding::{Group, groups};
-use crate::verdict::{CaseRecord, Class, Finding, Met, Observed};
+use crate::verdict::{CaseRecord, Class, Finding, Met};
 
-/// So many characters of a name stand in an id; a longer one ends with its digest.
-const LONGEST: usize = 100;
 /// So many characters of a case's name are shown.
 const NAME: usize = 200;
 
@@ -57,10 +53,8 @@ impl<'a> Links<'a> {
         for class in [Class::Violation, Class::Note] {
             let mut of_class = groups(report.findings(class));
             of_class.sort_by(|a, b| a.finding.requirement.cmp(&b.finding.requirement));
-            let mut placed: Vec<Placed<'_>> = of_class
-                .into_iter()
-                .map(|group| Placed { id: String::new(), pin: pin(report, &group), group })
-                .collect();
+            let mut placed: Vec<Placed<'_>> =
+                of_class.into_iter().map(|group| Placed { id: String::new(), pin: group.pin(report), group }).collect();
             placed.sort_by_key(|placed| placed.pin.is_some());
             for mut placed in placed {
                 let Group { finding, case, .. } = &placed.group;
@@ -117,25 +111,6 @@ pub(super) fn place_of_section(id: &str) -> String {
     format!("section-{}", slug(id))
 }
 
-/// Letters, digits and `.-_`, which mean themselves in an id and in an address alike; every other byte is written as two digits
-/// behind a `~`.
-pub(super) fn slug(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "~{byte:02x}");
-        }
-        if out.len() > LONGEST {
-            let digest: String = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            return format!("{out}~{digest}");
-        }
-    }
-    out
-}
-
 /// The id, or one like it that nothing has yet.
 fn free(id: String, taken: &mut HashSet<String>) -> String {
     let mut free = id.clone();
@@ -150,15 +125,6 @@ fn free(id: String, taken: &mut HashSet<String>) -> String {
 
 fn same(finding: &Finding) -> Same<'_> {
     (finding.class == Class::Violation, &finding.requirement, &finding.expected, &finding.actual)
-}
-
-/// What is known of a finding, where all cases that showed it are pinned.
-fn pin<'a>(report: &'a Report, group: &Group<'_>) -> Option<&'a Met> {
-    let comparison = report.expectations.as_ref()?;
-    let Group { finding, case, others } = group;
-    let pin = |case: &str| comparison.pin(case, Some(&finding.requirement), Observed::of(finding));
-    let first = pin(&case.name)?;
-    others.iter().all(|case| pin(case).is_some()).then_some(first)
 }
 
 /// The findings of a case that are told on the page.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::foreign::{foreign, foreign_cut};
+use crate::report::frame::{foreign, foreign_cut};
 use crate::report::terminal::exchange::told;
 use crate::report::text::count;
 use crate::session::{Entry, EntryField, Way};

@@ -6,7 +6,6 @@ mod differential;
 mod exchange;
 mod finding;
 mod findings;
-mod foreign;
 mod links;
 mod message;
 mod overview;

@@ -2,15 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::foreign::{command, foreign, foreign_lines};
-use super::requirements::sign;
 use super::target::target;
+use crate::report::frame::{command, foreign, foreign_lines, sign, tally};
 use crate::report::terminal::requirements::STATUSES;
 use crate::report::text::count;
 use crate::report::{ExitCode, Report};
-
-/// How wide the bar is, in its own units.
-const BAR: usize = 1000;
 
 /// Sentence and exit code, and loudly what is missing.
 pub(super) fn verdict(report: &Report) -> Markup {
@@ -117,37 +113,6 @@ pub(super) fn totals(report: &Report) -> Markup {
                 (count(generated.sequences as usize, "generated sequence")) " of " (generated.steps) " messages, seed " (generated.seed)
                 ": " (generated.failed) " failed."
             } }
-        }
-    }
-}
-
-fn tally(title: &str, parts: &[(&str, &str, usize)]) -> Markup {
-    let all: usize = parts.iter().map(|(_, _, number)| number).sum();
-    let mut from = 0;
-    let bars: Vec<(&str, usize, usize)> = parts
-        .iter()
-        .map(|(_, style, number)| {
-            let start = from;
-            from += number;
-            (*style, start, from)
-        })
-        .collect();
-    let at = |number: usize| (number * BAR).checked_div(all).unwrap_or_default();
-    html! {
-        div.tally {
-            h3 { (title) }
-            svg.bar viewBox={ "0 0 " (BAR) " 12" } preserveAspectRatio="none" aria-hidden="true" focusable="false" {
-                @for (style, start, end) in bars {
-                    @if end > start { rect class=(style) x=(at(start)) y="0" width=(at(end) - at(start)) height="12" {} }
-                }
-            }
-            dl.counts {
-                @for (word, style, number) in parts {
-                    @if *number > 0 || matches!(*word, "pass" | "fail" | "violated" | "verified") {
-                        div { dt { span class={ "dot " (style) } aria-hidden="true" {} (word) } dd { (number) } }
-                    }
-                }
-            }
         }
     }
 }

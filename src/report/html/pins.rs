@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::foreign::foreign;
 use super::links::Links;
+use crate::report::frame::foreign;
 use crate::report::text::count;
 use crate::verdict::{Comparison, Met};
 

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::findings::list;
-use super::foreign::foreign;
 use super::links::{Links, place_of_requirement, place_of_section};
-use super::page::filter;
 use crate::report::Report;
+use crate::report::frame::{Select, filter, foreign, mark, sign, word};
 use crate::report::terminal::requirements::STATUSES;
 use crate::report::text::count;
 use crate::requirement::{Register, Section};
@@ -27,26 +26,12 @@ impl Part<'_> {
     }
 }
 
-/// The colour and the sign of a status; the word stands beside it.
-pub(super) fn sign(status: Status) -> (&'static str, &'static str) {
-    match status {
-        Status::Violated => ("bad", "\u{2715}"),
-        Status::Noted => ("doubt", "!"),
-        Status::Verified => ("good", "\u{2713}"),
-        Status::Observed => ("seen", "\u{25cb}"),
-        Status::NotExercised => ("none", "\u{2013}"),
-    }
-}
-
-fn word(status: Status) -> &'static str {
-    STATUSES.iter().find(|(known, _)| *known == status).map_or("", |(_, word)| word)
-}
-
 /// All of them.
 pub(super) fn requirements(report: &Report, register: &Register, links: &Links<'_>) -> Markup {
     let parts = parts(report, register);
-    let statuses: Vec<(&str, usize)> =
-        STATUSES.iter().map(|(status, word)| (*word, report.with_status(*status))).filter(|(_, n)| *n > 0).collect();
+    let statuses = STATUSES.iter().map(|(status, word)| (*word, *word, report.with_status(*status)));
+    let options = statuses.filter(|(.., number)| *number > 0).collect();
+    let status = Select { name: "status", label: "status", options, chosen: None };
     html! {
         section aria-labelledby="requirements" {
             h2 #requirements { "Requirements" }
@@ -58,7 +43,7 @@ pub(super) fn requirements(report: &Report, register: &Register, links: &Links<'
                 p { "The report has none." }
             } @else {
                 (matrix(&parts))
-                (filter("requirement", "all-requirements", "status", &statuses, report.requirements.len()))
+                (filter("requirement", "all-requirements", &[status], report.requirements.len()))
                 div #all-requirements {
                     @for part in &parts { (self::part(part, register, links)) }
                 }
@@ -111,11 +96,6 @@ fn matrix(parts: &[Part<'_>]) -> Markup {
             }
         }
     }
-}
-
-fn mark(status: Status) -> Markup {
-    let (style, sign) = sign(status);
-    html! { span.{ "sign " (style) } aria-hidden="true" { (sign) } }
 }
 
 fn part(part: &Part<'_>, register: &Register, links: &Links<'_>) -> Markup {

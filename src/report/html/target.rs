@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::foreign::{foreign, foreign_lines};
+use crate::report::frame::{foreign, foreign_lines};
 use crate::report::text::count;
 use crate::target::{Discovered, Has};
 

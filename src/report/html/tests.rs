@@ -1,20 +1,13 @@
 //! What stands on the page, and that nothing of what others wrote does more than stand there.
 
-use std::collections::BTreeSet;
-
 use pretty_assertions::assert_eq;
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::*;
+use crate::report::frame::checks::{assert_is_ours, assert_links_lead_somewhere, between, poison, values, words};
 use crate::report::{Report, sample};
 use crate::run::{End, Generated};
 use crate::session::{Entry, Way};
 use crate::verdict::{Answered, CaseRecord, CaseResult, Differential, Divergence, FieldMark, Side, Status};
-
-/// What nobody may get onto the page as it is.
-const HOSTILE: &str =
-    "</pre></script><script>alert(1)</script><img src=//x onerror=alert(2)>\" ' & \u{1b}[2J\u{202e}\u{0}\r\n\u{2028}";
 
 /// The report of the sample's run with these cases and this end.
 fn report(cases: Vec<CaseRecord>, end: End, change: impl FnOnce(&mut Context<'_>)) -> Report {
@@ -41,78 +34,6 @@ fn every_kind() -> Report {
 
 fn shown(report: &Report) -> String {
     page(report, &sample::register())
-}
-
-/// The values of an attribute, in the order of the page.
-fn values<'p>(page: &'p str, attribute: &str) -> Vec<&'p str> {
-    let (body, start) = (page.split("<body>").nth(1).unwrap(), format!(" {attribute}=\""));
-    body.split(&start).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
-}
-
-/// Each link leads to one place.
-#[track_caller]
-fn assert_links_lead_somewhere(page: &str) {
-    let ids = values(page, "id");
-    let distinct: BTreeSet<&str> = ids.iter().copied().collect();
-    assert_eq!(ids.len(), distinct.len(), "an id that stands twice");
-    assert!(
-        ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))),
-        "{ids:?}"
-    );
-    for attribute in ["href", "for", "aria-labelledby", "data-list"] {
-        for value in values(page, attribute).into_iter().filter(|value| attribute != "href" || value.starts_with('#')) {
-            for id in value.trim_start_matches('#').split(' ') {
-                assert!(distinct.contains(id), "{attribute}=\"{value}\" leads nowhere");
-            }
-        }
-    }
-}
-
-/// What the page is made of.
-const ELEMENTS: &str = "!DOCTYPE html head meta title link style body a header p h1 h2 h3 h4 h5 nav ul ol li main section dl div dt dd \
-    code pre button svg rect span strong details summary br table caption thead tbody tr th td article mark form label select option input \
-    output footer script";
-const ATTRIBUTES: &str = "html lang charset http-equiv content name rel href class id aria-label aria-labelledby aria-hidden role tabindex \
-    hidden type for value autocomplete spellcheck open scope viewBox preserveAspectRatio focusable x y width height data-copy data-list \
-    data-status";
-
-/// No element, no attribute and no character of anybody else's.
-#[track_caller]
-fn assert_is_ours(page: &str) {
-    let known = |list: &str, word: &str| list.split_whitespace().any(|known| known == word);
-    // Style and script have signs in them that would begin an element elsewhere.
-    let (head, rest) = page.split_once("<style>").unwrap();
-    let (body, end) = rest.split_once("</style>").unwrap().1.rsplit_once("<script>").unwrap();
-    for tag in [head, body, end.split_once("</script>").unwrap().1].iter().flat_map(|part| part.split('<').skip(1)) {
-        let tag = tag.split_once('>').unwrap_or_else(|| panic!("no end: {tag}")).0;
-        // Values stand between quotation marks, and have none.
-        let words: Vec<&str> = tag.split('"').step_by(2).flat_map(|part| part.split([' ', '='])).collect();
-        let (element, attributes) = words.split_first().unwrap();
-        assert!(known(ELEMENTS, element.trim_start_matches('/')), "<{tag}>");
-        for attribute in attributes.iter().filter(|attribute| !attribute.is_empty()) {
-            assert!(known(ATTRIBUTES, attribute), "<{tag}>");
-        }
-    }
-    for address in values(page, "href") {
-        assert!(address.starts_with('#') || address.starts_with("https://example.org/"), "{address}");
-    }
-    let steering =
-        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
-    assert_eq!(page.find(steering), None);
-}
-
-/// The part of a page from one text on to the next other one.
-fn between<'p>(page: &'p str, start: &str, end: &str) -> &'p str {
-    let from = page.find(start).unwrap_or_else(|| panic!("no {start}"));
-    let rest = page.get(from..).unwrap();
-    rest.get(..rest.get(1..).unwrap().find(end).unwrap_or_else(|| panic!("no {end} behind {start}")) + 1).unwrap()
-}
-
-/// The words of a part of a page, without its elements.
-fn words(part: &str) -> String {
-    let text: String = part.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text)).collect();
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -276,7 +197,7 @@ fn cases_tell_their_results_and_reasons() {
     );
     assert!(words(row).ends_with("fail0.25"), "{row}");
     for case in sample::cases() {
-        assert!(page.contains(&format!("<tr id=\"case-{}\"", links::slug(&case.name))), "{}", case.name);
+        assert!(page.contains(&format!("<tr id=\"case-{}\"", crate::report::frame::slug(&case.name))), "{}", case.name);
     }
 }
 
@@ -355,17 +276,6 @@ fn every_link_leads_somewhere_and_no_id_stands_twice() {
 }
 
 #[test]
-fn names_that_differ_have_ids_that_differ() {
-    let names = ["a", "a/b", "a~2fb", "a b", "A", "a.b", "\u{e9}", "", "<a>", "a\"b"];
-    let long: Vec<String> = (0..3).map(|n| format!("{}{n}", "x/".repeat(5_000))).collect();
-    let slugs: BTreeSet<String> =
-        names.iter().copied().chain(long.iter().map(String::as_str)).map(links::slug).collect();
-    assert_eq!(slugs.len(), names.len() + long.len());
-    assert!(slugs.iter().all(|slug| slug.len() < 130), "{slugs:?}");
-    assert_eq!(links::slug("header.split/15"), "header.split~2f15");
-}
-
-#[test]
 fn the_page_needs_nothing_from_anywhere_and_permits_nothing() {
     use base64::Engine;
     use sha2::Digest;
@@ -388,46 +298,6 @@ fn the_page_needs_nothing_from_anywhere_and_permits_nothing() {
         let digest = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
         assert!(policy.contains(&format!("{element}-src 'sha256-{digest}';")), "{element} {digest}\n{policy}");
     }
-}
-
-/// Puts [`HOSTILE`] with a number into every text and every name of the value that may be any; the count of them.
-fn poison(report: &Value) -> (Report, usize) {
-    fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
-        match value {
-            Value::String(_) => found.push(path.to_owned()),
-            Value::Array(all) => {
-                all.iter().enumerate().for_each(|(n, value)| paths(value, &format!("{path}/{n}"), found))
-            }
-            Value::Object(all) => all.iter().for_each(|(key, value)| {
-                paths(value, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), found)
-            }),
-            _ => {}
-        }
-    }
-    let mut texts = Vec::new();
-    paths(report, "", &mut texts);
-    let (mut poisoned, mut count) = (report.clone(), 0);
-    for (n, path) in texts.iter().enumerate() {
-        let text = poisoned.pointer_mut(path).unwrap();
-        let before = text.clone();
-        *text = Value::String(format!("{HOSTILE}{n}"));
-        // Some are words of a closed list.
-        if read(&poisoned).is_none() {
-            *poisoned.pointer_mut(path).unwrap() = before;
-        } else {
-            count += 1;
-        }
-    }
-    for map in ["/requirements", "/target/discovered/has"] {
-        let map = poisoned.pointer_mut(map).unwrap().as_object_mut().unwrap();
-        *map = std::mem::take(map).into_iter().map(|(key, value)| (format!("{HOSTILE}{key}"), value)).collect();
-        count += map.len();
-    }
-    (read(&poisoned).unwrap(), count)
-}
-
-fn read(value: &Value) -> Option<Report> {
-    Report::deserialize(value).ok()
 }
 
 fn differential() -> Differential {
@@ -611,7 +481,7 @@ fn statuses_have_a_word_and_a_sign_and_not_a_colour_alone() {
     }
     for (result, word) in [(CaseResult::Pass, "pass"), (CaseResult::Skip, "skip"), (CaseResult::Error, "error")] {
         let name = &report.with_result(result).next().unwrap().name;
-        let row = words(between(&page, &format!("<tr id=\"case-{}\"", links::slug(name)), "</tr>"));
+        let row = words(between(&page, &format!("<tr id=\"case-{}\"", crate::report::frame::slug(name)), "</tr>"));
         assert!(row.contains(word), "{row}");
     }
 }

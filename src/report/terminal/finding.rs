@@ -2,10 +2,11 @@
 
 use super::exchange;
 use super::paint::{BOLD, DIM, RED, paint};
+use crate::report::Report;
 use crate::report::text::{cut, harmless, wrap};
 use crate::requirement::{Cite, Register, Requirement};
 use crate::target::excerpt;
-use crate::verdict::{Attempt, CaseRecord, Class, Evidence, Exit, Finding};
+use crate::verdict::{Attempt, CaseRecord, Class, Evidence, Exit, Finding, Met, Observed};
 
 /// How many names of cases are listed.
 const NAMES: usize = 6;
@@ -22,6 +23,16 @@ pub(in crate::report) struct Group<'a> {
     pub(in crate::report) case: &'a CaseRecord,
     /// The names of the other cases.
     pub(in crate::report) others: Vec<&'a str>,
+}
+
+impl Group<'_> {
+    /// What is known of it, where all cases that showed it are pinned.
+    pub(in crate::report) fn pin<'r>(&self, report: &'r Report) -> Option<&'r Met> {
+        let comparison = report.expectations.as_ref()?;
+        let pin = |case: &str| comparison.pin(case, Some(&self.finding.requirement), Observed::of(self.finding));
+        let first = pin(&self.case.name)?;
+        self.others.iter().all(|case| pin(case).is_some()).then_some(first)
+    }
 }
 
 /// Findings of one requirement by what was expected and what came.
