@@ -104,6 +104,24 @@ fn markdown_goes_to_a_file() {
 }
 
 #[test]
+fn a_page_of_html_has_every_requirement_and_one_for_those_who_choose_has_each_server() {
+    let bench = bench();
+    let output = bench.word("matrix.html");
+    let ended = compare(&bench, &["old=good.json", "new=bad.json"], &["--format", "html", "--output", &output]);
+    ended.has_code(0);
+    assert_eq!(ended.stdout, "");
+    let page = std::fs::read_to_string(bench.path("matrix.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"), "{page}");
+    assert!(page.contains("<tr id=\"requirement-INFO-01\" data-status=\"\""), "what is alike is there, too");
+    let text = compare(&bench, &["old=good.json", "new=bad.json"], &["--format", "page"]);
+    text.has_code(0)
+        .says("## new Judged as a server of vfio-user 0.9.2")
+        .says("### Violated: ")
+        .says("- **HDR-02** (MUST)");
+    assert!(!text.stdout.contains(&bench.word("")), "a path of this machine: {}", text.stdout);
+}
+
+#[test]
 fn an_incomplete_run_is_compared_only_where_that_is_asked_and_marked() {
     let bench = bench();
     let cases: Vec<String> = (0..4).map(|n| RESETS.replace("reset.refused", &format!("reset.n{n}"))).collect();

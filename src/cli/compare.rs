@@ -22,7 +22,7 @@ pub(super) struct Compare {
     /// Write to this file in place of standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Tell of every requirement, and not only of those that differ.
+    /// Tell of every requirement, and not only of those that differ; a page of HTML has all of them.
     #[arg(long)]
     all: bool,
     /// Compare runs, too, that did not come to their end, or are parts of one; it is told which.
@@ -37,6 +37,9 @@ pub(super) struct Compare {
 enum Format {
     Terminal,
     Markdown,
+    Html,
+    /// Markdown for those who choose a server: of each, what it violates, and what could not be tested.
+    Page,
 }
 
 /// A file, and how its column is called.
@@ -86,6 +89,8 @@ impl Compare {
         let text = match self.format {
             Format::Terminal => matrix.terminal(self.all),
             Format::Markdown => matrix.markdown(self.all),
+            Format::Html => matrix.html(),
+            Format::Page => matrix.page(),
         };
         match &self.output {
             None => write_out(&text)?,

@@ -77,11 +77,23 @@ impl Made {
         let (report, pins) = (format!("html={}", bench.word(PAGE)), bench.write("pins.toml", PINS));
         // A case in error stands over the drift.
         bench.against("panics", &["--expect", &pins, "--report", &report]).has_code(70);
+        // What the other commands leave is no report of theirs.
+        std::fs::rename(bench.path("report.json"), bench.path("bad.json")).unwrap();
+        std::fs::remove_file(bench.path("every.xml")).unwrap();
+        let (cases, json) = (bench.word("cases"), format!("json={}", bench.word("good.json")));
+        let good = support::server("good");
+        bench.program(&["run", "--cases", &cases, "--spawn", &good, "--report", &json]).has_code(70);
+        let (old, new) = (format!("old={}", bench.word("good.json")), format!("new={}", bench.word("bad.json")));
+        let output = bench.word(MATRIX);
+        bench.program(&["compare", &old, &new, "--format", "html", "--output", &output]).has_code(0);
         Made { bench }
     }
 }
 
+/// The report of a run.
 const PAGE: &str = "report.html";
+/// Two reports side by side.
+const MATRIX: &str = "matrix.html";
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -92,29 +104,41 @@ fn main() -> ExitCode {
     } else if axe.is_none() {
         eprintln!("what axe looks for is ignored: run ci/axe, which fetches axe-core, or set AXE to its axe.min.js");
     }
-    let plain: [(&str, Test); 7] = [
-        ("no_script_error_and_nothing_asked_of_anybody", quiet),
-        ("a_filter_and_a_search_narrow_a_list_and_are_taken_back", narrows),
-        ("each_link_leads_to_what_is_then_seen", leads),
-        ("nothing_but_boxes_of_bytes_is_wider_than_a_phone", fits_a_phone),
-        ("the_keyboard_reaches_everything_and_its_place_is_seen", keyboard),
-        ("without_a_script_all_of_it_can_be_read", without_script),
-        ("a_command_is_marked_as_a_whole_and_can_be_copied", copies),
+    let plain: [(&str, &'static str, Test); 14] = [
+        ("no_script_error_and_nothing_asked_of_anybody", PAGE, quiet),
+        ("a_filter_and_a_search_narrow_a_list_and_are_taken_back", PAGE, narrows),
+        ("each_link_leads_to_what_is_then_seen", PAGE, leads),
+        ("nothing_but_boxes_of_bytes_is_wider_than_a_phone", PAGE, fits_a_phone),
+        ("the_keyboard_reaches_everything_and_its_place_is_seen", PAGE, keyboard),
+        ("without_a_script_all_of_it_can_be_read", PAGE, without_script),
+        ("a_command_is_marked_as_a_whole_and_can_be_copied", PAGE, copies),
+        ("compared_no_script_error_and_nothing_asked_of_anybody", MATRIX, quiet),
+        ("compared_what_differs_is_shown_first_and_all_where_that_is_wanted", MATRIX, narrows_matrix),
+        ("compared_each_link_leads_to_what_is_then_seen", MATRIX, leads),
+        ("compared_nothing_but_tables_is_wider_than_a_phone", MATRIX, fits_a_phone),
+        ("compared_the_keyboard_reaches_everything_and_its_place_is_seen", MATRIX, keyboard),
+        ("compared_without_a_script_all_of_it_can_be_read", MATRIX, without_script),
+        ("compared_the_head_and_the_requirement_stay_where_they_are", MATRIX, stays),
     ];
     let mut trials: Vec<Trial> = plain
         .into_iter()
-        .map(|(name, test)| {
+        .map(|(name, page, test)| {
             let path = chromium.clone();
             let is_ignored = path.is_none();
-            Trial::test(name, move || played(path.as_deref(), test)).with_ignored_flag(is_ignored)
+            Trial::test(name, move || played(path.as_deref(), page, test)).with_ignored_flag(is_ignored)
         })
         .collect();
-    for (name, dark) in [("axe_finds_nothing_by_day", false), ("axe_finds_nothing_by_night", true)] {
+    for (name, page, dark) in [
+        ("axe_finds_nothing_by_day", PAGE, false),
+        ("axe_finds_nothing_by_night", PAGE, true),
+        ("compared_axe_finds_nothing_by_day", MATRIX, false),
+        ("compared_axe_finds_nothing_by_night", MATRIX, true),
+    ] {
         let (path, source) = (chromium.clone(), axe.clone());
         let is_ignored = path.is_none() || source.is_none();
         let test = move || {
             let source = source.unwrap_or_default();
-            played(path.as_deref(), move |browser, page| accessible(browser, page, dark, &source))
+            played(path.as_deref(), page, move |browser, page| accessible(browser, page, dark, &source))
         };
         trials.push(Trial::test(name, test).with_ignored_flag(is_ignored));
     }
@@ -130,22 +154,20 @@ fn axe() -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-fn played(chromium: Option<&Path>, test: impl FnOnce(&mut Browser, &Path)) -> Result<(), Failed> {
+fn played(chromium: Option<&Path>, page: &str, test: impl FnOnce(&mut Browser, &Path)) -> Result<(), Failed> {
     let chromium = chromium.ok_or("no Chromium is installed (CHROMIUM, or in PATH)")?;
     // One browser at a time: a machine may have little memory.
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let page = made.get_or_insert_with(Made::new).bench.path(PAGE);
+    let page = made.get_or_insert_with(Made::new).bench.path(page);
     test(&mut Browser::start(chromium), &page);
     Ok(())
 }
 
 fn quiet(browser: &mut Browser, page: &Path) {
     browser.open(page, DESK);
-    assert_eq!(
-        browser.value("document.querySelectorAll('form.filter:not([hidden])').length"),
-        2,
-        "the script did not run"
-    );
+    let forms = browser.value("document.querySelectorAll('form.filter:not([hidden])').length");
+    assert_eq!(forms, browser.value("document.forms.length"), "the script did not run");
+    assert_ne!(forms, 0);
     let asked: Vec<&str> = browser
         .events("Network.requestWillBeSent")
         .iter()
@@ -201,6 +223,76 @@ fn narrows(browser: &mut Browser, page: &Path) {
     assert_eq!(browser.value(cases), json!([]), "the groups are folded again");
 }
 
+fn narrows_matrix(browser: &mut Browser, page: &Path) {
+    browser.open(page, DESK);
+    let shown = "[...document.querySelectorAll('#all-requirements tr[data-status]')].filter((row) => row.checkVisibility()).map((row) => row.id)";
+    let having = |value: &str| {
+        format!(
+            "[...document.querySelectorAll('#all-requirements tr[data-status]')].filter((row) => \
+             row.dataset.status.split('|').includes('{value}')).map((row) => row.id)"
+        )
+    };
+    let said = "document.querySelector('form.filter output').textContent";
+    let select = |name: &str, value: &str| {
+        format!(
+            "{{ const s = document.getElementById('all-requirements-{name}'); s.value = '{value}'; \
+             s.dispatchEvent(new Event('input', {{ bubbles: true }})) }}"
+        )
+    };
+    let differs = browser.value(shown);
+    assert!(differs.as_array().unwrap().contains(&json!("requirement-RESET-01")), "{differs}");
+    assert_eq!(differs, browser.value(&having("differs")));
+    browser.value("document.querySelector('form.filter button').click()");
+    let all = browser.value(shown).as_array().unwrap().len();
+    assert!(all > 400, "{all}");
+    assert_eq!(browser.value(said), format!("{all} of {all}"));
+    browser.value(&select("status", "violated-1"));
+    assert_eq!(browser.value(shown), browser.value(&having("violated-1")));
+    browser.value(&select("section", "INFO"));
+    assert_eq!(browser.value(shown), json!([]), "no requirement of this section is violated");
+    browser.value(&select("status", ""));
+    let of_section = browser.value(shown);
+    assert!(of_section.as_array().unwrap().iter().all(|id| id.as_str().unwrap().starts_with("requirement-INFO-")));
+    let groups = "[...document.querySelectorAll('#all-requirements .group')].filter((one) => one.checkVisibility()).map((one) => one.id)";
+    assert_eq!(browser.value(groups), json!(["section-INFO"]));
+    browser.value("document.querySelector('form.filter button').click()");
+    // What stands folded in a cell is searched as well.
+    browser.value("document.getElementById('all-requirements-words').focus()");
+    browser.type_text("MORE.crash");
+    let found = browser.value(shown);
+    assert!(found.as_array().unwrap().contains(&json!("requirement-RESET-02")), "{found}");
+    // What was found is shown to who has no mouse.
+    browser.value("document.querySelector('#requirement-RESET-02 td summary').focus()");
+    browser.press("Enter", 13);
+    assert_eq!(browser.value("document.querySelector('#requirement-RESET-02 .found').checkVisibility()"), true);
+}
+
+/// Wherever one has scrolled to in the table.
+fn stays(browser: &mut Browser, page: &Path) {
+    for width in [1280, 390] {
+        browser.open(page, Look { width, ..DESK });
+        browser.value("document.querySelector('form.filter button').click()");
+        // Three more reports, for a table that is wider than any screen.
+        browser.value(
+            "document.querySelectorAll('#all-requirements tr:not(.section)').forEach((row) => { \
+             for (let n = 0; n < 9; n++) row.append(row.lastElementChild.cloneNode(true)) })",
+        );
+        let places = "{ const box = document.querySelector('.scroll.high'); box.scrollTo(700, 3000); \
+                      const at = box.getBoundingClientRect(); \
+                      const head = box.querySelector('thead th:nth-child(5)').getBoundingClientRect(); \
+                      const first = document.elementFromPoint(at.left + 20, at.top + 300).closest('th'); \
+                      [box.scrollLeft, box.scrollTop, Math.abs(head.top - at.top) < 3, first?.scope, \
+                       Math.abs(first?.getBoundingClientRect().left - at.left) < 3] }";
+        browser.value("document.querySelector('.scroll.high').scrollIntoView()");
+        let mut told = browser.value(places);
+        if told[3] == "rowgroup" {
+            told[3] = json!("row");
+            told[4] = json!(true);
+        }
+        assert_eq!(told, json!([700, 3000, true, "row", true]), "{width} pixels");
+    }
+}
+
 fn leads(browser: &mut Browser, page: &Path) {
     let follow = "(async () => {
         const lost = [];
@@ -226,7 +318,7 @@ fn leads(browser: &mut Browser, page: &Path) {
     assert_eq!(browser.value("document.getElementById('requirement-RESET-02').checkVisibility()"), false);
     browser.value("new Promise((done) => { addEventListener('hashchange', done, { once: true }); location.hash = '#requirement-RESET-02' }).then(() => 1)");
     assert_eq!(browser.value("document.getElementById('requirement-RESET-02').checkVisibility()"), true);
-    assert_eq!(browser.value("document.getElementById('requirement-RESET-02').open"), true);
+    assert_ne!(browser.value("document.getElementById('requirement-RESET-02').open"), false, "a fold that stays shut");
 }
 
 const OPEN_ALL: &str = "document.querySelectorAll('details').forEach((one) => { one.open = true })";
@@ -308,7 +400,8 @@ fn copies(browser: &mut Browser, page: &Path) {
 fn accessible(browser: &mut Browser, page: &Path, dark: bool, axe: &str) {
     // Of hundreds of rows of requirements one of each status is opened: the others are like it.
     let open_each_kind = "{ const seen = new Set(); document.querySelectorAll('details').forEach((one) => { \
-                          const kind = one.dataset.status ?? one; one.open = !seen.has(kind); seen.add(kind) }) }";
+                          const kind = one.dataset.status ?? one.closest('td, th[scope=row]')?.className ?? one; \
+                          one.open = !seen.has(kind); seen.add(kind) }) }";
     for width in [1280, 390] {
         browser.open(page, Look { width, dark, script: true });
         browser.value(open_each_kind);

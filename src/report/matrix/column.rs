@@ -1,9 +1,10 @@
 //! One report among others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::super::{Report, Shard, Totals};
+use crate::generate::GENERATED;
 use crate::verdict::{NOT_SELECTED, Status};
 
 /// So many characters of a digest tell it from others.
@@ -69,6 +70,18 @@ impl Source {
         !used.is_empty() && *used == other.report.profile.used
     }
 
+    /// How many cases another report of the same version of the protocol has and this one has not; generated ones aside.
+    pub(super) fn lacks_of(&self, others: &[Source]) -> usize {
+        let names = |source: &Source| -> BTreeSet<String> {
+            let report = &source.report;
+            let names = report.cases.iter().map(|case| &case.name).chain(&report.not_run);
+            names.filter(|name| !name.starts_with(GENERATED)).cloned().collect()
+        };
+        let others = others.iter().filter(|other| self.is_of_the_version_of(other));
+        let all: BTreeSet<String> = others.flat_map(names).collect();
+        all.difference(&names(self)).count()
+    }
+
     /// The target and the version: `gpio 0.9.2`.
     fn called(&self) -> String {
         if let Some(name) = &self.name {
@@ -86,7 +99,7 @@ impl Source {
 }
 
 /// Columns, of which each has a name of its own.
-pub(super) fn named(sources: Vec<Source>) -> Vec<Column> {
+pub(super) fn named(sources: &[Source]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     // What the user has named so keeps its name.
     let given: Vec<String> = sources.iter().filter_map(|source| source.name.clone()).collect();
@@ -103,9 +116,9 @@ pub(super) fn named(sources: Vec<Source>) -> Vec<Column> {
     columns
 }
 
-fn column(source: Source, name: String) -> Column {
+fn column(source: &Source, name: String) -> Column {
     let incomplete = source.incomplete();
-    let report = source.report;
+    let report = &source.report;
     let mut statuses = BTreeMap::new();
     for requirement in report.requirements.values() {
         *statuses.entry(requirement.status).or_default() += 1;
@@ -114,10 +127,10 @@ fn column(source: Source, name: String) -> Column {
     let short = |digest: &str| digest.chars().take(DIGEST).collect();
     Column {
         name,
-        file: source.file,
-        target: report.target.how,
-        profile: report.profile.used,
-        harness: report.harness.version,
+        file: source.file.clone(),
+        target: report.target.how.clone(),
+        profile: report.profile.used.clone(),
+        harness: report.harness.version.clone(),
         cases_sha256: short(&report.harness.cases_sha256),
         register_sha256: short(&report.harness.register_sha256),
         totals: report.totals,

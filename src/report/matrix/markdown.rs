@@ -1,7 +1,8 @@
 //! A matrix in Markdown, as for the summary of a CI job or a page of documentation.
 
-use super::terminal::{DIRECTIONS, result, word};
+use super::terminal::{DIRECTIONS, result};
 use super::{CaseChange, Change, Column, Matrix};
+use crate::report::frame::word;
 use crate::report::terminal::requirements::STATUSES;
 use crate::report::text::harmless;
 
@@ -44,15 +45,15 @@ impl Matrix {
 
     fn changes_lists(&self, text: &mut String) {
         let Some(changes) = &self.changes else { return };
-        for (way, word) in DIRECTIONS {
+        for (way, heading) in DIRECTIONS {
             if changes.count(way) == (0, 0) {
                 continue;
             }
-            let (first, rest) = word.split_at(1);
+            let (first, rest) = heading.split_at(1);
             text.push_str(&format!("## {}{rest}\n\n", first.to_uppercase()));
-            for Change { id, from, to, reason, .. } in changes.of(way) {
-                let why = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-                let said = format!("{} became {}{why}", super::terminal::word(*from), super::terminal::word(*to));
+            for Change { id, from, to, why, .. } in changes.of(way) {
+                let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+                let said = format!("{} became {}{why}", word(*from), word(*to));
                 text.push_str(&format!("- **{}** {}\n", escaped(id), escaped(&said)));
             }
             for CaseChange { name, from, to, .. } in changes.cases.iter().filter(|change| change.direction == way) {
@@ -63,7 +64,7 @@ impl Matrix {
         }
     }
 
-    fn sections_table(&self, text: &mut String) {
+    pub(super) fn sections_table(&self, text: &mut String) {
         text.push_str("## Requirements by section\n\n");
         head(text, std::iter::once("Section".to_owned()).chain(self.columns.iter().map(|column| column.name.clone())));
         for section in &self.sections {
@@ -108,20 +109,20 @@ impl Matrix {
     }
 }
 
-fn head(text: &mut String, cells: impl IntoIterator<Item = String>) {
+pub(super) fn head(text: &mut String, cells: impl IntoIterator<Item = String>) {
     let cells: Vec<String> = cells.into_iter().collect();
     let columns = cells.len();
     row(text, cells);
     text.push_str(&format!("|{}\n", " --- |".repeat(columns)));
 }
 
-fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
+pub(super) fn row(text: &mut String, cells: impl IntoIterator<Item = String>) {
     let cells: String = cells.into_iter().map(|cell| format!(" {} |", escaped(&cell))).collect();
     text.push_str(&format!("|{cells}\n"));
 }
 
 /// Text, and nothing but text: in Markdown each of these characters may be the beginning of something else, and so may HTML.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in harmless(text).chars() {
         match c {

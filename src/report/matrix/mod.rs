@@ -1,10 +1,13 @@
 //! Reports of several servers, or of several versions of one, side by side: what each says of every requirement.
 //!
-//! A [`Matrix`] is all that is told of them; [`Matrix::terminal`] and [`Matrix::markdown`] say it.
+//! A [`Matrix`] is all that is told of them; [`Matrix::terminal`], [`Matrix::markdown`] and
+//! [`Matrix::html`] say it, [`Matrix::page`] to those who choose a server.
 
 mod change;
 mod column;
+mod html;
 mod markdown;
+mod page;
 mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +16,7 @@ pub use change::{CaseChange, Change, Changes, Direction};
 pub use column::{Column, Source};
 
 use super::text::count;
-use crate::requirement::Register;
+use crate::requirement::{Cite, Register};
 use crate::verdict::{RequirementStatus, Status};
 
 /// Where requirements stand that the register of this program does not have.
@@ -28,6 +31,8 @@ pub struct Matrix {
     pub remarks: Vec<String>,
     /// The requirements, by section of the specification.
     pub sections: Vec<Section>,
+    /// What is compared, in that order.
+    pub sources: Vec<Source>,
     /// What became better and worse, where two reports of one version of the protocol are compared.
     pub changes: Option<Changes>,
 }
@@ -54,6 +59,8 @@ pub struct Row {
     pub level: String,
     /// What the server must, should or may do.
     pub text: String,
+    /// The clauses where it stands, with their lines.
+    pub clauses: Vec<String>,
     /// What each report says of it; `None` where its version of the protocol has no such requirement.
     pub cells: Vec<Option<Status>>,
 }
@@ -81,8 +88,8 @@ impl Matrix {
             _ => None,
         };
         let sections = sections(&sources, register);
-        let columns = column::named(sources);
-        Matrix { remarks: remarks(&columns), columns, sections, changes }
+        let columns = column::named(&sources);
+        Matrix { remarks: remarks(&columns, &sources), columns, sections, sources, changes }
     }
 }
 
@@ -92,12 +99,15 @@ fn sections(sources: &[Source], register: &Register) -> Vec<Section> {
     for id in ids {
         let known: Vec<Option<&RequirementStatus>> =
             sources.iter().map(|source| source.report.requirements.get(id)).collect();
-        let text = known.iter().flatten().map(|status| (status.level.to_string(), status.text.clone())).next();
-        let of_register = register.get(id).map(|known| (known.level.to_string(), known.text.clone()));
-        let (level, text) = of_register.or(text).unwrap_or_default();
+        let of_report = known.iter().flatten().next();
+        let of_report = of_report.map(|status| (status.level.to_string(), status.text.clone(), status.clauses.clone()));
+        let places = |cites: &[Cite]| cites.iter().map(Cite::place).collect();
+        let of_register =
+            register.get(id).map(|known| (known.level.to_string(), known.text.clone(), places(&known.cites)));
+        let (level, text, clauses) = of_register.or(of_report).unwrap_or_default();
         let cells = known.iter().map(|status| status.map(|status| status.status)).collect();
         let section = register.get(id).map_or(ELSEWHERE, |known| known.section.as_str());
-        by_section.entry(section).or_default().push(Row { id: id.clone(), level, text, cells });
+        by_section.entry(section).or_default().push(Row { id: id.clone(), level, text, clauses, cells });
     }
     let titles = register.sections().map(|section| (section.id.as_str(), section.title.as_str()));
     let titles = titles.chain([(ELSEWHERE, "Requirements that this program's register does not have")]);
@@ -118,9 +128,9 @@ fn totals(rows: &[Row], column: usize) -> BTreeMap<Status, usize> {
 }
 
 /// What a reader must know before the columns are compared.
-fn remarks(columns: &[Column]) -> Vec<String> {
+fn remarks(columns: &[Column], sources: &[Source]) -> Vec<String> {
     let mut remarks = Vec::new();
-    for column in columns {
+    for (column, source) in columns.iter().zip(sources) {
         if let Some(why) = &column.incomplete {
             remarks.push(format!("{} is incomplete: {why}", column.name));
         }
@@ -128,11 +138,20 @@ fn remarks(columns: &[Column]) -> Vec<String> {
             let requirements = count(column.unselected, "requirement");
             remarks.push(format!("{}: no selected case checks {requirements}", column.name));
         }
+        let missing = source.lacks_of(sources);
+        if missing > 0 {
+            let cases = count(missing, "case");
+            remarks.push(format!(
+                "{} has not played or skipped {cases} that another report of its version has",
+                column.name
+            ));
+        }
     }
     let mut differ = |what: &str, of: fn(&Column) -> &str| {
         let each: BTreeSet<&str> = columns.iter().map(of).collect();
         if each.len() > 1 {
-            let told: Vec<String> = columns.iter().map(|column| format!("{} {}", column.name, of(column))).collect();
+            let word = |column| Some(of(column)).filter(|word| !word.is_empty()).unwrap_or("none");
+            let told: Vec<String> = columns.iter().map(|column| format!("{} {}", column.name, word(column))).collect();
             remarks.push(format!("they were judged by different {what}: {}", told.join(", ")));
         }
     };
@@ -140,6 +159,14 @@ fn remarks(columns: &[Column]) -> Vec<String> {
     differ("cases (SHA-256)", |column| &column.cases_sha256);
     differ("registers (SHA-256)", |column| &column.register_sha256);
     differ("versions of the protocol", |column| &column.profile);
+    let strict = |strict: bool| -> Vec<&str> {
+        let of = |source: &Source| source.report.strict == strict;
+        columns.iter().zip(sources).filter(|(_, source)| of(source)).map(|(column, _)| column.name.as_str()).collect()
+    };
+    if !strict(true).is_empty() && !strict(false).is_empty() {
+        let names = strict(true).join(", ");
+        remarks.push(format!("notes count as violations for the exit code of {names} alone (--strict); what is told here is the same with it"));
+    }
     remarks
 }
 

@@ -1,6 +1,7 @@
 //! A matrix for people at a terminal.
 
 use super::{CaseChange, Change, Column, Direction, Matrix, Row, Section};
+use crate::report::frame::word;
 use crate::report::terminal::paint::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::report::terminal::requirements::STATUSES;
 use crate::report::text::{count, cut, harmless, wrap};
@@ -12,11 +13,6 @@ const WIDTH: usize = 108;
 const COLUMN: usize = 24;
 /// Where the first column of the matrix stands.
 const INDENT: usize = 24;
-
-/// A status, as people say it.
-pub(super) fn word(status: Status) -> &'static str {
-    STATUSES.iter().find(|(known, _)| *known == status).map_or("", |(_, word)| word)
-}
 
 /// A result, as the totals of a run say it.
 pub(super) fn result(result: Option<CaseResult>) -> &'static str {
@@ -120,7 +116,7 @@ impl Matrix {
 
     fn changed(&self, lines: &mut Vec<String>) {
         let (Some(changes), [before, after]) = (&self.changes, self.columns.as_slice()) else { return };
-        for (way, word) in DIRECTIONS {
+        for (way, heading) in DIRECTIONS {
             if changes.count(way) == (0, 0) {
                 continue;
             }
@@ -133,10 +129,10 @@ impl Matrix {
             if lines.last().is_some_and(|line| !line.is_empty()) {
                 lines.push(String::new());
             }
-            lines.push(format!("{}  {}", paint(style, word.to_uppercase()), paint(DIM, names)));
-            for Change { id, from, to, reason, .. } in changes.of(way) {
-                let why = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-                hanging(lines, id, &format!("{} became {}{why}", self::word(*from), self::word(*to)));
+            lines.push(format!("{}  {}", paint(style, heading.to_uppercase()), paint(DIM, names)));
+            for Change { id, from, to, why, .. } in changes.of(way) {
+                let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+                hanging(lines, id, &format!("{} became {}{why}", word(*from), word(*to)));
             }
             for CaseChange { name, from, to, .. } in changes.cases.iter().filter(|change| change.direction == way) {
                 lines.push(format!("  {name}: {} became {}", result(*from), result(*to)));
