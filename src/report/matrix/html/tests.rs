@@ -212,7 +212,11 @@ fn nothing_that_others_wrote_is_more_than_text() {
         assert_is_ours(&page);
         assert_links_lead_somewhere(&page);
     }
-    let (mut before, after) = (clean(), poison(&serde_json::to_value(sampled()).unwrap()).0);
+    // Found against a requirement that has a row, so that it stands in its cell.
+    let (mut before, mut after) = (clean(), poison(&serde_json::to_value(sampled()).unwrap()).0);
+    let id = after.requirements.keys().next().unwrap().clone();
+    after.requirements.get_mut(&id).unwrap().status = Status::Violated;
+    after.cases.iter_mut().flat_map(|case| &mut case.findings).for_each(|found| found.requirement.clone_from(&id));
     before.profile.used.clone_from(&after.profile.used);
     before.requirements = after.requirements.clone();
     before.requirements.values_mut().for_each(|known| known.status = Status::Verified);
@@ -220,6 +224,7 @@ fn nothing_that_others_wrote_is_more_than_text() {
     assert!(!matrix.changes.as_ref().unwrap().requirements.is_empty());
     let page = matrix.html();
     assert_is_ours(&page);
+    assert!(page.matches("got </strong>&lt;/pre&gt;&lt;/script&gt;&lt;script&gt;alert(1)").count() > 3, "{page}");
     assert!(values(&page, "id").len() > 5);
 }
 
