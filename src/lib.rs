@@ -2,6 +2,8 @@
 
 pub mod case;
 #[cfg(feature = "cli")]
+mod certificate;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod generate;
 pub mod model;

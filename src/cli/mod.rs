@@ -9,6 +9,7 @@ macro_rules! say {
 
 mod against;
 mod asked;
+mod certify;
 mod check;
 mod compare;
 mod completions;
@@ -27,6 +28,7 @@ mod reference_server;
 mod reports;
 mod run;
 mod setup;
+mod verify;
 
 use std::process::ExitCode as Code;
 
@@ -60,6 +62,10 @@ enum Command {
     Merge(merge::Merge),
     /// Compare reports of several servers, or of several versions of one, requirement by requirement.
     Compare(compare::Compare),
+    /// Run everything against a server with fixed settings, and write a bundle that certifies what came of it.
+    Certify(certify::Certify),
+    /// Check a bundle of `certify`; with --again, run it again.
+    Verify(verify::Verify),
     /// Check case files, and with --fix bring them into printed form.
     Check(check::Check),
     /// Print the dissector for Wireshark and tshark, a Lua plugin that reads what `run --trace FILE` writes.
@@ -148,6 +154,8 @@ pub fn main() -> Code {
         Command::Explain(explain) => explain.main(),
         Command::Merge(merge) => merge.main(),
         Command::Compare(compare) => compare.main(),
+        Command::Certify(certify) => certify.main(),
+        Command::Verify(verify) => verify.main(),
         Command::Check(check) => check.main(),
         Command::Dissector(dissector) => dissector.main(),
         Command::ReferenceServer(server) => server.main(),

@@ -35,6 +35,38 @@ pub(super) struct TargetOptions {
     timeout: Timeouts,
 }
 
+/// How to reach the server that is certified: by the command line alone, nothing of it is taken from the environment.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Reached {
+    /// Start the server with this command, a process for each case, as `run` does.
+    #[arg(long, value_name = "CMD")]
+    spawn: Option<String>,
+    /// Connect to this socket; with --spawn, the socket on which that server listens.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// What a black box cannot say of the device: a TOML file. Without one, what needs it is not covered.
+    #[arg(long, value_name = "FILE")]
+    device: Option<PathBuf>,
+}
+
+impl Reached {
+    /// One of its options was given.
+    pub(super) fn names_anything(&self) -> bool {
+        self.spawn.is_some() || self.socket.is_some() || self.device.is_some()
+    }
+
+    /// A server was named.
+    pub(super) fn names_server(&self) -> bool {
+        self.spawn.is_some() || self.socket.is_some()
+    }
+
+    /// The options of a run that judges by this version, with these deadlines.
+    pub(super) fn with(self, profile: Profile, timeout: Timeouts) -> TargetOptions {
+        let Reached { spawn, socket, device } = self;
+        TargetOptions { spawn, socket, device, profile: AskedProfile::This(profile), timeout }
+    }
+}
+
 /// What `--format` says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
@@ -112,6 +144,22 @@ impl TargetOptions {
         }
     }
 
+    /// The file of the program that is started for a server, looked for as execvp(3) does; `None` where none is started.
+    pub(super) fn program(&self) -> Result<Option<PathBuf>, Failure> {
+        let Target::Spawn { command, .. } = self.target()?.0 else { return Ok(None) };
+        let Some(word) = command.first() else { return Ok(None) };
+        if word.contains('/') {
+            return Ok(Some(word.into()));
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path)
+            .map(|folder| folder.join(word))
+            .find(|file| file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok());
+        found
+            .map(Some)
+            .ok_or_else(|| Failure::unreachable(format!("--spawn: `{word}` is no program in the folders of PATH")))
+    }
+
     /// The version of the protocol that was asked for.
     pub(super) fn profile(&self) -> AskedProfile {
         self.profile
@@ -134,19 +182,22 @@ impl TargetOptions {
 
     /// What is known of the device.
     pub(super) fn device(&self) -> Result<Option<DeviceFile>, Failure> {
-        let (name, text) = match &self.device {
+        let Some((name, text)) = self.device_text()? else { return Ok(None) };
+        DeviceFile::parse(&name, &text).map(Some).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// The device file, and what stands in it.
+    pub(super) fn device_text(&self) -> Result<Option<(String, String)>, Failure> {
+        match &self.device {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     Failure::file(format!("could not read the device file {}: {error}", path.display()), &error)
                 })?;
-                (path.display().to_string(), text)
+                Ok(Some((path.display().to_string(), text)))
             }
-            None if self.spawn.is_none() && self.socket.is_none() => {
-                ("conformance.toml".to_owned(), BUNDLED_DEVICE.to_owned())
-            }
-            None => return Ok(None),
-        };
-        DeviceFile::parse(&name, &text).map(Some).map_err(|error| Failure::usage(error.to_string()))
+            None if !self.names_server() => Ok(Some(("conformance.toml".to_owned(), BUNDLED_DEVICE.to_owned()))),
+            None => Ok(None),
+        }
     }
 
     /// How long to wait for what.

@@ -10,11 +10,15 @@ use super::options::{TargetOptions, quoted};
 use super::reports::{Reports, unwritten};
 use super::{Failure, limits, setup};
 use crate::Profile;
+use crate::certificate::Settings;
 use crate::generate::{Found, Offer, Progress, Search};
-use crate::report::{self, Collector, ExitCode, Reporter, Shard, Terminal};
+use crate::report::{self, Collector, ExitCode, Report, Reporter, Shard, Terminal};
 use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start};
 use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Draft, Expectations, Scope};
+
+/// Where sequences that fail are written to, where it is not said.
+const KEEP: &str = "vfio-user-conformance-generated";
 
 /// Run cases against a server.
 #[derive(Debug, Args)]
@@ -29,7 +33,7 @@ pub(super) struct Run {
     cases: Option<PathBuf>,
     /// How many servers at once, four for each core where it is left out: most wait; 1: never two servers alive.
     #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_JOBS", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
+    pub(super) jobs: Option<u16>,
     /// Run again what failed, was inconclusive or in error when it last ran against this target, as --spawn, --socket, --device,
     /// --profile and --cases name it, from this folder; or what was by a JSON report. With --strict, also what was noted. Each
     /// FILTER, and the part of --shard, takes its share of that; sequences that were drawn run again from the files that they
@@ -64,13 +68,13 @@ pub(super) struct Run {
     #[arg(long, value_name = "S", env = "VFIO_USER_CONFORMANCE_SEED")]
     seed: Option<u64>,
     /// Where a sequence that fails is written to, shrunk to the steps that matter, for `replay`.
-    #[arg(long, value_name = "DIR", default_value = "vfio-user-conformance-generated")]
-    keep: PathBuf,
+    #[arg(long, value_name = "DIR", default_value = KEEP)]
+    pub(super) keep: PathBuf,
     #[command(flatten)]
     reports: Reports,
     /// Leave nothing out for brevity.
     #[arg(long, short)]
-    verbose: bool,
+    pub(super) verbose: bool,
     /// Case files in place of all others.
     #[arg(skip)]
     files: Vec<PathBuf>,
@@ -94,7 +98,33 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn main(self) -> Result<ExitCode, Failure> {
         let Replay { target, files, reports, verbose } = self;
-        let run = Run {
+        let run = Run { reports, verbose, files, ..Run::of(target) };
+        run.main()
+    }
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    match numbers {
+        Some((index, count)) if 1 <= index && index <= count => Ok((index, count)),
+        _ => Err("I/N, with 1 <= I <= N".to_owned()),
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// What was found, with the messages of the cases in which something was.
+    pub(super) report: Report,
+    /// What the program ends with.
+    pub(super) code: ExitCode,
+}
+
+impl Run {
+    /// All cases against this target, with no option that changes what is played or how it is judged: nothing is taken from the
+    /// environment.
+    pub(super) fn of(target: TargetOptions) -> Run {
+        Run {
             target,
             filters: Vec::new(),
             cases: None,
@@ -108,25 +138,25 @@ impl Replay {
             generate: None,
             against: None,
             seed: None,
-            keep: PathBuf::new(),
-            reports,
-            verbose,
-            files,
-        };
-        run.main()
+            keep: PathBuf::from(KEEP),
+            reports: Reports::default(),
+            verbose: false,
+            files: Vec::new(),
+        }
     }
-}
 
-fn shard(text: &str) -> Result<(usize, usize), String> {
-    let numbers = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
-    match numbers {
-        Some((index, count)) if 1 <= index && index <= count => Ok((index, count)),
-        _ => Err("I/N, with 1 <= I <= N".to_owned()),
+    /// All cases and the sequences of a certification.
+    pub(super) fn certifying(target: TargetOptions, settings: &Settings) -> Run {
+        let Settings { sequences, seed, strict, .. } = *settings;
+        Run { strict, generate: Some(sequences), seed: Some(seed), ..Run::of(target) }
     }
-}
 
-impl Run {
     pub(super) fn main(&self) -> Result<ExitCode, Failure> {
+        self.judge().map(|judged| judged.code)
+    }
+
+    /// Runs, tells what happens, and gives what it came to.
+    pub(super) fn judge(&self) -> Result<Judged, Failure> {
         let memory = Memory::of(&self.target, self.cases.as_deref());
         // Before a report is taken away: it may be that one.
         let again = self.failed.as_ref().map(|report| match report {
@@ -297,7 +327,8 @@ impl Run {
             report::write_whole(path, draft.text().as_bytes())
                 .map_err(|error| Failure::ours(format!("could not write the draft: {error}")))?;
         }
-        Ok(ExitCode::of(&report, &end, self.strict))
+        let code = ExitCode::of(&report, &end, self.strict);
+        Ok(Judged { report, code })
     }
 
     /// How many sequences are drawn.

@@ -65,6 +65,22 @@ impl ExitCode {
         if report.complete { ExitCode::Conforming } else { ExitCode::Internal }
     }
 
+    /// The code of this number, as a report has it.
+    pub fn of_number(number: u8) -> Option<ExitCode> {
+        let all = [
+            ExitCode::Conforming,
+            ExitCode::Usage,
+            ExitCode::Violations,
+            ExitCode::Inconclusive,
+            ExitCode::Unreachable,
+            ExitCode::NothingRan,
+            ExitCode::Drift,
+            ExitCode::Internal,
+            ExitCode::Interrupted,
+        ];
+        all.into_iter().find(|code| code.number() == number)
+    }
+
     /// The number that the process ends with.
     pub fn number(self) -> u8 {
         self as u8

@@ -37,6 +37,8 @@ pub use json::Json;
 pub use junit::Junit;
 pub use matrix::{CaseChange, Change, Changes, Column, Direction, Matrix, Row, Section, Source};
 pub use merge::{MergeError, Merged, Share, merge};
+#[cfg(feature = "cli")]
+pub(crate) use read::MOST;
 pub use read::ReadError;
 pub use terminal::{Terminal, case_text};
 #[cfg(any(feature = "cli", feature = "libtest"))]
@@ -55,4 +57,4 @@ pub trait Reporter {
 }
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;

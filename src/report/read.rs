@@ -12,7 +12,7 @@ use crate::session::Entry;
 use crate::verdict::{CaseRecord, Finding};
 
 /// No report is larger, in bytes: one of thousands of cases has some 50 MB.
-const MOST: u64 = 1 << 30;
+pub(crate) const MOST: u64 = 1 << 30;
 /// No case takes longer, in seconds.
 const LONGEST: f64 = 1e9;
 
@@ -79,6 +79,15 @@ impl Report {
     pub fn read(path: &Path) -> Result<Report, ReadError> {
         read(path, MOST)
     }
+
+    /// As [`Report::read`], from the contents of a file of this name.
+    ///
+    /// # Errors
+    /// As [`Report::read`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Report, ReadError> {
+        parse(harmless(file), bytes)
+    }
 }
 
 /// What is looked at first: of another schema nothing else may be where it is looked for.
@@ -97,6 +106,10 @@ fn read(path: &Path, most: u64) -> Result<Report, ReadError> {
     if bytes.len() as u64 > most {
         return Err(ReadError::TooLarge { file, most });
     }
+    parse(file, &bytes)
+}
+
+fn parse(file: String, bytes: &[u8]) -> Result<Report, ReadError> {
     match bytes.trim_ascii_start().first() {
         None => return Err(ReadError::Empty { file }),
         Some(b'{') => {}
@@ -106,13 +119,13 @@ fn read(path: &Path, most: u64) -> Result<Report, ReadError> {
         true => ReadError::CutShort { file: file.clone(), line: error.line() },
         false => ReadError::NoReport { file: file.clone(), why: harmless(&error.to_string()) },
     };
-    let head: Head = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let head: Head = serde_json::from_slice(bytes).map_err(wrong)?;
     match head.schema {
         Some(schema) if schema == SCHEMA => {}
         Some(other) => return Err(ReadError::OtherSchema { file, found: harmless(&other.to_string()) }),
         None => return Err(ReadError::NoReport { file, why: "it names no `schema`".to_owned() }),
     }
-    let report: Report = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let report: Report = serde_json::from_slice(bytes).map_err(wrong)?;
     match unsound(&report) {
         Some(why) => Err(ReadError::NoReport { file, why }),
         None => Ok(report),

@@ -66,7 +66,7 @@ text = "Open."
 ruling = "Refused, ignored or closed."
 "#;
 
-pub(super) const PINS: &str = r#"
+pub(crate) const PINS: &str = r#"
 [[expect]]
 case = "header.surplus/*"
 requirement = "HDR-19"
@@ -81,15 +81,15 @@ outcome = "violation"
 reason = "renamed"
 "#;
 
-pub(super) fn register() -> Register {
+pub(crate) fn register() -> Register {
     Register::parse(&[("sample.toml".to_owned(), REGISTER.to_owned())]).unwrap()
 }
 
-pub(super) fn expectations() -> Expectations {
+pub(crate) fn expectations() -> Expectations {
     Expectations::parse("pins.toml", PINS).unwrap()
 }
 
-pub(super) fn context(register: &Register) -> Context<'_> {
+pub(crate) fn context(register: &Register) -> Context<'_> {
     Context {
         register,
         selected: names(&cases()),
@@ -105,11 +105,11 @@ pub(super) fn context(register: &Register) -> Context<'_> {
 }
 
 /// The names of cases, for a context that selected them.
-pub(super) fn names(cases: &[CaseRecord]) -> &'static [String] {
+pub(crate) fn names(cases: &[CaseRecord]) -> &'static [String] {
     Vec::leak(cases.iter().map(|case| case.name.clone()).collect())
 }
 
-pub(super) fn start() -> Event {
+pub(crate) fn start() -> Event {
     Event::Started(Box::new(Start {
         command: ["vfio-user-conformance", "run", "--spawn", "gpio"].map(str::to_owned).to_vec(),
         target: "gpio --socket-path {socket}".to_owned(),
@@ -129,11 +129,11 @@ pub(super) fn start() -> Event {
     }))
 }
 
-pub(super) fn ended() -> Event {
+pub(crate) fn ended() -> Event {
     Event::Ended(End { complete: true, seconds: 12.34, ..End::default() })
 }
 
-pub(super) fn case(name: &str, result: CaseResult, reason: Option<&str>) -> CaseRecord {
+pub(crate) fn case(name: &str, result: CaseResult, reason: Option<&str>) -> CaseRecord {
     let file = name.split(['/', '-']).next().unwrap_or_default().replace('.', "/");
     CaseRecord {
         name: name.to_owned(),
@@ -204,7 +204,7 @@ fn conversation(surplus: usize, replies: &[Option<u32>]) -> Vec<Entry> {
     transcript.into_entries()
 }
 
-pub(super) fn crash(name: &str) -> CaseRecord {
+pub(crate) fn crash(name: &str) -> CaseRecord {
     let mut found = finding(
         "HDR-19",
         Class::Violation,
@@ -226,7 +226,7 @@ pub(super) fn crash(name: &str) -> CaseRecord {
     }
 }
 
-pub(super) fn wrong_errno() -> CaseRecord {
+pub(crate) fn wrong_errno() -> CaseRecord {
     let mut found = finding("HDR-20", Class::Violation, "error EEXIST", "error EINVAL");
     found.message = Some(6);
     found.field = Some(FieldMark { name: "header.error".to_owned(), offset: 12, length: 4 });
@@ -241,7 +241,7 @@ pub(super) fn wrong_errno() -> CaseRecord {
 }
 
 /// Every kind of result.
-pub(super) fn cases() -> Vec<CaseRecord> {
+pub(crate) fn cases() -> Vec<CaseRecord> {
     let mut pass = case("version.plain", CaseResult::Pass, None);
     pass.checks = vec![Check { requirement: "HDR-21".to_owned(), line: 4, said: Said::Held }];
     let error = Some("line 4: there is no procedure \"drain\"");
@@ -259,7 +259,7 @@ pub(super) fn cases() -> Vec<CaseRecord> {
     ]
 }
 
-pub(super) fn play(reporter: &mut dyn Reporter, cases: Vec<CaseRecord>, end: Event) {
+pub(crate) fn play(reporter: &mut dyn Reporter, cases: Vec<CaseRecord>, end: Event) {
     reporter.event(&start()).unwrap();
     for case in cases {
         reporter.event(&Event::CaseStarted { name: case.name.clone() }).unwrap();
@@ -269,13 +269,13 @@ pub(super) fn play(reporter: &mut dyn Reporter, cases: Vec<CaseRecord>, end: Eve
 }
 
 /// The report of such a run.
-pub(super) fn report(cases: Vec<CaseRecord>, end: Event) -> Report {
+pub(crate) fn report(cases: Vec<CaseRecord>, end: Event) -> Report {
     let register = register();
     report_in(Context { selected: names(&cases), ..context(&register) }, cases, None, end)
 }
 
 /// The report of a run of which this is known.
-pub(super) fn report_in(
+pub(crate) fn report_in(
     context: Context<'_>,
     cases: Vec<CaseRecord>,
     generated: Option<Generated>,

@@ -1,0 +1,165 @@
+//! Whether a report agrees with itself, with its manifest, and with the cases and the register that it is by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::manifest::{self, Manifest};
+use super::{Coverage, SEED, SEQUENCES, Settings, Verdict};
+use crate::Profile;
+use crate::generate::GENERATED;
+use crate::report::{ExitCode, Report, Totals};
+use crate::requirement::Register;
+use crate::run::{End, Planned, Timeouts};
+use crate::verdict::{CaseRecord, CaseResult, Class, Said, Status, causes, statuses};
+
+/// What is wrong with a report, and with what a manifest says of it, whoever judged: sentences.
+pub(super) fn with_itself(manifest: &Manifest, report: &Report) -> Vec<String> {
+    let mut wrong: Vec<String> = report.cases.iter().filter_map(contradiction).collect();
+    let mut names = BTreeSet::new();
+    let twice = scripted(report).chain(report.not_run.iter().map(String::as_str)).filter(|name| !names.insert(*name));
+    wrong.extend(twice.map(|name| format!("{name} is there twice")));
+    let counted = Totals {
+        selected: report.cases.len().saturating_add(report.not_run.len()),
+        not_run: report.not_run.len(),
+        ..Totals::of(&report.cases)
+    };
+    if counted != report.totals {
+        wrong.push(format!(
+            "the totals of the report are not those of its cases: {:?}, not {:?}",
+            report.totals, counted
+        ));
+    }
+    let violated: Vec<&str> = (report.requirements.iter())
+        .filter(|(_, requirement)| requirement.status == Status::Violated)
+        .map(|(id, _)| id.as_str())
+        .collect();
+    if !violated.is_empty() && report.totals.fail == 0 {
+        wrong.push(format!("{} are violated, and no case failed", violated.join(", ")));
+    }
+    let code = ExitCode::of(report, &End { complete: report.complete, ..End::default() }, report.strict);
+    if report.faults.is_empty() && report.exit_code != code.number() {
+        wrong.push(format!("the report has exit code {}, and its cases come to {}", report.exit_code, code.number()));
+    }
+    wrong.extend(differences(manifest, report));
+    wrong
+}
+
+/// What the manifest says and the report does not.
+fn differences(manifest: &Manifest, report: &Report) -> Vec<String> {
+    let settings = &manifest.settings;
+    let mut wrong = Vec::new();
+    let mut same = |what: &str, same: bool| {
+        if !same {
+            wrong.push(format!("the manifest has another {what} than the report"));
+        }
+    };
+    same("harness", manifest.harness == report.harness);
+    same("command", manifest.command == report.command);
+    let begun = !report.profile.used.is_empty();
+    same("version of the protocol", manifest.profile == report.profile.asked);
+    same("version of the protocol", !begun || manifest.profile == report.profile.used);
+    same("seed", report.seed == Some(settings.seed));
+    same("`strict`", report.strict == settings.strict);
+    same("coverage", manifest.coverage == Coverage::of(report));
+    let verdict = Verdict::of(report, settings);
+    if verdict != manifest.verdict {
+        wrong.push(format!(
+            "the manifest says {}, and the report comes to {}",
+            told(&manifest.verdict),
+            told(&verdict)
+        ));
+    }
+    if settings.timeout.parse::<Timeouts>().is_err() {
+        wrong.push(format!("`{}` is no timeout", settings.timeout));
+    }
+    if !manifest::is_moment(&manifest.when) {
+        wrong.push(format!("`{}` is no moment", manifest.when));
+    }
+    wrong
+}
+
+fn told(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Certified(level) => format!("certified, {level}"),
+        Verdict::Refused(reasons) => format!("refused ({})", reasons.join("; ")),
+    }
+}
+
+/// Where a case says two things.
+fn contradiction(case: &CaseRecord) -> Option<String> {
+    let violation = case.findings.iter().any(|finding| finding.class == Class::Violation)
+        || case.checks.iter().any(|check| check.said == Said::Violated);
+    let wrong = match case.result {
+        CaseResult::Pass if violation => "passed, and has a violation",
+        CaseResult::Pass if case.attempts.is_empty() => "passed, and was never played",
+        CaseResult::Skip if violation => "was skipped, and has a violation",
+        CaseResult::Fail if !violation => "failed, and has no violation",
+        CaseResult::Skip | CaseResult::Inconclusive | CaseResult::Error if case.reason.is_none() => {
+            "neither passed nor failed, and does not say why"
+        }
+        _ => return None,
+    };
+    Some(format!("{} {wrong}", case.name))
+}
+
+/// The cases that somebody wrote.
+fn scripted(report: &Report) -> impl Iterator<Item = &str> {
+    report.cases.iter().map(|case| case.name.as_str()).filter(|name| !name.starts_with(GENERATED))
+}
+
+/// What is wrong with a report of this harness, whose `planned` cases and whose register are given.
+pub(super) fn with_harness(
+    settings: &Settings,
+    report: &Report,
+    planned: &[Planned],
+    profile: Profile,
+    register: &Register,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if (settings.sequences, settings.seed) != (SEQUENCES, SEED) {
+        wrong.push(format!("a certification has {SEQUENCES} sequences of seed {SEED}"));
+    }
+    let has: BTreeSet<&str> = scripted(report).chain(report.not_run.iter().map(String::as_str)).collect();
+    let due: BTreeMap<&str, &Planned> = planned.iter().map(|case| (case.name.as_str(), case)).collect();
+    wrong.extend(due.keys().filter(|name| !has.contains(*name)).map(|name| format!("{name} is missing")));
+    wrong.extend(
+        has.iter().filter(|name| !due.contains_key(*name)).map(|name| format!("{name} is no case of {profile}")),
+    );
+    let known = report.cases.iter().filter_map(|case| Some((case, *due.get(case.name.as_str())?)));
+    wrong.extend(known.filter_map(|(case, planned)| otherwise_planned(case, planned, report)));
+    // Of a server that was never spoken to, nothing more is known.
+    if !report.profile.used.is_empty() && report.requirements != statuses(register, profile, &report.cases) {
+        wrong.push("the status of the requirements is not what the cases come to".to_owned());
+    }
+    if report.causes != causes(&report.cases) {
+        wrong.push("the causes are not those of the cases".to_owned());
+    }
+    let said = ExitCode::of_number(report.exit_code).map(|code| code.sentence(report));
+    if said.as_ref() != Some(&report.said) {
+        wrong.push("what is said of the exit code is not what this program says".to_owned());
+    }
+    wrong
+}
+
+/// Where a record is not of the case as it was written, or of a server that offers what this one does.
+fn otherwise_planned(case: &CaseRecord, planned: &Planned, report: &Report) -> Option<String> {
+    let name = &case.name;
+    if case.requirements != planned.requirements() || case.parameters != planned.parameters || case.line != planned.line
+    {
+        return Some(format!("{name} is not the case of that name"));
+    }
+    let skip = planned.skip(&report.target.discovered).map(|skip| skip.0);
+    match (&skip, case.result) {
+        (Some(why), CaseResult::Skip) if case.reason.as_ref() == Some(why) => None,
+        (Some(why), _) => {
+            Some(format!("{name} does not apply to what the server offers ({why}), and has another result"))
+        }
+        (None, CaseResult::Skip) if case.attempts.is_empty() => {
+            Some(format!("{name} applies to what the server offers, and was skipped without having been played"))
+        }
+        (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "sound_tests.rs"]
+mod tests;

@@ -1,0 +1,85 @@
+//! Reports and manifests that contradict themselves or each other, and what is said of each.
+
+use super::*;
+use crate::certificate::sample;
+use crate::report::sample::{case, wrong_errno};
+use crate::verdict::Check;
+
+/// What is wrong where the report of a certificate was changed, and the manifest with it.
+fn altered(change: impl FnOnce(&mut Report)) -> Vec<String> {
+    let mut report = sample::report();
+    change(&mut report);
+    let manifest = Manifest { coverage: Coverage::of(&report), ..sample::manifest() };
+    with_itself(&manifest, &report)
+}
+
+/// What is wrong where the manifest of a certificate was changed.
+fn claimed(change: impl FnOnce(&mut Manifest)) -> Vec<String> {
+    let mut manifest = sample::manifest();
+    change(&mut manifest);
+    with_itself(&manifest, &sample::report())
+}
+
+#[test]
+fn what_was_certified_agrees_with_itself() {
+    assert!(altered(|_| {}).is_empty(), "{:?}", altered(|_| {}));
+}
+
+#[test]
+fn a_result_that_its_own_case_does_not_have_is_told() {
+    let told = |record: CaseRecord| contradiction(&record);
+    let violated = Check { requirement: "HDR-20".to_owned(), line: 4, said: Said::Violated };
+    assert_eq!(told(sample::passes()), None);
+    assert_eq!(told(wrong_errno()), None);
+    let green = CaseRecord { result: CaseResult::Pass, ..wrong_errno() };
+    assert_eq!(told(green).unwrap(), "dma-map.overlap passed, and has a violation");
+    let forgotten = CaseRecord { checks: vec![violated], ..sample::passes() };
+    assert_eq!(told(forgotten).unwrap(), "version.plain passed, and has a violation");
+    let unplayed = CaseRecord { attempts: Vec::new(), ..sample::passes() };
+    assert_eq!(told(unplayed).unwrap(), "version.plain passed, and was never played");
+    let hidden = CaseRecord { result: CaseResult::Skip, ..wrong_errno() };
+    assert_eq!(told(hidden).unwrap(), "dma-map.overlap was skipped, and has a violation");
+    let accused = CaseRecord { result: CaseResult::Fail, ..sample::passes() };
+    assert_eq!(told(accused).unwrap(), "version.plain failed, and has no violation");
+    assert!(told(case("a", CaseResult::Skip, None)).unwrap().ends_with("does not say why"));
+}
+
+#[test]
+fn counts_and_codes_are_made_anew() {
+    let counted = altered(|report| report.totals.pass = 2);
+    assert!(counted[0].starts_with("the totals of the report are not those of its cases"), "{counted:?}");
+    assert_eq!(altered(|report| report.exit_code = 3)[0], "the report has exit code 3, and its cases come to 0");
+    let twice = altered(|report| {
+        report.cases.push(sample::passes());
+        report.totals.pass += 1;
+        report.totals.selected += 1;
+    });
+    assert_eq!(twice, ["version.plain is there twice"]);
+    let violated = altered(|report| report.requirements.get_mut("HDR-20").unwrap().status = Status::Violated);
+    assert_eq!(violated, ["HDR-20 are violated, and no case failed"]);
+}
+
+#[test]
+fn a_manifest_that_says_more_than_the_report_is_told() {
+    let strict = Verdict::Certified(crate::certificate::Level::Strict);
+    let mut report = sample::report();
+    sample::fail(&mut report);
+    report.exit_code = 2;
+    let manifest = Manifest { verdict: strict, coverage: Coverage::of(&report), ..sample::manifest() };
+    let told = with_itself(&manifest, &report);
+    assert_eq!(
+        told,
+        [
+            "the manifest says certified, strict, and the report comes to refused (the server violates 1 requirement: HDR-20)"
+        ]
+    );
+    let other = |what: &str| vec![format!("the manifest has another {what} than the report")];
+    assert_eq!(claimed(|manifest| manifest.harness.version = "9".to_owned()), other("harness"));
+    assert_eq!(claimed(|manifest| manifest.command.push("--strict".to_owned())), other("command"));
+    assert_eq!(claimed(|manifest| manifest.coverage.requirements.verified += 1), other("coverage"));
+    assert_eq!(claimed(|manifest| manifest.settings.strict = true), other("`strict`"));
+    assert_eq!(claimed(|manifest| manifest.settings.timeout = "long".to_owned()), ["`long` is no timeout"]);
+    assert_eq!(claimed(|manifest| manifest.when = "today".to_owned()), ["`today` is no moment"]);
+    assert!(claimed(|manifest| manifest.profile = "v8".to_owned()).contains(&other("version of the protocol")[0]));
+    assert!(claimed(|manifest| manifest.settings.seed = 2).contains(&other("seed")[0]));
+}
