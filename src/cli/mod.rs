@@ -172,3 +172,11 @@ pub fn main() -> Code {
         Err(_) => Code::from(ExitCode::Internal.number()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_subcommand_contradicts_itself() {
+        super::command().debug_assert();
+    }
+}

@@ -12,7 +12,8 @@ use crate::report::{self, Context, Html, Json, Junit, Pcapng, Reporter};
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Reports {
     /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
-    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    // Subcommands have files of their own.
+    #[arg(long = "report", id = "report", value_name = "FORMAT=FILE")]
     files: Vec<ReportFile>,
     /// Write the messages of every case into this capture, for Wireshark (see the command `dissector`).
     #[arg(long, value_name = "FILE")]
