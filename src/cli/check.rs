@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Failure, setup};
 use crate::Profile;
 use crate::case::{self, Case, Diagnostic, Source};
-use crate::report::ExitCode;
+use crate::report::{ExitCode, count};
 use crate::requirement::Register;
 use crate::run::{File, PaperTarget, Plan, check};
 use crate::session::Interrupt;
@@ -81,9 +81,9 @@ impl Check {
             }
         }
         if !unprinted.is_empty() && !self.fix {
-            return Err(Failure::usage(format!("{} not in printed form", counted(unprinted.len(), "file"))));
+            return Err(Failure::usage(format!("{} not in printed form", count(unprinted.len(), "file"))));
         }
-        say!("{} in {}: no error", counted(cases, "case"), counted(files, "file"));
+        say!("{} in {}: no error", count(cases, "case"), count(files, "file"));
         Ok(ExitCode::Conforming)
     }
 }
@@ -110,16 +110,12 @@ fn complain(errors: &[(Arc<Source>, Diagnostic)]) -> Result<(), Failure> {
     }
     match errors.len() {
         0 => Ok(()),
-        count => Err(Failure::usage(format!("{} in the case files", counted(count, "error")))),
+        errors => Err(Failure::usage(format!("{} in the case files", count(errors, "error")))),
     }
 }
 
 fn is_sample(path: &str) -> bool {
     Path::new(path).parent().is_some_and(|parent| parent.ends_with("samples"))
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn files_below(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {

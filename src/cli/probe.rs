@@ -10,10 +10,10 @@ use super::asked::{Asked, Head};
 use super::options::{Format, TargetOptions};
 use super::{Failure, setup};
 use crate::case::NEEDS;
-use crate::report::{ExitCode, harmless};
+use crate::report::{ExitCode, count, harmless};
 use crate::requirement::wrap;
 use crate::session::value_text;
-use crate::target::{Discovered, Has, NO_DEVICE_FILE, remedy, template};
+use crate::target::{Discovered, Has, IoFds, NO_DEVICE_FILE, remedy, template};
 
 /// How wide text may be.
 const WIDTH: usize = 108;
@@ -104,8 +104,7 @@ fn text(asked: &Asked) -> Vec<String> {
     }
     if let Some(flags) = found.device_flags {
         let flags = flags_text(&DeviceInfo::LAYOUT, u64::from(flags));
-        let (regions, irqs) = (found.num_regions, found.num_irqs);
-        row("device", &format!("flags {flags}, {regions} regions, {irqs} interrupt types"));
+        row("device", &format!("flags {flags}, {}", of_device(found)));
     }
     for region in found.regions.iter().filter(|region| region.size > 0) {
         let flags = flags_text(&RegionInfo::LAYOUT, u64::from(region.flags));
@@ -116,14 +115,13 @@ fn text(asked: &Asked) -> Vec<String> {
         let kind = region.kind.map_or_else(String::new, |(kind, subtype)| format!(", type {kind}.{subtype}"));
         let fds = match region.fds {
             0 => String::new(),
-            1 => ", 1 descriptor".to_owned(),
-            fds => format!(", {fds} descriptors"),
+            fds => format!(", {}", count(fds, "descriptor")),
         };
         let called = found.region_called(region.index).map_or_else(String::new, |called| format!("{called}, "));
         let (word, size) = (format!("region {}", region.index), region.size);
         row(&word, &format!("{called}{size:#x} bytes, flags {flags}{areas}{fds}{kind}"));
         if let Some(io_fds) = found.io_fds.iter().find(|io_fds| io_fds.region == region.index) {
-            row("", &format!("{} sub-regions, {} descriptors for them", io_fds.count, io_fds.fds));
+            row("", &of_sub_regions(io_fds));
         }
     }
     for irq in found.irqs.iter().filter(|irq| irq.count > 0) {
@@ -147,6 +145,16 @@ fn text(asked: &Asked) -> Vec<String> {
     }
     lines.extend(for_a_device_file(&needs));
     lines
+}
+
+fn of_device(found: &Discovered) -> String {
+    let (regions, irqs) = (found.num_regions as usize, found.num_irqs as usize);
+    format!("{}, {}", count(regions, "region"), count(irqs, "interrupt type"))
+}
+
+fn of_sub_regions(io_fds: &IoFds) -> String {
+    let them = if io_fds.count == 1 { "it" } else { "them" };
+    format!("{}, {} for {them}", count(io_fds.count as usize, "sub-region"), count(io_fds.fds, "descriptor"))
 }
 
 /// The needs that a device file would meet, and what it would have to say.
@@ -206,4 +214,20 @@ fn features(found: &Discovered) -> String {
 /// Flags with the names of their bits.
 fn flags_text(layout: &Layout, flags: u64) -> String {
     layout.field("flags").map_or_else(|| format!("{flags:#x}"), |field| value_text(field, flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_a_kind_is_told_as_one() {
+        let sub_regions = |count, fds| of_sub_regions(&IoFds { region: 0, argsz: 56, count, fds });
+        assert_eq!(sub_regions(1, 1), "1 sub-region, 1 descriptor for it");
+        assert_eq!(sub_regions(2, 1), "2 sub-regions, 1 descriptor for them");
+        assert_eq!(sub_regions(1, 0), "1 sub-region, 0 descriptors for it");
+        let device = |num_regions, num_irqs| of_device(&Discovered { num_regions, num_irqs, ..Discovered::default() });
+        assert_eq!(device(1, 1), "1 region, 1 interrupt type");
+        assert_eq!(device(9, 0), "9 regions, 0 interrupt types");
+    }
 }

@@ -41,6 +41,8 @@ pub use merge::{MergeError, Merged, Share, merge};
 pub(crate) use read::MOST;
 pub use read::ReadError;
 pub use terminal::{Terminal, case_text};
+#[cfg(feature = "cli")]
+pub(crate) use text::count;
 #[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use text::harmless;
 pub use wireshark::{Pcapng, dissector};

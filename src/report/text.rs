@@ -3,7 +3,7 @@
 pub(super) use crate::requirement::wrap;
 
 /// `1 note`, `2 notes`.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{s}")
 }
