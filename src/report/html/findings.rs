@@ -39,10 +39,15 @@ pub(super) fn findings(around: &mut Surroundings<'_>) -> Markup {
             .filter(|placed| placed.group.finding.class == class && placed.pin.is_some() == pinned)
             .collect()
     };
+    let meant = if around.report.strict {
+        "They count as violations (--strict)."
+    } else {
+        "They are worth knowing, and fail no run without --strict."
+    };
     let lists = [
         ("violations", "Violations", "They contradict the specification.", of(Class::Violation, false)),
         ("pinned", "Pinned violations", "They are known, and fail no run (--expect).", of(Class::Violation, true)),
-        ("notes", "Notes", "They are worth knowing, and fail no run without --strict.", of(Class::Note, false)),
+        ("notes", "Notes", meant, of(Class::Note, false)),
         ("pinned-notes", "Pinned notes", "They are known (--expect).", of(Class::Note, true)),
     ];
     html! {

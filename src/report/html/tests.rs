@@ -416,6 +416,16 @@ fn of_a_long_conversation_what_is_near_the_finding_is_shown() {
 }
 
 #[test]
+fn notes_that_count_are_told_to_count() {
+    let of = |strict| shown(&report(sample::cases(), complete(), |context| context.strict = strict));
+    let (loose, strict) = (of(false), of(true));
+    assert!(loose.contains("fail no run without --strict") && !loose.contains("They count as violations"));
+    assert!(
+        strict.contains("They count as violations (--strict).") && !strict.contains("fail no run without --strict")
+    );
+}
+
+#[test]
 fn messages_that_were_not_kept_are_counted() {
     let mut case = sample::wrong_errno();
     case.findings.truncate(1);
