@@ -64,7 +64,7 @@ fn wrong_usage_is_1_and_says_what_is_wrong() {
         (&["--shard", "0/2"], "I/N, with 1 <= I <= N"),
         (&["--jobs", "0"], "invalid value '0' for '--jobs"),
         (&["--profile", "1.0"], "no profile `1.0`; one of auto, v8, v8c, 0.9.1, 0.9.2"),
-        (&["--report", "xml=x"], "`xml` is no report: html, json, junit or pcapng"),
+        (&["--report", "xml=x"], "`xml` is no report: github, html, json, junit, markdown or pcapng"),
         (&["--report", "json"], "FORMAT=FILE"),
         (&["--spawn", ""], "--spawn needs a command"),
         (&["--spawn", "server 'x"], "a quote is not closed"),

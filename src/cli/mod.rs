@@ -34,7 +34,7 @@ use std::process::ExitCode as Code;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::report::ExitCode;
+use crate::report::{ExitCode, tame_where_read};
 
 /// A conformance test harness for vfio-user servers.
 #[derive(Debug, Parser)]
@@ -109,6 +109,7 @@ impl Failure {
 /// of what was asked for.
 fn write_out(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
+    let text = tame_where_read(text);
     let written = std::io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| std::io::Write::flush(&mut out));
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -128,6 +129,7 @@ fn command() -> clap::Command {
 /// Says something beside the answer, on standard error; that it may be gone is no reason for anything to fail.
 fn complain(sentence: &str) {
     let text = format!("vfio-user-conformance: {sentence}\n");
+    let text = tame_where_read(&text);
     drop(std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes()));
 }
 

@@ -6,12 +6,14 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::Failure;
-use crate::report::{self, Context, Html, Json, Junit, Pcapng, Reporter};
+use crate::report::{self, Context, Github, Html, Json, Junit, Markdown, Pcapng, Reporter};
 
 /// The reports into files.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Reports {
-    /// Write a report: html=FILE, json=FILE, junit=FILE, or pcapng=FILE with the messages of the cases in which something was found.
+    /// Write a report: html=FILE, json=FILE, junit=FILE; markdown=FILE, a summary for a CI job or a comment; github=FILE, at most
+    /// ten annotations for GitHub Actions, which reads them from /dev/stdout; or pcapng=FILE with the messages of the cases in
+    /// which something was found.
     // Subcommands have files of their own.
     #[arg(long = "report", id = "report", value_name = "FORMAT=FILE")]
     files: Vec<ReportFile>,
@@ -20,11 +22,16 @@ pub(super) struct Reports {
     trace: Option<PathBuf>,
 }
 
+/// The formats, as a sentence names them.
+const FORMATS: &str = "github, html, json, junit, markdown or pcapng";
+
 #[derive(Debug, Clone)]
 enum ReportFile {
+    Github(PathBuf),
     Html(PathBuf),
     Json(PathBuf),
     Junit(PathBuf),
+    Markdown(PathBuf),
     Pcapng(PathBuf),
 }
 
@@ -33,12 +40,14 @@ impl FromStr for ReportFile {
 
     fn from_str(text: &str) -> Result<ReportFile, String> {
         match text.split_once('=') {
-            Some((_, "")) | None => Err("FORMAT=FILE, with html, json, junit or pcapng as FORMAT".to_owned()),
+            Some((_, "")) | None => Err(format!("FORMAT=FILE, with {FORMATS} as FORMAT")),
+            Some(("github", path)) => Ok(ReportFile::Github(path.into())),
             Some(("html", path)) => Ok(ReportFile::Html(path.into())),
             Some(("json", path)) => Ok(ReportFile::Json(path.into())),
             Some(("junit", path)) => Ok(ReportFile::Junit(path.into())),
+            Some(("markdown", path)) => Ok(ReportFile::Markdown(path.into())),
             Some(("pcapng", path)) => Ok(ReportFile::Pcapng(path.into())),
-            Some((other, _)) => Err(format!("`{other}` is no report: html, json, junit or pcapng")),
+            Some((other, _)) => Err(format!("`{other}` is no report: {FORMATS}")),
         }
     }
 }
@@ -46,17 +55,22 @@ impl FromStr for ReportFile {
 impl ReportFile {
     fn path(&self) -> &Path {
         match self {
-            ReportFile::Html(path) | ReportFile::Json(path) | ReportFile::Junit(path) | ReportFile::Pcapng(path) => {
-                path
-            }
+            ReportFile::Github(path)
+            | ReportFile::Html(path)
+            | ReportFile::Json(path)
+            | ReportFile::Junit(path)
+            | ReportFile::Markdown(path)
+            | ReportFile::Pcapng(path) => path,
         }
     }
 
     fn reporter<'a>(&self, context: Context<'a>) -> Box<dyn Reporter + 'a> {
         match self {
+            ReportFile::Github(path) => Box::new(Github::new(path, context)),
             ReportFile::Html(path) => Box::new(Html::new(path, context)),
             ReportFile::Json(path) => Box::new(Json::new(path, context)),
             ReportFile::Junit(path) => Box::new(Junit::new(path, context)),
+            ReportFile::Markdown(path) => Box::new(Markdown::new(path, context)),
             ReportFile::Pcapng(path) => Box::new(Pcapng::of_findings(path, context)),
         }
     }

@@ -1,8 +1,8 @@
 //! The events of a run, for people and for machines.
 //!
 //! Every report is made from events and nothing else: [`Terminal`] while they come and at the end, [`Json`],
-//! [`Junit`], [`Html`] and [`Pcapng`] at the end, as files that are whole or absent. What they share is one [`Report`], which is also
-//! the JSON document.
+//! [`Junit`], [`Html`], [`Markdown`], [`Github`] and [`Pcapng`] at the end, as files that are whole or absent. What they share is one
+//! [`Report`], which is also the JSON document.
 
 mod account;
 mod collector;
@@ -11,9 +11,11 @@ mod document;
 mod exit_code;
 mod file;
 mod frame;
+mod github;
 mod html;
 mod json;
 mod junit;
+mod markdown;
 mod matrix;
 mod merge;
 mod read;
@@ -32,9 +34,13 @@ pub use exit_code::ExitCode;
 pub(crate) use file::take_away;
 #[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use file::write as write_whole;
+pub use github::Github;
+#[cfg(feature = "cli")]
+pub(crate) use github::tame_where_read;
 pub use html::{Html, page};
 pub use json::Json;
 pub use junit::Junit;
+pub use markdown::{Markdown, summary};
 pub use matrix::{CaseChange, Change, Changes, Column, Direction, Matrix, Row, Section, Source};
 pub use merge::{MergeError, Merged, Share, merge};
 #[cfg(feature = "cli")]

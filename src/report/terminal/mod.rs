@@ -18,7 +18,7 @@ use summary::Summary;
 
 use super::collector::Collector;
 use super::text::{self, cut, harmless, wrap};
-use super::{Context, ExitCode, Report, Reporter};
+use super::{Context, ExitCode, Report, Reporter, github};
 use crate::Profile;
 use crate::run::{End, Event, Start};
 
@@ -36,13 +36,15 @@ pub struct Terminal<'a, W> {
     collector: Collector<'a>,
     progress: Progress,
     verbose: bool,
+    /// A runner of GitHub Actions reads it.
+    tamed: bool,
 }
 
 impl<'a> Terminal<'a, anstream::AutoStream<io::Stdout>> {
     /// To standard output; with progress on standard error.
     pub fn stdout(context: Context<'a>, verbose: bool) -> Self {
         let terminal = Terminal::new(anstream::stdout(), context, verbose);
-        Terminal { progress: Progress::by_streams(), ..terminal }
+        Terminal { progress: Progress::by_streams(), tamed: github::is_read(), ..terminal }
     }
 }
 
@@ -50,7 +52,7 @@ impl<'a, W: Write> Terminal<'a, W> {
     /// To any writer, without progress. With `verbose`, nothing is left out for brevity.
     pub fn new(out: W, context: Context<'a>, verbose: bool) -> Self {
         let collector = Collector::of_findings(context);
-        Terminal { out, context, collector, progress: Progress::silent(), verbose }
+        Terminal { out, context, collector, progress: Progress::silent(), verbose, tamed: false }
     }
 
     fn started(&mut self, start: &Start) -> io::Result<()> {
@@ -79,18 +81,23 @@ impl<'a, W: Write> Terminal<'a, W> {
         if start.profile != Profile::V0_9_2 {
             rows.push(("clauses", "what this version shares with 0.9.2 is cited by the lines of 0.9.2".to_owned()));
         }
-        writeln!(self.out, "{}", paint(BOLD, format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))))?;
+        let mut lines = vec![paint(BOLD, format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))];
         for (word, text) in rows {
-            writeln!(self.out, "{}{}", paint(DIM, format!("{word:10}")), harmless(&text))?;
+            lines.push(format!("{}{}", paint(DIM, format!("{word:10}")), harmless(&text)));
         }
         for trouble in &start.discovered.troubles {
-            let lines = trouble.lines().flat_map(|line| wrap(&cut(&harmless(line), 2 * WIDTH), WIDTH));
-            for (n, line) in lines.take(TROUBLE).enumerate() {
+            let wrapped = trouble.lines().flat_map(|line| wrap(&cut(&harmless(line), 2 * WIDTH), WIDTH));
+            for (n, line) in wrapped.take(TROUBLE).enumerate() {
                 let word = if n == 0 { "probe" } else { "" };
-                writeln!(self.out, "{}{line}", paint(YELLOW, format!("{word:10}")))?;
+                lines.push(format!("{}{line}", paint(YELLOW, format!("{word:10}"))));
             }
         }
-        writeln!(self.out)?;
+        self.write(&format!("{}\n\n", lines.join("\n")))
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let text = if self.tamed { github::tame(text) } else { text.into() };
+        self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
 }
@@ -132,8 +139,7 @@ impl<W: Write> Terminal<'_, W> {
     fn summary(&mut self, report: &Report, end: &End) -> io::Result<()> {
         let code = ExitCode::of(report, end, report.strict);
         let summary = Summary { report, context: self.context, verbose: self.verbose };
-        self.out.write_all(summary.text(end, code).as_bytes())?;
-        self.out.flush()
+        self.write(&summary.text(end, code))
     }
 
     /// A report that is finished, as its run would have told it.
