@@ -57,7 +57,8 @@ fn whole(arguments: &[&str]) -> (i32, String) {
             command.env_remove(name);
         }
     }
-    let output = command.args(arguments).output().unwrap();
+    // Sequences that fail are written to the folder that it is started in.
+    let output = command.current_dir(good_state()).args(arguments).output().unwrap();
     let told = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
     (output.status.code().unwrap(), told)
 }
