@@ -9,7 +9,7 @@ use crate::report::harmless;
 use crate::requirement::Register;
 use crate::run::{Library, Planned};
 use crate::target::Discovered;
-use crate::verdict::{CaseRecord, Drift, Expectation, Expectations, Scope};
+use crate::verdict::{CaseRecord, Drift, Expectation, Expectations, Scope, literal};
 
 /// The name of the test that speaks of the file.
 pub(super) const TEST: &str = "expectations";
@@ -139,7 +139,7 @@ impl Pins {
 
 /// An entry's case is that one alone, whether written as a name or as a glob of nothing else.
 fn names(entry: &str, name: &str) -> bool {
-    entry == name || entry == globset::escape(name)
+    entry == name || entry == literal(name)
 }
 
 /// Each with what there is to do about it.

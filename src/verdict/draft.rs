@@ -54,7 +54,7 @@ impl Draft<'_> {
                 let (reason, link) =
                     known.map_or((new.as_str(), None), |known| (known.reason.as_str(), known.link.as_deref()));
                 text.push_str("\n[[expect]]\n");
-                text.push_str(&format!("case = {}\n", quoted(&globset::escape(&case.name))));
+                text.push_str(&format!("case = {}\n", quoted(&literal(&case.name))));
                 if let Some(requirement) = requirement {
                     text.push_str(&format!("requirement = {}\n", quoted(requirement)));
                 }
@@ -68,4 +68,9 @@ impl Draft<'_> {
         }
         text
     }
+}
+
+/// A glob of this name and no other. A backslash, too, says something in a glob.
+pub(crate) fn literal(name: &str) -> String {
+    globset::escape(&name.replace('\\', "\\\\"))
 }

@@ -360,7 +360,7 @@ fn a_note_beside_the_pinned_violation_does_not_drift() {
 
 #[test]
 fn a_draft_of_a_run_is_met_by_that_run() {
-    let mut two = crash("header.surplus/a*[b]\"c\"");
+    let mut two = crash("header.surplus/a*[b]{\"c\"\\0}\\");
     two.findings.push(found("HDR-20", Class::Violation, Evidence::Closed));
     two.findings.push(found("HDR-21", Class::Note, Evidence::Received));
     let cases =

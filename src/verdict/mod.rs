@@ -17,6 +17,8 @@ pub use cause::{Cause, causes};
 pub use comparison::{Comparison, Drift, Met};
 pub use differential::{Answered, Differential, Divergence, Side};
 pub use draft::Draft;
+#[cfg(feature = "libtest")]
+pub(crate) use draft::literal;
 pub use expectation::{Expectation, ExpectationError, Expectations, Observed};
 pub use finding::{Class, Evidence, FieldMark, Finding};
 pub use pins::{Pin, PinError, Pins};
