@@ -8,9 +8,11 @@ use maud::{Markup, html};
 use crate::report::text::{cut, harmless};
 
 /// So many characters of a text on one line are shown.
-const LINE: usize = 300;
+const LINE: usize = 600;
+/// So many of a line of a longer text, which may be a command that somebody copies.
+const LONG_LINE: usize = 1_000;
 /// So many lines of a longer text.
-const LINES: usize = 60;
+const LINES: usize = 80;
 
 /// Text that others wrote, on one line.
 pub(super) fn code(text: &str) -> Markup {
@@ -25,7 +27,7 @@ pub(super) fn block(markup: Markup) -> String {
 /// What opens with a click: lines, without colours, as a terminal shows them.
 pub(super) fn folded(title: &Markup, lines: &[String]) -> String {
     let more = lines.len().saturating_sub(LINES);
-    let mut shown: Vec<String> = lines.iter().take(LINES).map(|line| cut(&harmless(line), LINE)).collect();
+    let mut shown: Vec<String> = lines.iter().take(LINES).map(|line| cut(&harmless(line), LONG_LINE)).collect();
     if more > 0 {
         shown.push(format!(".. {more} more lines"));
     }

@@ -15,13 +15,15 @@ use crate::verdict::{CaseRecord, CaseResult, Cause, Class, Finding, Met, Observe
 /// Bytes of a summary: a comment on GitHub may have 65,536, and the summary of one of its steps a MiB.
 const MOST: usize = 64_000;
 /// Of these for what stands at the end.
-const END: usize = 7_000;
+const END: usize = 9_000;
 /// In less room nothing is begun.
 const LEAST: usize = 1_000;
 /// So many characters of the sentence that is the verdict.
 const SENTENCE: usize = 300;
 /// So many different findings of one requirement are shown.
 const SHOWN: usize = 2;
+/// So many lines of each.
+const LINES: usize = 22;
 /// How wide text is.
 const WIDTH: usize = 104;
 
@@ -178,9 +180,7 @@ impl Page<'_> {
         }
         for group in groups.iter().take(SHOWN) {
             all.push(String::new());
-            all.extend(
-                lines(group, Detail::Full, false).iter().map(|line| anstream::adapter::strip_str(line).to_string()),
-            );
+            all.extend(shortened(lines(group, Detail::Full, false)));
         }
         if groups.len() > SHOWN {
             all.push(String::new());
@@ -282,6 +282,16 @@ impl Page<'_> {
         self.text.push_str("### The run\n\n");
         self.text.push_str(&block(facts));
     }
+}
+
+/// A finding in lines without colours, of which the last one, the command that runs it again, is always there.
+fn shortened(mut lines: Vec<String>) -> Vec<String> {
+    let left_out = lines.len().saturating_sub(LINES);
+    if left_out > 0 {
+        let from = LINES - 2;
+        lines.splice(from..=from + left_out, [format!(".. {} more lines", left_out + 1)]);
+    }
+    lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
 }
 
 /// Pieces of which the first one has a title.

@@ -54,6 +54,24 @@ fn a_run_is_told_with_verdict_totals_and_each_finding() {
 }
 
 #[test]
+fn the_command_that_runs_a_finding_again_is_there_however_much_is_told_of_it() {
+    let cases = (0..2).map(|n| {
+        let mut case = sample::wrong_errno();
+        case.name = format!("dma-map.overlap/{n}");
+        case.replay = format!("vfio-user-conformance run dma-map.overlap/{n} {}", "x".repeat(700));
+        case.findings.truncate(1);
+        case.findings[0].actual = format!("{n} {}", "words ".repeat(1000));
+        case
+    });
+    let text = shown(&report(cases.collect()));
+    for n in 0..2 {
+        let again = format!("again     vfio-user-conformance run dma-map.overlap/{n} {}\n", "x".repeat(700));
+        assert!(text.replace("</pre>", "\n").contains(&again), "{text}");
+    }
+    assert!(text.contains(" more lines\nagain "), "{text}");
+}
+
+#[test]
 fn a_green_run_says_so_and_has_no_findings() {
     let text = shown(&report(vec![sample::case("version.plain", CaseResult::Pass, None)]));
     assert!(text.starts_with("## \u{2705} "), "{text}");
