@@ -19,6 +19,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use page::Page;
 use stage::Programs;
 
+/// What must hold of the pages.
+type Test = fn() -> Result<(), Failed>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let gpio = env::var_os("GPIO").map(PathBuf::from);
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
     // Before there are threads: a program that is still open for writing in a process that another thread starts cannot be run.
     let stand_ins = Arc::new(Programs::new(None));
     let with_gpio = gpio.as_deref().map(|gpio| Arc::new(Programs::new(Some(gpio))));
-    let plain: [(&str, fn() -> Result<(), Failed>); 6] = [
+    let plain: [(&str, Test); 6] = [
         ("each_link_leads_somewhere", links),
         ("each_block_says_what_it_is", blocks),
         ("each_page_is_in_the_table_of_contents_and_in_the_readme", listed),
