@@ -12,6 +12,13 @@ use crate::told;
 const BUILDS: &str = "it builds programs";
 const HOURS: &str = "it takes hours, or builds programs";
 
+const WHOLE_RUN: &str = "it is a whole run more, or needs one: tests/certify.rs has them";
+const SIGNS: &str = "it signs with somebody's key";
+
+/// Pages that go through services which are not here.
+const NOT_HERE: &[(&str, &str)] =
+    &[("docs/ci-templates.md", "tests/templates.rs runs what stands in the templates, and what is made of it")];
+
 /// What is not run, without the comment behind it, and why.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install --path . --locked", BUILDS),
@@ -37,6 +44,19 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("ci/mutants server --shard 3/8 --sharding round-robin", HOURS),
     ("ci/steady", HOURS),
     ("ci/steady 20 --profile v8", HOURS),
+    ("vfio-user-conformance certify --profile 0.9.2 --bundle reference-server", WHOLE_RUN),
+    (
+        "vfio-user-conformance certify --profile 0.9.2 --spawn ./my-server --name my-server --server-version 1.4.0 --bundle my-server-1.4.0",
+        WHOLE_RUN,
+    ),
+    ("vfio-user-conformance verify my-server-1.4.0", WHOLE_RUN),
+    (
+        "vfio-user-conformance verify conformance --again --spawn './my-server --socket-path {socket}' --device conformance/device.toml",
+        WHOLE_RUN,
+    ),
+    ("minisign -S -m conformance/manifest.json -x manifest.json.minisig", SIGNS),
+    ("gpg --detach-sign --armor --output manifest.json.asc conformance/manifest.json", SIGNS),
+    ("cosign sign-blob --bundle manifest.json.sigstore.json conformance/manifest.json", SIGNS),
     ("tshark -X lua_script:vfio_user.lua -r found.pcapng", "tests/wireshark.rs does it, where tshark is installed"),
 ];
 
@@ -55,6 +75,10 @@ const BEFORE: &[(&str, &str)] = &[
     ("README.md", "vfio-user-conformance run 'info.*' --report json=old.json; cp old.json new.json"),
     ("docs/merge-and-compare.md", "vfio-user-conformance run 'info.*' --report json=gpio.json"),
     ("docs/merge-and-compare.md", "cp gpio.json spdk.json; cp gpio.json a.json; cp gpio.json b.json"),
+    (
+        "docs/certification.md",
+        "vfio-user-conformance probe --spawn './my-server --socket-path {socket}' --device-template > my-device.toml",
+    ),
     (
         "docs/generate.md",
         "mkdir vfio-user-conformance-generated
@@ -128,6 +152,11 @@ fn played(stage: &Stage<'_>, command: &Command, before: i32) -> std::io::Result<
     stage.run(&words.join(" "), before, few_cases, if is_against { &sequences } else { &[] })
 }
 
+/// Why none of a page's commands is run, where that is so.
+pub(crate) fn not_here(page: &Page) -> Option<&'static str> {
+    NOT_HERE.iter().find(|(path, _)| *path == page.path).map(|(_, why)| *why)
+}
+
 fn not_run(command: &Command) -> Option<&'static str> {
     let entry = NOT_RUN.iter().find(|(text, _)| *text == command.text && command.output.is_none());
     entry.map(|(_, why)| *why)
@@ -162,7 +191,7 @@ pub(crate) fn exceptions_are_there() -> Result<(), Failed> {
         commands.iter().filter(|command| command.output.is_none()).map(|c| c.text.as_str()).collect();
     let listed = NOT_RUN.iter().map(|(text, _)| *text).chain(ENDS.iter().map(|(text, _, _)| *text));
     let idle = listed.filter(|text| !alone.contains(text)).map(|text| format!("no page has `{text}` any more"));
-    let idle_pages = BEFORE.iter().filter(|(path, _)| !pages.iter().any(|page| page.path == *path));
+    let idle_pages = BEFORE.iter().chain(NOT_HERE).filter(|(path, _)| !pages.iter().any(|page| page.path == *path));
     let files = NOT_RUN.iter().filter_map(|(text, _)| {
         let mut words = text.split(' ');
         match words.clone().next()? {

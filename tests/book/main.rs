@@ -50,7 +50,9 @@ fn main() -> ExitCode {
         let path = page.path.clone();
         if page.commands(false).next().is_some() {
             let (page, programs) = (Arc::clone(&page), Arc::clone(&stand_ins));
-            trials.push(Trial::test(format!("commands::{path}"), move || commands::hold(&page, &programs, false)));
+            let is_ignored = commands::not_here(&page).is_some();
+            let test = move || commands::hold(&page, &programs, false);
+            trials.push(Trial::test(format!("commands::{path}"), test).with_ignored_flag(is_ignored));
         }
         if page.commands(true).next().is_some() {
             let programs = with_gpio.clone();

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// What a block that is no block of commands is called by.
-const NO_COMMANDS: &[&str] = &["case", "rust,no_run", "text", "toml", "yaml"];
+const NO_COMMANDS: &[&str] = &["case", "markdown", "rust,no_run", "text", "toml", "yaml"];
 
 /// A page.
 #[derive(Debug)]
@@ -222,10 +222,24 @@ fn without_comment(line: &str) -> String {
     line.split(" #").next().unwrap_or_default().trim().to_owned()
 }
 
+/// A line that ends in a backslash goes on in the next one.
 fn commands_alone(block: &Block) -> Vec<Command> {
-    let lines = block.text.lines().enumerate().map(|(n, line)| (block.line + n, without_comment(line)));
-    let lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
-    lines.map(|(line, text)| Command { line, text, output: None }).collect()
+    let mut commands: Vec<Command> = Vec::new();
+    let mut goes_on = false;
+    for (n, line) in block.text.lines().enumerate() {
+        let text = without_comment(line);
+        let (text, to_be_continued) = match text.strip_suffix('\\') {
+            Some(text) => (text.trim_end(), true),
+            None => (text.as_str(), false),
+        };
+        match commands.last_mut().filter(|_| goes_on) {
+            Some(before) => before.text = format!("{} {text}", before.text),
+            None if text.is_empty() || text.starts_with('#') => {}
+            None => commands.push(Command { line: block.line + n, text: text.to_owned(), output: None }),
+        }
+        goes_on = to_be_continued;
+    }
+    commands
 }
 
 fn commands_with_output(block: &Block) -> Vec<Command> {
