@@ -219,13 +219,15 @@ impl Run {
             format!("{}{hint}", setup::nothing_selected(&idle, &all, None))
         });
         let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
-        let admitted: Vec<Planned> = admitted.collect();
+        let mut admitted: Vec<Planned> = admitted.collect();
+        if let Some(again) = &again {
+            admitted = again.among(admitted);
+        }
         let part = self.shard.map(|(index, count)| Shard { index, count, selected: admitted.len() });
-        let mut selected: Vec<Planned> =
+        let selected: Vec<Planned> =
             admitted.into_iter().filter(|case| part.is_none_or(|part| part.has(&case.name))).collect();
         let mut sequences: Vec<Planned> = kept.into_iter().filter(|case| selection.admits(case)).collect();
-        if let Some(again) = &again {
-            selected = again.among(selected);
+        if again.is_some() {
             let left = if self.shard.is_some() { std::mem::take(&mut sequences) } else { Vec::new() };
             let left: Vec<PathBuf> = left.iter().map(|case| PathBuf::from(&case.source.name)).collect();
             let said = [failed::said_of_gone(&gone), failed::said_of_files(&left, &self.target)];
