@@ -23,8 +23,8 @@ const SERVERS: &[&str] = &["my-server", "their-server", "other-server", "new-ser
 const CARGO: &str = r#"if [ "$1 $2 $3" = "run --release --" ]; then shift 3; exec vfio-user-conformance "$@"; fi
 echo "no test runs: cargo $*" >&2; exit 101"#;
 
-/// `gdb --args CMD` is CMD, which goes on while the next command is run.
-const GDB: &str = r#"shift; "$@" & echo $! >> "$TMPDIR/left-running"
+/// `gdb -ex run --args CMD` is CMD, which goes on while the next command is run.
+const GDB: &str = r#"shift 3; "$@" & echo $! >> "$TMPDIR/left-running"
 while ! [ -S my.sock ]; do kill -0 $! || exit 1; done"#;
 
 /// The programs that pages name.
