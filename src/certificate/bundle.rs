@@ -67,6 +67,8 @@ impl Bundle {
         };
         let foreign = found.iter().find(|name| *name != MANIFEST && most(name).is_none());
         let foreign = problems.first().cloned().or(foreign.map(|name| harmless(name)));
+        let is_bundle = found.is_empty() || is_manifest(&folder.join(MANIFEST));
+        let foreign = foreign.or_else(|| (!is_bundle).then(|| format!("there is no {MANIFEST} of `certify`")));
         if let Some(foreign) = foreign {
             return Err((
                 format!("{told} has other things in it than a bundle ({foreign}): name a folder that is empty or new"),
@@ -110,15 +112,29 @@ impl Bundle {
         for (name, contents) in [(REPORT, json), (PAGE, page), (BADGE, badge)].into_iter().chain(device) {
             report::write_whole(&self.folder.join(name), &contents)?;
         }
-        for name in files(&self.folder, &mut Vec::new())? {
+        let mut foreign = Vec::new();
+        for name in files(&self.folder, &mut foreign)? {
             let path = self.folder.join(&name);
+            if most(&name).is_none() {
+                foreign.push(format!("`{}` is no file of a bundle", harmless(&name)));
+            }
             let digest = open(&path).and_then(digest).map_err(|error| named(&path, &error))?;
             manifest.files.insert(name, digest);
+        }
+        if let Some(foreign) = foreign.first() {
+            return Err(io::Error::other(format!("something else was put into it meanwhile: {foreign}")));
         }
         let text = with_newline(serde_json::to_vec_pretty(&manifest)?);
         report::write_whole(&self.folder.join(MANIFEST), &text)?;
         Ok(Written { manifest, sha256: sha256(&text) })
     }
+}
+
+/// What stands there is a manifest, of whatever version.
+fn is_manifest(path: &Path) -> bool {
+    let text = read(path, MOST_MANIFEST).unwrap_or_default();
+    let manifest = serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_default();
+    ["schema", "verdict", "files"].iter().all(|field| manifest.get(field).is_some())
 }
 
 /// How many bytes a file of this name may have; `None` where no bundle has one of this name. No such name leads out of the folder.

@@ -62,9 +62,13 @@ fn an_earlier_bundle_is_taken_away_and_nothing_else_is() {
     let folder = folder();
     let path = folder.path();
     std::fs::create_dir(path.join("generated")).unwrap();
-    for name in ["manifest.json", "report.json", "generated/a.case"] {
+    for name in ["report.json", "generated/a.case"] {
         std::fs::write(path.join(name), "").unwrap();
     }
+    // What has no manifest is somebody's own.
+    let (sentence, _) = Bundle::prepare(path).unwrap_err();
+    assert!(sentence.contains("there is no manifest.json of `certify`"), "{sentence}");
+    std::fs::write(path.join("manifest.json"), r#"{"schema": "0", "verdict": {}, "files": {}}"#).unwrap();
     Bundle::prepare(path).unwrap();
     assert_eq!(std::fs::read_dir(path).unwrap().count(), 0);
     std::fs::write(path.join("manifest.json"), "").unwrap();

@@ -9,7 +9,7 @@ use crate::generate::GENERATED;
 use crate::report::{ExitCode, Report, Totals};
 use crate::requirement::Register;
 use crate::run::{End, Planned, Timeouts};
-use crate::verdict::{CaseRecord, CaseResult, Class, Said, Status, causes, statuses};
+use crate::verdict::{CaseRecord, CaseResult, Check, Class, Finding, Said, Status, causes, statuses};
 
 /// What is wrong with a report, and with what a manifest says of it, whoever judged: sentences.
 pub(super) fn with_itself(manifest: &Manifest, report: &Report) -> Vec<String> {
@@ -39,8 +39,19 @@ pub(super) fn with_itself(manifest: &Manifest, report: &Report) -> Vec<String> {
     if report.faults.is_empty() && report.exit_code != code.number() {
         wrong.push(format!("the report has exit code {}, and its cases come to {}", report.exit_code, code.number()));
     }
+    wrong.extend(drawn(report));
     wrong.extend(differences(manifest, report));
     wrong
+}
+
+/// What is wrong with what stands there as drawn: a sequence is told where it failed, and those of one cause once.
+fn drawn(report: &Report) -> Option<String> {
+    let mut told = report.cases.iter().filter(|case| case.name.starts_with(GENERATED));
+    if let Some(case) = told.clone().find(|case| matches!(case.result, CaseResult::Pass | CaseResult::Skip)) {
+        return Some(format!("{} did not fail, and is told all the same", case.name));
+    }
+    let failed = report.generated.map_or(0, |generated| generated.failed);
+    (failed > 0 && told.next().is_none()).then(|| format!("{failed} sequences failed, and none of them is told"))
 }
 
 /// What the manifest says and the report does not.
@@ -60,6 +71,9 @@ fn differences(manifest: &Manifest, report: &Report) -> Vec<String> {
     same("seed", report.seed == Some(settings.seed));
     same("`strict`", report.strict == settings.strict);
     same("coverage", manifest.coverage == Coverage::of(report));
+    if !begun && (report.complete || !report.cases.is_empty()) {
+        wrong.push("the server was never spoken to, and cases have results".to_owned());
+    }
     let verdict = Verdict::of(report, settings);
     if verdict != manifest.verdict {
         wrong.push(format!(
@@ -88,7 +102,14 @@ fn told(verdict: &Verdict) -> String {
 fn contradiction(case: &CaseRecord) -> Option<String> {
     let violation = case.findings.iter().any(|finding| finding.class == Class::Violation)
         || case.checks.iter().any(|check| check.said == Said::Violated);
+    let has_note = |check: &Check| {
+        let of_check = |finding: &Finding| finding.class == Class::Note && finding.requirement == check.requirement;
+        case.findings.iter().any(of_check)
+    };
     let wrong = match case.result {
+        _ if case.checks.iter().any(|check| check.said == Said::Noted && !has_note(check)) => {
+            "has a note of which it does not say what it is"
+        }
         CaseResult::Pass if violation => "passed, and has a violation",
         CaseResult::Pass if case.attempts.is_empty() => "passed, and was never played",
         CaseResult::Skip if violation => "was skipped, and has a violation",

@@ -35,6 +35,9 @@ fn a_result_that_its_own_case_does_not_have_is_told() {
     assert_eq!(told(green).unwrap(), "dma-map.overlap passed, and has a violation");
     let forgotten = CaseRecord { checks: vec![violated], ..sample::passes() };
     assert_eq!(told(forgotten).unwrap(), "version.plain passed, and has a violation");
+    let noted = Check { requirement: "HDR-20".to_owned(), line: 4, said: Said::Noted };
+    let without = CaseRecord { checks: vec![noted], ..sample::passes() };
+    assert_eq!(told(without).unwrap(), "version.plain has a note of which it does not say what it is");
     let unplayed = CaseRecord { attempts: Vec::new(), ..sample::passes() };
     assert_eq!(told(unplayed).unwrap(), "version.plain passed, and was never played");
     let hidden = CaseRecord { result: CaseResult::Skip, ..wrong_errno() };
@@ -82,4 +85,22 @@ fn a_manifest_that_says_more_than_the_report_is_told() {
     assert_eq!(claimed(|manifest| manifest.when = "today".to_owned()), ["`today` is no moment"]);
     assert!(claimed(|manifest| manifest.profile = "v8".to_owned()).contains(&other("version of the protocol")[0]));
     assert!(claimed(|manifest| manifest.settings.seed = 2).contains(&other("seed")[0]));
+}
+
+#[test]
+fn a_server_that_was_never_spoken_to_has_no_results() {
+    let told = altered(|report| report.profile.used = String::new());
+    assert!(told.contains(&"the server was never spoken to, and cases have results".to_owned()), "{told:?}");
+}
+
+#[test]
+fn sequences_that_failed_are_told_and_no_others() {
+    let told = altered(|report| report.generated.as_mut().unwrap().failed = 17);
+    assert!(told.contains(&"17 sequences failed, and none of them is told".to_owned()), "{told:?}");
+    let told = altered(|report| {
+        let name = "generated.hdr-02".to_owned();
+        report.cases.push(CaseRecord { name, ..sample::passes() });
+        report.totals = Totals::of(&report.cases);
+    });
+    assert!(told.contains(&"generated.hdr-02 did not fail, and is told all the same".to_owned()), "{told:?}");
 }

@@ -95,6 +95,9 @@ impl Certify {
         heed_nothing_else("certify");
         let target = self.server.clone().with(self.profile, self.timeout);
         let (named, file) = self.identity(&target)?;
+        // What is wrong with it is told before an earlier bundle is taken away.
+        target.device()?;
+        self.keeps_its_own(&target)?;
         let device = target.device_text()?.map(|(_, text)| text);
         let program = file.as_deref().map(program).transpose()?;
         let bundle = Bundle::prepare(&self.bundle).map_err(|(sentence, error)| match error {
@@ -131,6 +134,19 @@ impl Certify {
             (Verdict::Refused(_), ExitCode::Conforming) => ExitCode::Internal,
             (_, code) => code,
         })
+    }
+
+    /// Nothing that the run needs stands in the folder, which is emptied.
+    fn keeps_its_own(&self, target: &TargetOptions) -> Result<(), Failure> {
+        let Ok(folder) = self.bundle.canonicalize() else { return Ok(()) };
+        let within = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&folder));
+        match target.device_path().into_iter().chain(&self.program).find(within) {
+            None => Ok(()),
+            Some(path) => Err(Failure::usage(format!(
+                "{} stands in the folder of the bundle, which is emptied: copy it elsewhere first",
+                harmless(&path.display().to_string())
+            ))),
+        }
     }
 
     /// Who the server is, and the file of its program.

@@ -186,6 +186,11 @@ impl TargetOptions {
         DeviceFile::parse(&name, &text).map(Some).map_err(|error| Failure::usage(error.to_string()))
     }
 
+    /// Where the device file is.
+    pub(super) fn device_path(&self) -> Option<&PathBuf> {
+        self.device.as_ref()
+    }
+
     /// The device file, and what stands in it.
     pub(super) fn device_text(&self) -> Result<Option<(String, String)>, Failure> {
         match &self.device {

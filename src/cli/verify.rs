@@ -9,7 +9,7 @@ use super::options::Reached;
 use super::run::{Judged, Run};
 use super::{Failure, setup};
 use crate::Profile;
-use crate::certificate::{Checked, DEVICE, MANIFEST, Server, Verdict, check, differences, sha256};
+use crate::certificate::{Checked, DEVICE, MANIFEST, SEED, SEQUENCES, Server, Verdict, check, differences, sha256};
 use crate::report::{ExitCode, harmless};
 use crate::run::Timeouts;
 
@@ -22,7 +22,7 @@ const DIFFERENCES: usize = 50;
 /// judged, too, its cases and requirements are compared with those of the bundle. A bundle is not signed: who writes one can
 /// forge it, and --again alone shows whether it is true.
 ///
-/// Exit codes: 0, it certifies; 1, it is no bundle, or does not agree with itself; that of its run, where the server was refused; 6,
+/// Exit codes: 0, it certifies; 3, another version of this program judged, which can check it; 1, it is no bundle, or does not agree with itself; that of its run, where the server was refused; 6,
 /// --again came to something else.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -66,7 +66,9 @@ impl Verify {
             },
         };
         if !self.again {
-            return Ok(of_bundle);
+            // What could not be checked is no certificate.
+            let unchecked = !checked.unchecked.is_empty() && of_bundle == ExitCode::Conforming;
+            return Ok(if unchecked { ExitCode::Inconclusive } else { of_bundle });
         }
         self.run_again(&checked, of_bundle)
     }
@@ -77,6 +79,9 @@ impl Verify {
         let settings = &manifest.settings;
         let profile: Profile = manifest.profile.parse().map_err(|_| other_version("profile", &manifest.profile))?;
         let timeout: Timeouts = settings.timeout.parse().map_err(|_| other_version("timeout", &settings.timeout))?;
+        if (settings.sequences, settings.seed) != (SEQUENCES, SEED) {
+            return Err(other_version("number of sequences", &settings.sequences.to_string()));
+        }
         let target = self.server.with(profile, timeout);
         let device = target.device_text()?.map(|(_, text)| sha256(text.as_bytes()));
         let of_device = manifest.files.get(DEVICE).map(|digest| digest.sha256.clone());

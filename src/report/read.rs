@@ -7,12 +7,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::text::harmless;
-use super::{Report, SCHEMA};
+use super::{Report, SCHEMA, Totals};
 use crate::session::Entry;
 use crate::verdict::{CaseRecord, Finding};
 
 /// No report is larger, in bytes: one of thousands of cases has some 50 MB.
 pub(crate) const MOST: u64 = 1 << 30;
+/// There are no more of anything that is counted.
+const MANY: u64 = 1 << 40;
 /// No case takes longer, in seconds.
 const LONGEST: f64 = 1e9;
 
@@ -143,10 +145,21 @@ fn unsound(report: &Report) -> Option<String> {
     {
         return Some(harmless(&error.to_string()));
     }
+    if counted(report).any(|number| number > MANY) {
+        return Some("it counts more than any run has".to_owned());
+    }
     let mut attempts = report.cases.iter().flat_map(|case| case.attempts.iter().map(move |attempt| (case, attempt)));
     attempts
         .find(|(_, attempt)| !(0.0..LONGEST).contains(&attempt.seconds))
         .map(|(case, attempt)| format!("{} took {} seconds", case.name, attempt.seconds))
+}
+
+/// What is added up, or multiplied for a picture.
+fn counted(report: &Report) -> impl Iterator<Item = u64> {
+    let Totals { selected, pass, fail, skip, inconclusive, error, not_run, notes } = report.totals;
+    let totals = [selected, pass, fail, skip, inconclusive, error, not_run, notes].map(|number| number as u64);
+    let drawn = report.generated.iter().flat_map(|drawn| [drawn.sequences, drawn.steps, drawn.answered, drawn.failed]);
+    totals.into_iter().chain(drawn)
 }
 
 /// All that is shown as it is.

@@ -135,5 +135,11 @@ fn numbers_and_versions_that_no_run_writes_are_told() {
     }
     let said = of_sample("/profile/used", json!("0.9.3"));
     assert!(said.contains("no profile `0.9.3`"), "{said}");
+    let many = u64::MAX;
+    let drawn = json!({ "sequences": 1, "steps": many, "answered": 1, "failed": 0, "seed": many });
+    for (place, number) in [("/totals/pass", json!(many)), ("/totals/notes", json!(many)), ("/generated", drawn)] {
+        let said = of_sample(place, number);
+        assert!(said.ends_with("it counts more than any run has"), "{place}: {said}");
+    }
     assert!(of_sample("/totals/pass", json!(-1)).contains("invalid value: integer `-1`"));
 }
