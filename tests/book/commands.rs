@@ -12,12 +12,12 @@ use crate::told;
 const BUILDS: &str = "it builds programs";
 const HOURS: &str = "it takes hours, or builds programs";
 
-const WHOLE_RUN: &str = "it is a whole run more, or needs one: tests/certify.rs has them";
+const WHOLE_RUN: &str = "it is a whole run more, or needs one: tests/program/certify.rs has them";
 const SIGNS: &str = "it signs with somebody's key";
 
 /// Pages that go through services which are not here.
 const NOT_HERE: &[(&str, &str)] =
-    &[("docs/ci-templates.md", "tests/templates.rs runs what stands in the templates, and what is made of it")];
+    &[("docs/ci-templates.md", "tests/program/templates.rs runs what stands in the templates, and what is made of it")];
 
 /// What is not run, without the comment behind it, and why.
 const NOT_RUN: &[(&str, &str)] = &[

@@ -17,11 +17,16 @@
 
 mod clients;
 mod coverage;
+#[path = "../support/direct.rs"]
+mod direct;
 mod dma;
 mod fault;
+mod found_by_generation;
 mod irqs;
 mod loops;
 mod migration;
+#[path = "../support/probed.rs"]
+mod probed;
 mod queries;
 mod region_access;
 mod sections;
@@ -66,6 +71,13 @@ fn main() -> ExitCode {
     }
     trials.push(Trial::test("a server with wide ranges without a fault", wide_ranges_have_no_fault));
     trials.push(Trial::test("a server of v8c with wide ranges without a fault", wide_tables_have_no_fault));
+    let all = faults.clone();
+    // Its own two threads compute where the others wait.
+    let by_generation = Trial::test("most faults of several steps are found by generation", move || {
+        found_by_generation::check(&all);
+        Ok(())
+    });
+    trials.insert(0, by_generation);
     trials.push(Trial::test("every requirement has a fault or a reason", move || {
         coverage::check(&faults).map(|count| eprintln!("{count}")).map_err(Failed::from)
     }));

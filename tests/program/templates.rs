@@ -1,18 +1,16 @@
 //! The templates for other people's CI: what is in them is run as it stands there, with a runner that is played, and comes to what one run
 //! comes to.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use crate::support::{Bench, PASSES, RESETS, example};
 use pretty_assertions::assert_eq;
 use serde_json::Value;
-use support::{Bench, PASSES, RESETS, example};
 use vfio_user_conformance::report::Report;
 use vfio_user_conformance::verdict::CaseResult;
 
@@ -93,8 +91,16 @@ impl Stage {
 
     fn program(&self, name: &str, script: &str) {
         let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // By a process of its own: what this one has open for writing, a process that another test starts may have, too, for a
+        // moment, and then nobody can run it.
+        let mut writes = Command::new("sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        write!(writes.stdin.take().unwrap(), "#!/bin/sh\n{script}\n").unwrap();
+        assert!(writes.wait().unwrap().success());
     }
 
     /// A template, with its line for pins taken in where something is pinned.
@@ -433,6 +439,11 @@ fn the_jobs_for_kubernetes_are_red_and_green_as_the_whole_run_is() {
     for (stage, code) in [(Stage::red(), 2), (Stage::green(), 0), (Stage::pinned(), 0)] {
         let (job, folder) = kubernetes(&stage);
         stage.assert_is_as_whole(&job, &folder, code);
+        let left = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("part-");
+        assert!(
+            !fs::read_dir(folder).unwrap().map(Result::unwrap).any(|entry| left(&entry)),
+            "a later run would find it"
+        );
     }
 }
 

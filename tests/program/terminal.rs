@@ -1,14 +1,11 @@
 //! Colours and progress, where there is a terminal and where there is none.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use crate::support::{Bench, PASSES, RESETS, server};
 use nix::pty::openpty;
-use support::{Bench, PASSES, RESETS, server};
 
 const VARIABLES: [&str; 6] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "TERM", "COLORTERM"];
 

@@ -1,14 +1,11 @@
 //! What a run reports as verified was judged: a line that leaves the answer to the model verifies what the model had to say
 //! of just that answer, and no more.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::collections::BTreeSet;
 
+use crate::support::Bench;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
-use support::Bench;
 use vfio_user_conformance::Profile;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::Library;

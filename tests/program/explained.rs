@@ -1,9 +1,6 @@
 //! Each finding says why it is one, in each report, and `explain` tells the reasoning.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
-use support::{Bench, server};
+use crate::support::{Bench, server};
 use vfio_user_conformance::requirement::{Failure, Register, Requirement, explain};
 
 /// Text as it reads without its line breaks and columns.

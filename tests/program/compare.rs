@@ -1,10 +1,7 @@
 //! `compare`: reports side by side, what became better and worse, and what it refuses to compare.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
+use crate::support::{Bench, Ended, PASSES, RESETS, server};
 use serde_json::{Value, json};
-use support::{Bench, Ended, PASSES, RESETS, server};
 
 /// Two cases, and reports of a server that passes both and of one that fails at the second.
 fn bench() -> Bench {

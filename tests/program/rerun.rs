@@ -1,12 +1,9 @@
 //! `run --failed`: what failed runs again and nothing else does, and a run of nothing is never green.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::fs;
 
+use crate::support::{Bench, Ended, PASSES, RESETS, example, server};
 use serde_json::json;
-use support::{Bench, Ended, PASSES, RESETS, example};
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];
@@ -166,7 +163,7 @@ fn a_report_of_another_schema_is_1() {
 #[test]
 fn a_home_that_cannot_be_written_keeps_no_run_from_its_verdict() {
     let bench = Bench::new(&[("b.case", RESETS)]);
-    let (cases, bad) = (bench.word("cases"), support::server("wrong-id"));
+    let (cases, bad) = (bench.word("cases"), server("wrong-id"));
     let run = |more: &[&str]| {
         let words = [&["run", "--cases", &cases, "--spawn", &bad], &PATIENT[..], more].concat();
         bench.start(&words, &[("XDG_STATE_HOME", "/proc/none")]).end()
@@ -214,7 +211,7 @@ fn a_sequence_whose_file_is_gone_is_told() {
 #[test]
 fn what_replay_plays_is_no_case_of_a_run() {
     let bench = Bench::new(&[("b.case", RESETS)]);
-    let (file, bad, state) = (bench.word("cases/b.case"), support::server("wrong-id"), bench.word("state"));
+    let (file, bad, state) = (bench.word("cases/b.case"), server("wrong-id"), bench.word("state"));
     let start = |words: &[&str]| {
         let words = [words, &["--spawn", &bad], &PATIENT[..]].concat();
         bench.start(&words, &[("XDG_STATE_HOME", &state)]).end()

@@ -1,10 +1,7 @@
 //! What would run, and why not: `list` and `probe` with a server, which they ask and do not judge.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
+use crate::support::{Bench, Ended, PASSES, RESETS, server};
 use serde_json::{Value, json};
-use support::{Bench, Ended, PASSES, RESETS, server};
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];

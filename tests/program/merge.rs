@@ -1,15 +1,13 @@
 //! `merge`: the reports of a run's parts make the report of the whole run, and reports that are no such parts are refused.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::support::{Bench, Ended, PASSES, RESETS, server};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
-use support::{Bench, Ended, PASSES, RESETS, server};
 use vfio_user_conformance::report::Report;
+use vfio_user_conformance::run::Generated;
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];
@@ -133,13 +131,15 @@ fn sequences_are_shared_among_the_parts() {
     run(&bench, "whole.json", &words, None).has_code(2);
     parts(&bench, &words, &[]).has_code(2).says("8 generated sequences");
     let [whole, merged] = ["whole.json", "report.json"].map(|name| read(&bench.path(name)));
-    assert_eq!(whole.generated, merged.generated);
-    assert_eq!(merged.generated.unwrap().sequences, 8);
-    let drawn = |report: &Report| -> BTreeSet<String> {
+    // Whether what was sent before such a server had gone astray still got its reply is a matter of moments.
+    let drawn = |report: &Report| report.generated.map(|generated| Generated { answered: 0, ..generated }).unwrap();
+    assert_eq!(drawn(&whole), drawn(&merged));
+    assert_eq!(drawn(&merged).sequences, 8);
+    let violated = |report: &Report| -> BTreeSet<String> {
         report.cases.iter().flat_map(|case| case.findings.iter().map(|finding| finding.requirement.clone())).collect()
     };
     // A part that does not know of another one's failure may tell one that the whole takes for the same.
-    assert!(drawn(&whole).is_subset(&drawn(&merged)) && !drawn(&whole).is_empty(), "{:?}", drawn(&merged));
+    assert!(violated(&whole).is_subset(&violated(&merged)) && !violated(&whole).is_empty(), "{:?}", violated(&merged));
     let names: BTreeSet<&String> = merged.cases.iter().map(|case| &case.name).collect();
     assert_eq!(names.len(), merged.cases.len());
     assert!(merged.accounts());
@@ -221,7 +221,7 @@ fn a_part_that_could_not_be_run_makes_the_whole_incomplete() {
         part(&bench, "good", shard, &[]).has_code(0);
     }
     let cases = bench.word("cases");
-    let words = ["--cases", cases.as_str(), "--spawn", "/nonexistent/server"];
+    let words = [&["--cases", cases.as_str(), "--spawn", "/nonexistent/server"], &PATIENT[..]].concat();
     run(&bench, "2.json", &words, Some("2/3")).has_code(4);
     let ended = merge(&bench, &["1.json", "2.json", "3.json"], &[]);
     ended.has_code(4).says("part 2 of 3").says("2.json").says("/nonexistent/server");

@@ -1,7 +1,4 @@
 //! `certify` and `verify`: what is certified, what is refused, and that nothing in a bundle can be changed unseen.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::support::{Bench, Ended, Moment, server};
 use serde_json::{Value, json};
-use support::{Bench, Ended, server};
 use tempfile::TempDir;
 
 /// A bundle of the bundled reference server, made once: its folder, and what was told.
@@ -316,6 +313,8 @@ fn a_manifest_or_badge_that_claims_something_else_is_told() {
         ("/coverage/not_exercised", json!({}), "another coverage than the report"),
         ("/settings/sequences", json!(10), "10 sequences of seed 1 were to be played, and 200 of seed 1 were"),
         ("/settings/timeout", json!("\u{1b}"), "`\\u{1b}` is no timeout"),
+        ("/settings/timeout", json!("60s"), "another deadline than the report"),
+        ("/settings/one_at_a_time", json!(true), "another `one_at_a_time` than the report"),
         ("/command", json!(["rm"]), "another command than the report"),
         ("/harness/version", json!("0.0.9"), "another harness than the report"),
     ];
@@ -348,6 +347,7 @@ fn other_cases_under_the_same_version_are_told_and_of_another_version_what_is_no
     harness("cases_sha256", &zeros).is_refused("it was judged by another cases than");
     let ended = harness("version", "99.0.0").verify();
     ended.has_code(3).says("NOT CHECKED: vfio-user-conformance 99.0.0 judged, and this is");
+    assert!(ended.stdout.starts_with("Not checked, and by its own words certified, strict: "), "{}", ended.stdout);
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn a_server_that_is_not_there_or_a_run_that_is_interrupted_is_refused() {
     let ended = bench.program(&[&["certify", "--profile", "0.9.2", "--spawn", &command], &named[..]].concat());
     ended.has_code(4).says("Not certified: gone 1").says("were not played");
     bench.program(&["verify", &bundle]).has_code(4).says("NOT CERTIFIED");
-    let moment = support::Moment::at(&bench.word("moment"));
+    let moment = Moment::at(&bench.word("moment"));
     let silent = server(&format!("silent --on DEVICE_RESET --announce {}", bench.word("moment")));
     let running = bench.start(
         &[&["certify", "--profile", "0.9.2", "--spawn", &silent][..], &named[..4], &["--timeout", "60s"], &named[6..]]

@@ -1,13 +1,10 @@
 //! Completions and man pages: shells and man take them, and nothing of the command line is missing.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};
 
-use support::Bench;
+use crate::support::Bench;
 
 const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "elvish", "powershell"];
 

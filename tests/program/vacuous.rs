@@ -1,11 +1,8 @@
 //! No green of nothing: whatever selects, plays, reaches or compares nothing has its own answer. What the reports say of
 //! every run in these tests and others, `support` compares with the exit code.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
+use crate::support::{Bench, PASSES, RESETS, server};
 use serde_json::{Value, json};
-use support::{Bench, PASSES, RESETS, server};
 use vfio_user_conformance::Profile;
 use vfio_user_conformance::requirement::Register;
 use vfio_user_conformance::run::Library;
@@ -145,7 +142,7 @@ fn each_case_is_played_for_some_target() {
 /// What the bundled server offers without some of it; nothing where it does not start so.
 fn probed(profile: Profile, without: &str) -> Option<Discovered> {
     let bench = Bench::new(&[]);
-    let device = bench.write("device.toml", include_str!("../fixtures/devices/conformance.toml"));
+    let device = bench.write("device.toml", include_str!("../../fixtures/devices/conformance.toml"));
     let mut command = format!("{} reference-server --profile {profile}", env!("CARGO_BIN_EXE_vfio-user-conformance"));
     if !without.is_empty() {
         command.push_str(&format!(" --without {without}"));

@@ -1,15 +1,12 @@
 //! Ctrl-C and SIGTERM: exit code 130, nothing left behind (which `support` looks at after every run), a report that says
 //! that it is incomplete.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
-
-mod support;
 
 use std::process::{Command, Stdio};
 
+use crate::support::{Bench, Ended, Moment, PASSES, RESETS, Standing, server};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-use support::{Bench, Ended, Moment, PASSES, RESETS, Standing};
 
 /// Far longer than a test takes: whatever ends before it was interrupted.
 const LONG: [&str; 2] = ["--timeout", "8s"];
@@ -21,7 +18,7 @@ const VIOLATED: &str =
 /// Runs against a server in `mode`, and sends the signal at the moment that the server announces.
 fn interrupted(bench: &Bench, mode: &str, signal: Signal, arguments: &[&str]) -> Ended {
     let moment = Moment::at(&bench.word("announce.sock"));
-    let command = support::server(&format!("{mode} --announce {}", bench.word("announce.sock")));
+    let command = server(&format!("{mode} --announce {}", bench.word("announce.sock")));
     let running = bench.start_run(&[&["--spawn", &command], &LONG[..], arguments].concat());
     moment.wait();
     running.signal(signal);
@@ -68,7 +65,7 @@ fn a_second_signal_ends_it_at_once_and_leaves_nothing_either() {
     let bench = Bench::new(&[("a.case", RESETS)]);
     let moment = Moment::at(&bench.word("announce.sock"));
     // It ignores SIGTERM, so that an orderly end would take a second.
-    let command = support::server(&format!("silent-stubborn --announce {}", bench.word("announce.sock")));
+    let command = server(&format!("silent-stubborn --announce {}", bench.word("announce.sock")));
     let running = bench.start_run(&[&["--spawn", &command], &LONG[..]].concat());
     moment.wait();
     // Two signals of one kind could be seen as one.
@@ -87,7 +84,7 @@ fn an_abort_is_70() {
     let moment = Moment::at(&announce);
     let mut run = Command::new(env!("CARGO_BIN_EXE_vfio-user-conformance"))
         .args(["run", "--cases", &bench.word("cases"), "--spawn"])
-        .arg(support::server(&format!("silent --announce {announce}")))
+        .arg(server(&format!("silent --announce {announce}")))
         .args(LONG)
         .env("TMPDIR", home.path())
         .env("XDG_STATE_HOME", home.path())
@@ -117,7 +114,7 @@ fn while_the_server_starts() {
 fn probe_is_interrupted_too() {
     let bench = Bench::new(&[]);
     let moment = Moment::at(&bench.word("announce.sock"));
-    let command = support::server(&format!("never-answers --announce {}", bench.word("announce.sock")));
+    let command = server(&format!("never-answers --announce {}", bench.word("announce.sock")));
     let running = bench.start(&[&["probe", "--spawn", &command], &LONG[..]].concat(), &[]);
     moment.wait();
     running.signal(Signal::SIGINT);

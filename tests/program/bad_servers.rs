@@ -1,10 +1,7 @@
 //! Servers that do what no server should: each run ends, with the right exit code and a sentence that helps.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
+use crate::support::{Bench, Ended, PASSES, RESETS, Standing, server};
 use serde_json::{Value, json};
-use support::{Bench, Ended, PASSES, RESETS, Standing, server};
 
 /// Where silence is what is waited for.
 const BRISK: [&str; 2] = ["--timeout", "300ms"];

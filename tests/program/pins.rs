@@ -1,11 +1,8 @@
 //! Pinned expectations, through the program: what differs from them is named and is 6, what does not is 0, and a run of a
 //! part says nothing of the rest. The rules themselves have their tests beside them (src/verdict).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
+use crate::support::{Bench, PASSES, RESETS, server};
 use serde_json::json;
-use support::{Bench, PASSES, RESETS};
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];
@@ -122,7 +119,7 @@ fn a_draft_is_met_in_each_version() {
     let bench = Bench::new(&[]);
     for profile in ["0.9.2", "0.9.1", "v8c", "v8"] {
         let drafted = bench.word(&format!("{profile}.toml"));
-        let server = support::server("refuses-all");
+        let server = server("refuses-all");
         let run = |more: &[&str]| {
             let words = ["run", "--profile", profile, "--spawn", &server, "--timeout", "5s", "info.*"];
             bench.program(&[&words[..], more].concat())

@@ -1,12 +1,9 @@
 //! The exit codes: an interface that CI depends on. 0 conforming, 1 wrong usage or a case file in error, 2 violations,
-//! 3 inconclusive, 4 unreachable, 5 nothing ran, 6 drift, 70 a fault of ours, 130 interrupted (tests/interrupt.rs);
+//! 3 inconclusive, 4 unreachable, 5 nothing ran, 6 drift, 70 a fault of ours, 130 interrupted (tests/program/interrupt.rs);
 //! where several apply: 130, 70, 4, 6, 2, 3, 5, 0.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, helpers included")]
 
-mod support;
-
+use crate::support::{Bench, PASSES, RESETS, server};
 use serde_json::json;
-use support::{Bench, PASSES, RESETS, server};
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];
