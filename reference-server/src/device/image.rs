@@ -7,7 +7,7 @@ use crate::memory::Memory;
 
 /// The bytes of a device, block by block: the registers, scratch, the result window, the MSI-X table, configuration
 /// space, BAR1 and BAR2. What the client set up (maps, descriptors, masks) it sets up again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image {
     blocks: [Vec<u8>; 7],
 }

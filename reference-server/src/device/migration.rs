@@ -83,7 +83,7 @@ impl Device {
         };
         let Stream::Saving(save) = &mut self.migration.stream else { return Err(Errno::EINVAL) };
         if let Some(image) = changed {
-            save.add(&image);
+            save.add(image);
         }
         Ok(save)
     }
@@ -117,12 +117,12 @@ impl Device {
         self.migration.stream = match (next, before) {
             (PRE_COPY, _) => {
                 let mut save = Save::new();
-                save.add(&self.image(memory)?);
+                save.add(self.image(memory)?);
                 Stream::Saving(save)
             }
             (STOP_COPY, before) => {
                 let mut save = if let Stream::Saving(save) = before { save } else { Save::new() };
-                save.add(&self.image(memory)?);
+                save.add(self.image(memory)?);
                 save.end();
                 Stream::Saving(save)
             }

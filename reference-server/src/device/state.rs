@@ -48,6 +48,8 @@ const FORM: u32 = 1;
 const END: u32 = u32::MAX;
 /// The most bytes of one record. Blocks are compared in pieces of this size.
 const PIECE: usize = 64;
+/// Bytes that are compared at once, before their pieces are.
+const PAGE: usize = 4096;
 
 /// FNV-1a: no two streams of one length that differ in one byte have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,15 +89,20 @@ impl Save {
     }
 
     /// Puts in all that `image` has and the other side has not.
-    pub(crate) fn add(&mut self, image: &Image) {
-        let sent = std::mem::replace(&mut self.sent, image.clone());
+    pub(crate) fn add(&mut self, image: Image) {
+        let sent = std::mem::take(&mut self.sent);
         for (block, (before, now)) in (0..).zip(sent.blocks().iter().zip(image.blocks())) {
-            for (piece, (before, now)) in before.chunks(PIECE).zip(now.chunks(PIECE)).enumerate() {
-                if before != now {
-                    self.record(block, piece * PIECE, now);
+            // Most of a device is what it was.
+            let pages = before.chunks(PAGE).zip(now.chunks(PAGE)).enumerate();
+            for (page, (before, now)) in pages.filter(|(_, (before, now))| before != now) {
+                for (piece, (before, now)) in before.chunks(PIECE).zip(now.chunks(PIECE)).enumerate() {
+                    if before != now {
+                        self.record(block, page * PAGE + piece * PIECE, now);
+                    }
                 }
             }
         }
+        self.sent = image;
     }
 
     /// Puts in the end: nothing comes behind it.
@@ -244,7 +251,7 @@ mod tests {
 
     fn saved() -> Vec<u8> {
         let mut save = Save::new();
-        save.add(&image(7));
+        save.add(image(7));
         save.end();
         stream(&mut save)
     }
@@ -261,7 +268,7 @@ mod tests {
         assert_eq!(load(&bytes), Ok(image(7)));
         for chunk in [1, 7, 4096] {
             let (mut save, mut load) = (Save::new(), Load::new());
-            save.add(&image(7));
+            save.add(image(7));
             save.end();
             let mut pieces = Vec::new();
             while !save.is_read() {
@@ -276,11 +283,11 @@ mod tests {
     #[test]
     fn what_changes_is_sent_again_even_where_it_becomes_zero() {
         let mut save = Save::new();
-        save.add(&image(7));
+        save.add(image(7));
         let mut bytes = stream(&mut save);
-        save.add(&image(7));
+        save.add(image(7));
         assert!(save.is_read(), "nothing has changed");
-        save.add(&Image::blank());
+        save.add(Image::blank());
         save.end();
         bytes.extend(stream(&mut save));
         assert_eq!(load(&bytes), Ok(Image::blank()));
