@@ -51,6 +51,11 @@ fn expectations() {
 }
 
 #[test]
+fn report() {
+    replay("report", 5, targets::report);
+}
+
+#[test]
 fn answers() {
     replay("answers", 20, targets::answers);
 }

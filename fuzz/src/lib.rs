@@ -4,9 +4,11 @@
 mod answers;
 mod machine;
 mod parsers;
+mod report;
 mod wire;
 
 pub use answers::answers;
 pub use machine::reference_server;
 pub use parsers::{capabilities, case_language, device_file, expectations, version_data};
+pub use report::report;
 pub use wire::wire;

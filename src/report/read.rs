@@ -86,8 +86,7 @@ impl Report {
     ///
     /// # Errors
     /// As [`Report::read`].
-    #[cfg(feature = "cli")]
-    pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Report, ReadError> {
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Report, ReadError> {
         parse(harmless(file), bytes)
     }
 }
