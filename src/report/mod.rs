@@ -35,7 +35,7 @@ pub(crate) use file::take_away;
 #[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use file::write as write_whole;
 pub use github::Github;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use github::tame_where_read;
 pub use html::{Html, page};
 pub use json::Json;

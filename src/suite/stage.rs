@@ -10,7 +10,7 @@ use super::kept::Kept;
 use super::pins::Pins;
 use super::{Suite, environment, filter};
 use crate::Profile;
-use crate::report::{case_text, harmless};
+use crate::report::{case_text, harmless, tame_where_read};
 use crate::requirement::Register;
 use crate::run::{Context, Library, LibraryError, Planned, Runner, Timeouts};
 use crate::session::Interrupt;
@@ -122,7 +122,8 @@ impl Stage {
                 text = format!("again     {}", record.replay);
             }
             self.note(record);
-            return Err(format!("{}{text}", why.iter().map(|line| format!("{line}\n")).collect::<String>()).into());
+            let told = format!("{}{text}", why.iter().map(|line| format!("{line}\n")).collect::<String>());
+            return Err(tame_where_read(&told).into_owned().into());
         }
         self.note(record);
         // Its set-up was refused, which nobody knew before.

@@ -23,7 +23,7 @@ pub(in crate::report) fn is_read() -> bool {
 }
 
 /// As [`tame`], where a runner reads it.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) fn tame_where_read(text: &str) -> Cow<'_, str> {
     if is_read() { tame(text) } else { Cow::Borrowed(text) }
 }

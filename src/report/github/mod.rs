@@ -6,6 +6,6 @@ mod reporter;
 
 pub(super) use command::is_read;
 pub(super) use command::tame;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use command::tame_where_read;
 pub use reporter::Github;
