@@ -81,7 +81,7 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         };
     }
     if u64::from(start) + u64::from(count) > u64::from(irq.count) {
-        let expected = format!("a refusal: the type has {} interrupts", irq.count);
+        let expected = format!("a refusal: the last interrupt of the type is {}", irq.count - 1);
         return Permits::refusal("SETIRQS-12", Violation, expected);
     }
     if (flags & DATA_MASK).count_ones() > 1 {
