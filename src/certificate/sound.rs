@@ -70,6 +70,8 @@ fn differences(manifest: &Manifest, report: &Report) -> Vec<String> {
     same("version of the protocol", !begun || manifest.profile == report.profile.used);
     same("seed", report.seed == Some(settings.seed));
     same("`strict`", report.strict == settings.strict);
+    same("deadline", report.timeout == settings.timeout);
+    same("`one_at_a_time`", report.one_at_a_time == settings.one_at_a_time);
     same("coverage", manifest.coverage == Coverage::of(report));
     if !begun && (report.complete || !report.cases.is_empty()) {
         wrong.push("the server was never spoken to, and cases have results".to_owned());

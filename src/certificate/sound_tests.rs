@@ -81,7 +81,12 @@ fn a_manifest_that_says_more_than_the_report_is_told() {
     assert_eq!(claimed(|manifest| manifest.command.push("--strict".to_owned())), other("command"));
     assert_eq!(claimed(|manifest| manifest.coverage.requirements.verified += 1), other("coverage"));
     assert_eq!(claimed(|manifest| manifest.settings.strict = true), other("`strict`"));
-    assert_eq!(claimed(|manifest| manifest.settings.timeout = "long".to_owned()), ["`long` is no timeout"]);
+    assert_eq!(claimed(|manifest| manifest.settings.one_at_a_time = true), other("`one_at_a_time`"));
+    assert_eq!(claimed(|manifest| manifest.settings.timeout = "1s".to_owned()), other("deadline"));
+    let mut report = sample::report();
+    report.timeout = "long".to_owned();
+    let settings = Settings { timeout: report.timeout.clone(), ..sample::settings() };
+    assert_eq!(with_itself(&Manifest { settings, ..sample::manifest() }, &report), ["`long` is no timeout"]);
     assert_eq!(claimed(|manifest| manifest.when = "today".to_owned()), ["`today` is no moment"]);
     assert!(claimed(|manifest| manifest.profile = "v8".to_owned()).contains(&other("version of the protocol")[0]));
     assert!(claimed(|manifest| manifest.settings.seed = 2).contains(&other("seed")[0]));

@@ -106,7 +106,7 @@ impl Certify {
         })?;
         let one_at_a_time = target.one_at_a_time() || self.jobs == Some(1);
         let settings = Settings {
-            timeout: format!("{:?}", self.timeout.reply),
+            timeout: self.timeout.to_string(),
             sequences: SEQUENCES,
             seed: SEED,
             strict: self.strict,
@@ -218,7 +218,7 @@ pub(super) fn tell_coverage(manifest: &Manifest) -> Result<(), Failure> {
         }
     }
     let settings = &manifest.settings;
-    if settings.timeout != format!("{:?}", Timeouts::default().reply) {
+    if settings.timeout != Timeouts::default().to_string() {
         say!("Deadline for a reply: {} (--timeout)", harmless(&settings.timeout));
     }
     if settings.one_at_a_time {

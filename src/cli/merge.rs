@@ -44,6 +44,8 @@ impl Merge {
             seed: report.seed,
             shard: None,
             strict: report.strict,
+            timeout: &report.timeout,
+            one_at_a_time: report.one_at_a_time,
             command: &command,
             target: &report.target.how,
             profile: &report.profile.asked,

@@ -251,7 +251,7 @@ impl TargetOptions {
             words.extend(["--profile".to_owned(), self.profile.to_string()]);
         }
         if self.timeout != Timeouts::default() {
-            words.extend(["--timeout".to_owned(), format!("{:?}", self.timeout.reply)]);
+            words.extend(["--timeout".to_owned(), self.timeout.to_string()]);
         }
         words.iter().map(|word| format!(" {word}")).collect()
     }

@@ -252,6 +252,7 @@ impl Run {
         let expectations = expectations.map(|pinned| pinned.with_strict(self.strict).within(&scope));
         let command: Vec<String> = std::env::args().collect();
         let asked = self.target.profile().to_string();
+        let timeout = self.target.timeouts().to_string();
         let context = report::Context {
             register: &register,
             selected: &names,
@@ -260,6 +261,8 @@ impl Run {
             seed,
             shard: part,
             strict: self.strict,
+            timeout: &timeout,
+            one_at_a_time: self.jobs() == 1,
             command: &command,
             target: &name,
             profile: &asked,

@@ -22,8 +22,8 @@ const DIFFERENCES: usize = 50;
 /// judged, too, its cases and requirements are compared with those of the bundle. A bundle is not signed: who writes one can
 /// forge it, and --again alone shows whether it is true.
 ///
-/// Exit codes: 0, it certifies; 3, another version of this program judged, which can check it; 1, it is no bundle, or does not agree with itself; that of its run, where the server was refused; 6,
-/// --again came to something else.
+/// Exit codes: 0, it certifies; 3, another version of this program judged, which can check it; 1, it is no bundle, or does not
+/// agree with itself; that of its run, where the server was refused; 6, --again came to something else.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// The folder of the bundle.
@@ -127,7 +127,12 @@ fn tell(checked: &Checked) -> Result<(), Failure> {
     let Server { name, version, url, program } = &manifest.server;
     let (name, version, profile) = (harmless(name), harmless(version), harmless(&manifest.profile));
     match &manifest.verdict {
-        Verdict::Certified(level) => say!("Certified, {level}: {name} {version}, vfio-user {profile}"),
+        Verdict::Certified(level) if checked.unchecked.is_empty() => {
+            say!("Certified, {level}: {name} {version}, vfio-user {profile}")
+        }
+        Verdict::Certified(level) => {
+            say!("Not checked, and by its own words certified, {level}: {name} {version}, vfio-user {profile}")
+        }
         Verdict::Refused(reasons) => {
             say!("NOT CERTIFIED: {name} {version}, vfio-user {profile}");
             for reason in reasons {

@@ -75,6 +75,7 @@ impl<'a> Collector<'a> {
         }
         let started = start.as_deref();
         let used = started.map(|start| start.profile);
+        let asked = started.map_or(context.profile, |start| &start.profile_asked);
         let report = Report {
             schema: SCHEMA.to_owned(),
             command: started.map_or_else(|| context.command.to_vec(), |start| start.command.clone()),
@@ -90,12 +91,14 @@ impl<'a> Collector<'a> {
                 discovered: started.map_or_else(Discovered::default, |start| start.discovered.clone()),
             },
             profile: Profile {
-                asked: started.map_or_else(|| context.profile.to_owned(), |start| start.profile_asked.clone()),
+                asked: asked.to_owned(),
                 used: used.map_or_else(String::new, |profile| profile.to_string()),
                 why: started.map_or_else(String::new, |start| start.profile_why.clone()),
             },
             seed: context.seed,
             strict: context.strict,
+            timeout: context.timeout.to_owned(),
+            one_at_a_time: context.one_at_a_time,
             shard: context.shard,
             parts: Vec::new(),
             complete,
@@ -105,7 +108,7 @@ impl<'a> Collector<'a> {
             generated: self.generated,
             differential: self.differential.take(),
             causes: causes(&cases),
-            requirements: statuses(context.register, used.unwrap_or(crate::Profile::V0_9_2), &cases),
+            requirements: statuses(context.register, judged_by(used, asked), &cases),
             expectations,
             faults,
             not_run,
@@ -113,6 +116,11 @@ impl<'a> Collector<'a> {
         };
         report.ended(end)
     }
+}
+
+/// By which version requirements are told of: where the target was never spoken to, the one that was asked for, or the newest.
+pub(super) fn judged_by(used: Option<crate::Profile>, asked: &str) -> crate::Profile {
+    used.or_else(|| asked.parse().ok()).unwrap_or(crate::Profile::V0_9_2)
 }
 
 /// The order of cases in a report: that of their files.

@@ -21,6 +21,10 @@ pub struct Context<'a> {
     pub shard: Option<Shard>,
     /// Notes fail the run, too (`--strict`).
     pub strict: bool,
+    /// How long the target may take for a reply, as `--timeout` takes it.
+    pub timeout: &'a str,
+    /// No two servers are alive at once (`--jobs 1`).
+    pub one_at_a_time: bool,
     /// The command line: a run whose target could not be started tells it by no event.
     pub command: &'a [String],
     /// How the target is reached, for people; for the same reason.

@@ -33,6 +33,12 @@ pub struct Report {
     /// Notes count as violations do (`--strict`).
     #[serde(default)]
     pub strict: bool,
+    /// How long the target could take for a reply, as `--timeout` takes it.
+    #[serde(default)]
+    pub timeout: String,
+    /// No two servers were alive at once (`--jobs 1`): what needs a second one was skipped.
+    #[serde(default)]
+    pub one_at_a_time: bool,
     /// Which part of the cases was selected.
     pub shard: Option<Shard>,
     /// The reports of parts that this one was merged of; left out where a run made it.

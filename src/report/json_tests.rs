@@ -1,6 +1,7 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::report::collector::Collector;
 use crate::report::{Report, sample};
 use crate::run::End;
 use crate::verdict::Status;
@@ -23,7 +24,7 @@ fn the_document_has_the_keys_that_readers_depend_on() {
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&value),
-        "schema command platform harness target profile seed strict shard complete exit_code said totals generated causes requirements \
+        "schema command platform harness target profile seed strict timeout one_at_a_time shard complete exit_code said totals generated causes requirements \
          expectations faults not_run cases"
     );
     assert_eq!(keys(&value["harness"]), "name version cases_sha256 register_sha256");
@@ -92,4 +93,17 @@ fn a_target_that_could_not_be_started_is_a_fault_in_a_report_without_cases() {
     assert_eq!((report.profile.asked.as_str(), report.profile.used.as_str()), ("auto", ""));
     assert!(!report.complete);
     assert_eq!(report.with_status(Status::NotExercised), 3);
+}
+
+#[test]
+fn what_was_not_exercised_of_a_target_that_could_not_be_started_is_of_the_version_that_was_asked_for() {
+    let register = crate::requirement::Register::bundled().unwrap();
+    let lost = Event::Ended(End { lost: Some("gone".to_owned()), ..End::default() });
+    let of = |profile| {
+        let context = Context { profile, ..sample::context(&register) };
+        Collector::of_everything(context).event(&lost).unwrap().requirements
+    };
+    assert!(of("v8").contains_key("V8-01"), "of the version asked for");
+    assert!(of("auto").contains_key("MIGFSM-01"), "of the newest");
+    assert!(!of("auto").contains_key("V8-01"), "of none before");
 }

@@ -98,6 +98,8 @@ pub(crate) fn context(register: &Register) -> Context<'_> {
         seed: Some(7),
         shard: None,
         strict: false,
+        timeout: "2s",
+        one_at_a_time: false,
         command: &[],
         target: "gpio --socket-path {socket}",
         profile: "auto",

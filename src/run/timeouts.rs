@@ -1,5 +1,6 @@
 //! How long the harness waits for what.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -58,6 +59,13 @@ impl Timeouts {
     /// For one play of a case, or for all that is asked of a target: whatever a server does, it ends then.
     pub fn whole(&self) -> Duration {
         self.reply.saturating_mul(WHOLE)
+    }
+}
+
+impl fmt::Display for Timeouts {
+    /// The one for a reply, as it is read: `2s`, `500ms`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.reply)
     }
 }
 

@@ -133,6 +133,13 @@ fn a_part_without_a_case_is_no_fault() {
 }
 
 #[test]
+fn parts_that_waited_for_other_times_are_no_run() {
+    let run = Run::of(sample::cases(), 2);
+    let told = run.refused(|shares| shares[1].report.timeout = "9s".to_owned());
+    assert!(told.contains("(give each part the same --timeout): 2s and 9s"), "{told}");
+}
+
+#[test]
 fn parts_of_which_none_has_a_case_are_nothing() {
     let report = Run::of(Vec::new(), 2).merged().report;
     assert_eq!((report.exit_code, report.complete), (5, false));

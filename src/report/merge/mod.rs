@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use error::MergeError;
 
 use super::account::Account;
-use super::collector::in_order;
+use super::collector::{in_order, judged_by};
 use super::document::{Part, Profile, Target};
 use super::{ExitCode, Harness, Report, Shard, Totals};
 use crate::generate::{GENERATED, differential, found};
@@ -84,6 +84,8 @@ pub fn merge(mut shares: Vec<Share>, register: &Register, command: &[String]) ->
         },
         seed: first.report.seed,
         strict: first.report.strict,
+        timeout: first.report.timeout.clone(),
+        one_at_a_time: first.report.one_at_a_time,
         shard: None,
         parts: shares.iter().map(Share::part).collect(),
         complete: end.complete,
@@ -96,7 +98,7 @@ pub fn merge(mut shares: Vec<Share>, register: &Register, command: &[String]) ->
         )
         .map(Box::new),
         causes: causes(&cases),
-        requirements: statuses(register, used.unwrap_or(crate::Profile::V0_9_2), &cases),
+        requirements: statuses(register, judged_by(used, &first.report.profile.asked), &cases),
         expectations: expectations(&shares, &begun, &cases, &account.not_run, end.complete)?,
         faults,
         not_run: account.not_run,
@@ -212,6 +214,7 @@ fn alike(first: &Share, other: &Share) -> Result<(), MergeError> {
         ("the number of cases that were selected in all", selected(first), selected(other)),
         ("the seed (give each part the same --seed)", seed(one), seed(two)),
         ("whether notes count", strict(one), strict(two)),
+        ("the deadline for a reply (give each part the same --timeout)", one.timeout.clone(), two.timeout.clone()),
     ];
     pairs.into_iter().try_for_each(|(what, one, two)| same(first, other, what, &one, &two))
 }
