@@ -166,15 +166,15 @@ fn excused(command: &Command, message: &Message, payload: usize) -> bool {
             .is_some_and(|argsz| argsz == payload as u64 && payload < command.reply_body().fixed_size())
 }
 
-/// A reply to a command with No_reply. Clients in use send posted writes, maps and interrupts so, and QEMU falls out of
-/// step on a reply to them; VERSION is open (470-472 against 450-452).
+/// A reply to a command with No_reply. Clients in use send posted writes, maps and interrupts so, and QEMU, which waits for no
+/// reply to them, leaves its payload on the stream; VERSION is open (470-472 against 450-452).
 fn unwanted(command: &Command, failed: bool, out: &mut Judgements) {
     let posted = [DMA_MAP, DMA_UNMAP, DEVICE_SET_IRQS, DEVICE_RESET, REGION_WRITE, REGION_WRITE_MULTI];
     let name = command.name();
     let (class, why) = match command.message {
         Some(message) if message.name == VERSION.name => return,
         Some(message) if posted.iter().any(|posted| posted.name == message.name) => {
-            (Class::Violation, ", which puts QEMU out of step")
+            (Class::Violation, ", which its client does not wait for")
         }
         _ => (Class::Note, ""),
     };
