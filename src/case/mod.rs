@@ -33,6 +33,8 @@ pub use step::{
 
 use crate::Profile;
 
+/// The client that is connected before the first step.
+pub const FIRST: &str = "a";
 /// The end that is the twin socket, in a case that is `given twin`.
 pub const TWIN: &str = "twin";
 

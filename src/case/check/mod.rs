@@ -7,7 +7,7 @@ mod send;
 mod step;
 mod value;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use vfio_user_wire::{Body, Dialect, Message};
 
@@ -126,6 +126,8 @@ struct Checker<'a> {
     names: BTreeMap<&'a str, Scoped<Known<'a>>>,
     ends: BTreeMap<&'a str, Scoped<()>>,
     labels: BTreeMap<&'a str, Scoped<usize>>,
+    /// The ends on which the case has said its last.
+    left: BTreeSet<Option<&'a str>>,
     /// What `save` lines name.
     streams: BTreeMap<&'a str, Scoped<()>>,
     sent: Vec<Sent<'a>>,
@@ -157,6 +159,7 @@ impl<'a> Checker<'a> {
             names: BTreeMap::new(),
             ends: BTreeMap::new(),
             labels: BTreeMap::new(),
+            left: BTreeSet::new(),
             streams: BTreeMap::new(),
             sent: Vec::new(),
             pending: HashMap::new(),

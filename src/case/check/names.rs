@@ -1,7 +1,7 @@
 //! Who gave which name.
 
 use super::{Checker, Known, Scoped};
-use crate::case::{Descriptor, Diagnostic, NEEDS, Name, Value, With, similar};
+use crate::case::{Descriptor, Diagnostic, FIRST, Given, NEEDS, Name, Span, Value, With, similar};
 
 /// Names in braces that need no word of `needs`: the device's counts, and what VERSION agreed on.
 pub const TARGET_NAMES: &[&str] = &[
@@ -72,6 +72,10 @@ impl<'a> Checker<'a> {
         if self.is_taken(name) {
             self.push(Diagnostic::new(name.span, format!("`{}` is an end or a label already", **name), "said before"));
         }
+        if name.as_str() == FIRST && self.case.given != Given::Nothing {
+            let message = format!("`{FIRST}` is the client that is connected before the first step");
+            self.push(Diagnostic::new(name.span, message, "take another name"));
+        }
         self.ends.insert(name, Scoped { block: self.block, value: () });
     }
 
@@ -107,6 +111,34 @@ impl<'a> Checker<'a> {
             self.push(error);
         }
         found
+    }
+
+    /// The connection of that name; the first one where there is none.
+    fn connection(&mut self, end: Option<&'a Name>, span: Span) {
+        match end {
+            Some(end) => self.end(end),
+            None if self.case.given == Given::Nothing => {
+                let error = Diagnostic::new(span, "nothing is connected", "the case is `given nothing`");
+                self.push(error.help("declare an end with `client NAME`, and send on it"));
+            }
+            None => {}
+        }
+    }
+
+    /// A line sends on that end.
+    pub(super) fn sends(&mut self, end: Option<&'a Name>, span: Span) {
+        self.connection(end, span);
+        if self.left.contains(&end.map(|end| end.as_str())) {
+            let error =
+                Diagnostic::new(span, "nothing can be sent here any more", "a line above closes this connection");
+            self.push(error.help("a `client NAME` connects anew; its lines begin with its name"));
+        }
+    }
+
+    /// A line that ends sending.
+    pub(super) fn leaves(&mut self, end: Option<&'a Name>, span: Span) {
+        self.connection(end, span);
+        self.left.insert(end.map(|end| end.as_str()));
     }
 
     pub(super) fn end(&mut self, name: &Name) {

@@ -7,7 +7,7 @@ use vfio_user_wire::{Body, Field, Header, Message, Tail};
 
 use super::value::Wanted;
 use super::{Checker, Sent, similar};
-use crate::case::{Argument, Diagnostic, Given, Name, Send, Spanned, Subject, TWIN, Value};
+use crate::case::{Argument, Diagnostic, Name, Send, Spanned, Subject, TWIN, Value};
 
 /// What every message takes.
 const COMMON: [&str; 12] = [
@@ -35,14 +35,7 @@ pub(super) fn header_field(key: &str) -> Option<&'static Field> {
 impl<'a> Checker<'a> {
     pub(super) fn send(&mut self, send: &'a Send, span: crate::case::Span) {
         let message = self.subject(&send.subject, span);
-        match &send.end {
-            Some(end) => self.end(end),
-            None if self.case.given == Given::Nothing => {
-                let error = Diagnostic::new(span, "nothing is connected", "the case is `given nothing`");
-                self.push(error.help("declare an end with `client NAME`, and send on it"));
-            }
-            None => {}
-        }
+        self.sends(send.end.as_ref(), span);
         if send.end.as_ref().is_some_and(|end| end.as_str() == TWIN) && !matches!(send.subject, Subject::Raw(_)) {
             let error = Diagnostic::new(span, "a client sends no commands on the twin socket", "expected `raw BYTES`");
             self.push(error);

@@ -54,27 +54,23 @@ impl<'a> Checker<'a> {
                 self.need(&["second-server"], step.span);
                 self.declare_end(name);
             }
-            StepKind::Close(end) | StepKind::Shutdown(end) => {
-                if let Some(end) = end {
-                    self.end(end);
-                }
-            }
+            StepKind::Close(end) | StepKind::Shutdown(end) => self.leaves(end.as_ref(), step.span),
             StepKind::Send(send) => {
                 self.joined(send, before, step.span);
                 self.send(send, step.span);
             }
             StepKind::Expect(expect) => self.expect(expect, step.span),
             StepKind::Device(end, action, arguments) => {
-                end.iter().for_each(|end| self.end(end));
+                self.sends(end.as_ref(), step.span);
                 self.device(*action, arguments, step.span);
             }
             StepKind::Save(end, stream, arguments) => {
-                end.iter().for_each(|end| self.end(end));
+                self.sends(end.as_ref(), step.span);
                 self.options("save", arguments, &[("chunk", 1), ("ahead", 1), ("most", 0)]);
                 self.declare_stream(stream);
             }
             StepKind::Restore(end, stream, arguments) => {
-                end.iter().for_each(|end| self.end(end));
+                self.sends(end.as_ref(), step.span);
                 self.stream(stream);
                 self.options("restore", arguments, &[("chunk", 1), ("upto", 0), ("changed", 0)]);
             }

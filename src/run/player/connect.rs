@@ -6,6 +6,7 @@ use vfio_user_wire::message::VERSION;
 use super::ending::Ending;
 use super::expect::Actual;
 use super::{Fault, Player, Stop};
+use crate::case::FIRST;
 use crate::session::{Connection, Effect, Origin, Passed, usual_proposal, version_payload};
 use crate::target::StartError;
 use crate::verdict::Evidence;
@@ -17,7 +18,7 @@ impl Player<'_> {
     /// Connects the first client. Without it nothing can be judged.
     pub(super) fn connect(&mut self) -> Result<usize, Stop> {
         match self.instance.connect(self.context.interrupt) {
-            Ok(connection) => Ok(self.add(0, "a", Some(connection))),
+            Ok(connection) => Ok(self.add(0, FIRST, Some(connection))),
             Err(StartError::Interrupted) => Err(Stop::Interrupted),
             Err(StartError::Ours(error)) => Err(Stop::Fault(error.into())),
             Err(other) => Err(Stop::Lost(other.to_string())),

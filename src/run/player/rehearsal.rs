@@ -17,8 +17,8 @@ use super::environment::{Environment, words_value};
 use super::pages::{Asked, PageSet};
 use super::send::Built;
 use crate::case::{
-    ConditionValue, Diagnostic, Expect, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step, StepKind,
-    Subject, errno,
+    ConditionValue, Diagnostic, Expect, FIRST, Given, Name, Outcome, Outcomes, Relation, Send, Span, Spanned, Step,
+    StepKind, Subject, errno,
 };
 use crate::model::{Command, Kind, Offer, OfferedMigrationRegion, Permits, Rule, is_known};
 use crate::run::Planned;
@@ -63,9 +63,9 @@ pub fn rehearse(rehearsal: Rehearsal<'_>, case: &Planned) -> Result<Vec<Diagnost
     };
     let played = match case.case.given {
         Given::Nothing => Ok(()),
-        Given::Connected => actor.connect(0, "a", false),
-        Given::Negotiated => actor.connect(0, "a", true),
-        Given::Twin => actor.connect(0, "a", true).map(|()| {
+        Given::Connected => actor.connect(0, FIRST, false),
+        Given::Negotiated => actor.connect(0, FIRST, true),
+        Given::Twin => actor.connect(0, FIRST, true).map(|()| {
             actor.talk.add_twin(0, None);
         }),
     };
