@@ -117,7 +117,7 @@ fn data_that_are_written_put_the_load_to_the_test() {
 #[test]
 fn a_portion_is_read_where_the_client_takes_as_much() {
     let refused = |count: u64, limit: &str| {
-        let capabilities = format!(r#"{{"capabilities":{{{limit}}}}}"#);
+        let capabilities = format!(r#"{{"capabilities":{{"migration":{{"pgsize":4096}},{limit}}}}}"#);
         let mut client = Client::with_versions(offer(false), &capabilities, &capabilities);
         client.state(STOP_AND_COPY);
         client.reads_u64(8, count);

@@ -381,6 +381,18 @@ fn dirty_pages_are_logged_in_whatever_state() {
 }
 
 #[test]
+fn a_client_that_offers_no_migration_need_not_be_shown_the_region() {
+    let info = RegionInfo { argsz: 48, index: REGION, ..RegionInfo::default() };
+    let said = |capabilities: &str| {
+        let client = Client::with_versions(offer(false), capabilities, capabilities);
+        [("DEVICE_GET_REGION_INFO", info.bytes().to_vec()), ("REGION_READ", access(0, 4, &[]))]
+            .map(|(name, payload)| client.breaks(name, payload).1.is_empty())
+    };
+    assert_eq!(said(r#"{"capabilities":{"migration":{"pgsize":4096}}}"#), [false; 2]);
+    assert_eq!(said("{}"), [true; 2]);
+}
+
+#[test]
 fn a_finding_names_the_states_and_the_lines_of_the_text() {
     let refused = |dialect, state: u32| {
         let mut session = Session::new(dialect, Arc::new(offer(false)));

@@ -106,6 +106,15 @@ pub struct Offer {
     pub scratch: Vec<ScratchRange>,
 }
 
+impl Offer {
+    /// The migration region is there for clients that can migrate; whether others see it no text says (0.9.1, 523-525).
+    pub(super) fn hide_migration(&mut self) {
+        let Some(hidden) = self.migration_region.take() else { return };
+        self.num_regions = None;
+        self.regions.retain(|region| region.index < hidden.index);
+    }
+}
+
 impl Default for Offer {
     /// Nothing is known, so that next to nothing is asked for.
     fn default() -> Self {

@@ -54,11 +54,11 @@ pub(super) fn command(name: &str, payload: &[u8], fds: &[PassedFd]) -> Command {
 
 /// A session in which these commands have succeeded.
 pub(super) fn after(offer: Offer, commands: &[Command]) -> Session {
+    let agreed = samples::states(offer.limits);
     let mut session = Session::new(&V0_9_2, Arc::new(offer));
     let version = command("VERSION", &[0; 4], &[]);
     for (ticket, sent) in std::iter::once(&version).chain(commands).enumerate() {
-        let agreed = b"\0\0\0\0{\"capabilities\":{\"write_multiple\":true}}\0";
-        let payload = if ticket == 0 { agreed.to_vec() } else { Vec::new() };
+        let payload = if ticket == 0 { agreed.clone() } else { Vec::new() };
         samples::exchange(&mut session, ticket, sent.clone(), Ok(payload));
     }
     session
@@ -307,6 +307,28 @@ fn what_a_server_said_that_it_does_not_take_exceeds_it() {
     for half in [DmaMap { address: 0x800, ..map }, DmaMap { size: 0x800, ..map }, DmaMap { offset: 0x800, ..map }] {
         assert!(exceeds(usual, &[], with(half)), "{half:?}");
     }
+}
+
+#[test]
+fn what_a_server_takes_is_what_it_told_this_client() {
+    let of = |max_msg_fds| Limits { max_msg_fds, ..Limits::default() };
+    let most = |stated| {
+        let mut session = Session::new(&V0_9_2, Arc::new(Offer { limits: of(8), ..offer() }));
+        let version = command("VERSION", &[0; 4], &[]);
+        samples::exchange(&mut session, 0, version, Ok(stated));
+        let exceeds = |count: &u64| {
+            let fds = (0..*count).map(|id| PassedFd { id, kind: FdKind::Other }).collect::<Vec<_>>();
+            let mut session = session.clone();
+            session.sent(1, command("DEVICE_RESET", &[], &fds));
+            session.exceeds(1).is_some()
+        };
+        (1..20).find(exceeds).unwrap() - 1
+    };
+    for (stated, taken) in [(8, 8), (4, 4), (16, 8)] {
+        assert_eq!(most(samples::states(of(stated))), taken, "{stated}");
+    }
+    // The default, where nothing is said.
+    assert_eq!(most(vec![0; 4]), 1);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Commands and their answers for tests.
 
 use nix::errno::Errno;
-use vfio_user_wire::{Dialect, Frame};
+use serde_json::json;
+use vfio_user_wire::message::Version;
+use vfio_user_wire::{Dialect, Frame, Limits, VersionData};
 
 use super::{Command, Judgement, PassedFd, Reply, Session};
 use crate::verdict::Class;
@@ -14,6 +16,19 @@ pub(super) fn command(dialect: &'static Dialect, id: usize, name: &str, payload:
     let (number, message) = dialect.command(name).unwrap();
     let frame = Frame::command(id as u16, number, payload);
     Command { header: frame.header, payload: frame.payload, message: Some(message), fds: fds.to_vec(), cut: None }
+}
+
+/// A reply to VERSION that states the limits.
+pub(super) fn states(limits: Limits) -> Vec<u8> {
+    let stated = json!({
+        "max_msg_fds": limits.max_msg_fds,
+        "max_data_xfer_size": limits.max_data_xfer_size,
+        "max_dma_maps": limits.max_dma_maps,
+        "pgsizes": limits.pgsizes,
+        "write_multiple": true,
+    });
+    let capabilities = stated.as_object().cloned().unwrap_or_default();
+    [Version::default().bytes(), &VersionData::with_capabilities(capabilities).bytes()].concat()
 }
 
 /// Sends a command and answers it: with that payload, or an error.

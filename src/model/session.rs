@@ -482,6 +482,20 @@ impl State {
         Edition::of(self.dialect)
     }
 
+    /// A server need state its limits to no client that did not state its own: to another one it may have said more.
+    pub(super) fn heed(&mut self, stated: Limits) {
+        let known = self.offer.limits;
+        let limits = Limits {
+            max_msg_fds: known.max_msg_fds.min(stated.max_msg_fds),
+            max_data_xfer_size: known.max_data_xfer_size.min(stated.max_data_xfer_size),
+            max_dma_maps: known.max_dma_maps.min(stated.max_dma_maps),
+            pgsizes: known.pgsizes,
+        };
+        if limits != known {
+            Arc::make_mut(&mut self.offer).limits = limits;
+        }
+    }
+
     /// The command may change the state of migration.
     pub(super) fn changes_state(&self, command: &Command) -> bool {
         migration::changes_state(command) || ruling::changes_migration_region(self, command)

@@ -39,6 +39,8 @@ enum Ask {
     Mask { unmask: bool },
     /// Descriptors are bound to masking or unmasking.
     WatchMask,
+    /// The special case by its data, start and count, which are all that the text names (1255-1257), with another action.
+    MayDisable,
     /// Count 0, and not the special case.
     Nothing,
     /// It contradicts itself.
@@ -49,6 +51,7 @@ fn ask(state: &State, command: &Command, set: &IrqSet) -> Ask {
     let (flags, start, count) = (set.flags, set.start, set.count);
     match (flags & DATA_MASK, flags & ACTIONS) {
         (DATA_NONE, ACTION_TRIGGER) if count == 0 && start == 0 => Ask::Disable,
+        (DATA_NONE, ACTION_MASK | ACTION_UNMASK) if count == 0 && start == 0 => Ask::MayDisable,
         (DATA_NONE | DATA_BOOL | DATA_EVENTFD, ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER) if count == 0 => {
             Ask::Nothing
         }
@@ -134,9 +137,13 @@ pub(super) fn permits(state: &State, command: &Command) -> Permits {
         Ask::Mask { .. } if state.irqs.all_bound(index, start, count) => {
             Permits::success("IRQINFO-06", Violation, "success: the type is maskable")
         }
-        Ask::Deassign | Ask::Trigger { .. } | Ask::Mask { .. } | Ask::WatchMask | Ask::Nothing | Ask::Unclear => {
-            Permits::either()
-        }
+        Ask::Deassign
+        | Ask::Trigger { .. }
+        | Ask::Mask { .. }
+        | Ask::WatchMask
+        | Ask::MayDisable
+        | Ask::Nothing
+        | Ask::Unclear => Permits::either(),
     }
 }
 
@@ -212,6 +219,7 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     state.refuse_fds(command, LetGo::Stray);
     match ask {
         Ask::Disable => state.irqs.disable(index, sure),
+        Ask::MayDisable => state.irqs.disable(index, false),
         Ask::Assign => {
             state.irqs.deafen(command.fds.iter().filter(|fd| fd.kind != FdKind::Eventfd).map(|fd| fd.id));
             state.irqs.assign(index, start, &fds, sure);

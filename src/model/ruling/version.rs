@@ -1,8 +1,11 @@
 //! VERSION.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use vfio_user_wire::VersionData;
 use vfio_user_wire::message::Version;
+use vfio_user_wire::tables::Table;
 
 use super::super::edition::Edition;
 use super::super::permits::Permits;
@@ -131,8 +134,14 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
     if let Given::Ok(payload) = given {
         let data = VersionData::parse(payload.get(Version::LAYOUT.size..).unwrap_or_default()).unwrap_or_default();
         state.write_multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
+        if let Edition::Current | Edition::Legacy = state.edition() {
+            state.heed(data.limits());
+        }
         if state.edition() != Edition::Current {
             state.migrating = legacy::agreed(state.edition(), &negotiated(&command.payload, payload));
+            if !state.migrating.client && state.edition() != Edition::Tables(Table::V8) {
+                Arc::make_mut(&mut state.offer).hide_migration();
+            }
         }
     }
     state.phase = match (given, state.phase) {

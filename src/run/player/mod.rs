@@ -357,6 +357,10 @@ impl Player<'_> {
     /// After the last step, a session that is still open and in step must answer DEVICE_GET_INFO. Where all of them do, the server
     /// has nothing left to do for any client.
     fn still_in_step(&mut self) -> Result<bool, Stop> {
+        if self.signalled.is_some() {
+            // A server that was told to end answers nothing more, and its last message may lack a part.
+            return Ok(false);
+        }
         let mut all = !self.talk.ends.is_empty();
         for end in 0..self.talk.ends.len() {
             let open =

@@ -162,8 +162,7 @@ fn negotiations() -> Vec<Fault> {
                 step.pass();
             };
             Visits { receive, ..Visits::new(None) }.machine()
-        })
-        .also("VER-14", "the next client's limits do not hold for what is sent to it"),
+        }),
         fault("DISC-06", "the-smallest-transfer-of-all", || {
             let receive: fn(&mut u64, Step<'_>) = |smallest, step| {
                 if is(&step.frame, "VERSION") {
