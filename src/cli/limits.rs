@@ -53,6 +53,7 @@ extern "C" fn ignored(_: c_int) {}
 
 /// No memory could be had: Rust's own words stand on standard error, and say how much.
 extern "C" fn aborted(_: c_int) {
-    // SAFETY: _exit(2) takes an integer and does not return; servers go down with this process (PDEATHSIG).
+    // SAFETY: _exit(2) takes an integer and does not return; servers go down with this process (PDEATHSIG), all but what
+    // they have started themselves.
     unsafe { libc::_exit(c_int::from(ExitCode::Internal.number())) }
 }

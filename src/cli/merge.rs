@@ -26,7 +26,7 @@ impl Merge {
         for path in self.reports.paths() {
             not_an_input(path, &self.shards)?;
         }
-        self.reports.take_away()?;
+        self.reports.make_way()?;
         let register = setup::register()?;
         let read = |path: &PathBuf| -> Result<Share, Failure> {
             Ok(Share { file: path.display().to_string(), report: read(path)? })

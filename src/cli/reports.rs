@@ -1,5 +1,6 @@
 //! `--report FORMAT=FILE`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -77,9 +78,14 @@ impl ReportFile {
 }
 
 impl Reports {
-    /// Takes away what stands there: whatever becomes of this run, nobody is to read an earlier one's report as this one's.
-    pub(super) fn take_away(&self) -> Result<(), Failure> {
-        self.paths().try_for_each(report::take_away).map_err(|error| unwritten(&error))
+    /// Takes away what stands there: whatever becomes of this run, nobody is to read an earlier one's report as this one's. That
+    /// one cannot be written is found out now, and not when the run is over.
+    pub(super) fn make_way(&self) -> Result<(), Failure> {
+        let mut files = BTreeSet::new();
+        if let Some(twice) = self.paths().find(|path| report::is_replaced(path) && !files.insert(whole(path))) {
+            return Err(Failure::usage(format!("{} is to be two reports: name another file for one", twice.display())));
+        }
+        self.paths().try_for_each(report::make_way).map_err(|error| unwritten(&error))
     }
 
     /// Who writes them.
@@ -95,6 +101,13 @@ impl Reports {
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(ReportFile::path).chain(self.trace.as_deref())
     }
+}
+
+/// The file's path from the root on, by which it is known however it is named.
+fn whole(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
 }
 
 /// What is said of a report that could not be written.

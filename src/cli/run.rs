@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::against::{Comparing, SEQUENCES};
 use super::failed::{self, Failed, Memory};
+use super::merge::not_an_input;
 use super::options::{TargetOptions, quoted};
 use super::reports::{Reports, unwritten};
 use super::{Failure, limits, setup};
@@ -163,7 +164,7 @@ impl Run {
             Some(path) => Failed::of_report(path, self.strict),
             None => memory.failed(),
         });
-        self.reports.take_away()?;
+        self.outputs()?;
         let again = again.transpose()?;
         limits::prepare(self.target.starts_servers())?;
         let register = setup::register()?;
@@ -318,7 +319,7 @@ impl Run {
                 End { interrupted, lost: (!interrupted).then_some(failure.sentence), ..End::default() }
             }
         };
-        tell(Event::Ended(end.clone()))?;
+        let told = tell(Event::Ended(end.clone()));
         // Every process has ended, and every socket and folder is gone, before the program is.
         drop(launcher);
         let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
@@ -332,8 +333,18 @@ impl Run {
             report::write_whole(path, draft.text().as_bytes())
                 .map_err(|error| Failure::ours(format!("could not write the draft: {error}")))?;
         }
+        // A report that could not be written takes neither the memory nor the draft along.
+        told?;
         let code = ExitCode::of(&report, &end, self.strict);
         Ok(Judged { report, code })
+    }
+
+    /// Makes way for what is written; nothing of it takes the place of what is read.
+    fn outputs(&self) -> Result<(), Failure> {
+        let inputs =
+            || self.files.iter().chain(&self.expect).chain(self.target.device_path()).chain(&self.expect_write);
+        self.reports.paths().try_for_each(|path| not_an_input(path, inputs()))?;
+        self.reports.make_way()
     }
 
     /// How many sequences are drawn.
@@ -373,16 +384,21 @@ impl Run {
             return comparing.run(tell);
         }
         let runner = Runner { context, jobs, fail_fast: self.fail_fast, pinned, replay };
-        let mut failed = None;
+        let (mut unwritten, mut fails) = (None, false);
         let end = runner
             .run(selected, |event| {
+                fails |= matches!(&event, Event::CaseFinished(record) if runner.fails(record));
                 if let Err(failure) = tell(event) {
-                    failed.get_or_insert(failure);
+                    unwritten.get_or_insert(failure);
                 }
             })
             .map_err(|error| Failure::ours(error.to_string()))?;
-        if let Some(failure) = failed {
+        if let Some(failure) = unwritten {
             return Err(failure);
+        }
+        let more = !sequences.is_empty() || self.generate.is_some_and(|count| count > 0);
+        if end.complete && more && fails && self.fail_fast {
+            return Ok(End { stopped: true, ..end });
         }
         if end.complete && !sequences.is_empty() {
             return self.again(runner, sequences, end, tell);

@@ -130,7 +130,8 @@ fn test(case: &CaseRecord, section: &str, report: &Report, context: &Context<'_>
         test.set_system_out(notes);
     }
     if case.result != CaseResult::Pass && !case.stderr.is_empty() {
-        test.set_system_err(excerpt(&case.stderr, STDERR).join("\n"));
+        let lines: Vec<String> = excerpt(&case.stderr, STDERR).iter().map(|line| harmless(line)).collect();
+        test.set_system_err(lines.join("\n"));
     }
     test
 }

@@ -30,10 +30,10 @@ pub(crate) use collector::Collector;
 pub use context::Context;
 pub use document::{Harness, Part, Profile, Report, SCHEMA, Shard, Target, Totals};
 pub use exit_code::ExitCode;
-#[cfg(feature = "cli")]
-pub(crate) use file::take_away;
 #[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use file::write as write_whole;
+#[cfg(feature = "cli")]
+pub(crate) use file::{is_replaced, make_way};
 pub use github::Github;
 #[cfg(any(feature = "cli", feature = "libtest"))]
 pub(crate) use github::tame_where_read;

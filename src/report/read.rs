@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::text::harmless;
+use super::text::{cut, harmless};
 use super::{Report, SCHEMA, Totals};
 use crate::session::Entry;
 use crate::verdict::{CaseRecord, Finding};
@@ -15,6 +15,8 @@ use crate::verdict::{CaseRecord, Finding};
 pub(crate) const MOST: u64 = 1 << 30;
 /// There are no more of anything that is counted.
 const MANY: u64 = 1 << 40;
+/// So much of another schema is told, in characters.
+const SCHEMA_SHOWN: usize = 60;
 /// No case takes longer, in seconds.
 const LONGEST: f64 = 1e9;
 
@@ -123,7 +125,9 @@ fn parse(file: String, bytes: &[u8]) -> Result<Report, ReadError> {
     let head: Head = serde_json::from_slice(bytes).map_err(wrong)?;
     match head.schema {
         Some(schema) if schema == SCHEMA => {}
-        Some(other) => return Err(ReadError::OtherSchema { file, found: harmless(&other.to_string()) }),
+        Some(other) => {
+            return Err(ReadError::OtherSchema { file, found: cut(&harmless(&other.to_string()), SCHEMA_SHOWN) });
+        }
         None => return Err(ReadError::NoReport { file, why: "it names no `schema`".to_owned() }),
     }
     let report: Report = serde_json::from_slice(bytes).map_err(wrong)?;
@@ -158,7 +162,9 @@ fn counted(report: &Report) -> impl Iterator<Item = u64> {
     let Totals { selected, pass, fail, skip, inconclusive, error, not_run, notes } = report.totals;
     let totals = [selected, pass, fail, skip, inconclusive, error, not_run, notes].map(|number| number as u64);
     let drawn = report.generated.iter().flat_map(|drawn| [drawn.sequences, drawn.steps, drawn.answered, drawn.failed]);
-    totals.into_iter().chain(drawn)
+    let compared = report.differential.iter().map(|found| found.sequences);
+    let lengths = report.cases.iter().flat_map(|case| &case.transcript).map(|entry| entry.length as u64);
+    totals.into_iter().chain(drawn).chain(compared).chain(lengths)
 }
 
 /// All that is shown as it is.

@@ -52,7 +52,9 @@ impl Runner<'_> {
                 // Servers die with the thread that started them (PDEATHSIG), which lives as long as the run.
                 std::thread::Builder::new()
                     .name(format!("player-{number}"))
-                    .spawn_scoped(scope, move || self.work(queue, [stop, failed], &sender))?;
+                    .spawn_scoped(scope, move || self.work(queue, [stop, failed], &sender))
+                    // Those that are there already play no more.
+                    .inspect_err(|_| stop.store(true, Ordering::SeqCst))?;
             }
             drop(sender);
             for message in receiver {

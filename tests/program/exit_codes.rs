@@ -378,6 +378,37 @@ fn fail_fast_stops_and_is_incomplete() {
 }
 
 #[test]
+fn fail_fast_draws_nothing_after_the_failure() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    let ended = bench.against("wrong-id", &with(PATIENT, &["--fail-fast", "--generate", "5"]));
+    ended.has_code(2).says("as --fail-fast asks");
+    assert_eq!((ended.names(), &ended.report()["complete"]), (vec!["reset.refused"], &json!(false)));
+}
+
+#[test]
+fn no_report_takes_the_place_of_what_is_read_or_of_another() {
+    let bench = Bench::new(&[("a.case", PASSES)]);
+    for option in ["--expect", "--device"] {
+        let input = bench.write("input.toml", "");
+        let ended = bench.against("good", &[option, &input, "--report", &format!("json={input}")]);
+        ended.has_code(1).says("would take the place of").says("input.toml");
+        assert!(bench.path("input.toml").exists());
+    }
+    let [one, same] = ["json", "html"].map(|format| format!("{format}={}", bench.word("twice")));
+    let ended = bench.against("good", &["--report", &one, "--report", &same]);
+    ended.has_code(1).says("is to be two reports");
+}
+
+#[test]
+fn a_report_that_is_lost_takes_no_draft_along() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    let draft = bench.word("draft.toml");
+    let ended = bench.against("wrong-id", &["--report", "json=/dev/full", "--expect-write", &draft]);
+    ended.has_code(70).says("No space left on device");
+    assert!(bench.path("draft.toml").exists());
+}
+
+#[test]
 fn fail_fast_with_one_job_plays_nothing_after_the_failure() {
     let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS), ("c.case", READS)]);
     for _ in 0..10 {
@@ -402,7 +433,7 @@ fn a_report_that_cannot_be_written_is_named_and_never_0() {
 fn a_report_that_cannot_be_written_keeps_no_other_from_being_written() {
     let bench = Bench::new(&[("a.case", PASSES)]);
     let (cases, junit) = (bench.word("cases"), format!("junit={}", bench.word("junit.xml")));
-    let reports = ["--report", "json=/nonexistent/report", "--report", &junit];
+    let reports = ["--report", "json=/dev/full", "--report", &junit];
     let ended = bench.program(&[&["run", "--cases", &cases, "--spawn", &server("good")], &reports[..]].concat());
     assert_ne!(ended.code, 0);
     assert!(bench.path("junit.xml").exists(), "{}", ended.stderr);

@@ -316,5 +316,7 @@ fn a_merged_report_that_cannot_be_written_is_named_and_keeps_no_other_from_being
     part(&bench, "good", "1/1", &[]).has_code(0);
     let ended = merge(&bench, &["1.json"], &["--report", "json=/nonexistent/report"]);
     ended.has_code(70).says("/nonexistent/report: No such file");
+    let ended = merge(&bench, &["1.json"], &["--report", "json=/dev/full"]);
+    ended.has_code(70).says("/dev/full: No space left");
     assert!(bench.path("every.xml").exists());
 }

@@ -135,10 +135,12 @@ fn packet(
     let direction = if entry.direction == Way::Received { INBOUND } else { OUTBOUND };
     let mut options = vec![EnhancedPacketOption::Flags(direction)];
     options.extend(comments(case, entry).map(|comment| EnhancedPacketOption::Comment(text(&comment))));
+    // A report that was read may say anything of the length.
+    let original = before.saturating_add(entry.length).max(data.len());
     EnhancedPacketBlock {
         interface_id: interface,
         timestamp,
-        original_len: u32::try_from(before + entry.length).unwrap_or(u32::MAX),
+        original_len: u32::try_from(original).unwrap_or(u32::MAX),
         data: Cow::Owned(data),
         options,
     }
