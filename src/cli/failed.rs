@@ -4,6 +4,7 @@
 //! by are the options that name it and the folder of the run: two checkouts have a memory each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,9 @@ use sha2::{Digest, Sha256};
 use xdg::BaseDirectories;
 
 use super::Failure;
+use super::merge::read;
 use super::options::{TargetOptions, quoted};
-use crate::report::{self, Report, SCHEMA, harmless};
+use crate::report::{self, SCHEMA, harmless};
 use crate::run::Planned;
 use crate::verdict::{CaseRecord, CaseResult, Class};
 
@@ -84,11 +86,17 @@ impl Memory {
     /// worse.
     pub(super) fn update<'c>(&self, cases: impl IntoIterator<Item = &'c CaseRecord>, gone: &[String], strict: bool) {
         let Some(path) = &self.path else { return };
+        let cases: Vec<_> = cases.into_iter().map(|case| (case, fails(case, strict))).collect();
+        if !path.exists() && !cases.iter().any(|(_, fails)| *fails) {
+            return;
+        }
+        // Another run may be at the same, a part of --shard beside this one. Where nothing can be locked, nothing can be written.
+        let _lock = locked(path);
         let before = self.read().unwrap_or_default();
         let mut failed = before.failed.clone();
         failed.retain(|name, _| !gone.contains(name));
-        for case in cases {
-            match fails(case, strict) {
+        for (case, fails) in cases {
+            match fails {
                 true => failed.insert(case.name.clone(), file_of(case)),
                 false => failed.remove(&case.name),
             };
@@ -105,8 +113,16 @@ impl Memory {
     }
 }
 
+/// The folder of the file, which one run holds at a time.
+fn locked(path: &Path) -> io::Result<File> {
+    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
+    std::fs::create_dir_all(folder)?;
+    let folder = File::open(folder)?;
+    folder.lock()?;
+    Ok(folder)
+}
+
 fn write(path: &Path, remembered: &Remembered) -> io::Result<()> {
-    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     report::write_whole(path, &serde_json::to_vec_pretty(remembered)?)
 }
 
@@ -126,18 +142,15 @@ pub(super) fn file_of(case: &CaseRecord) -> Option<PathBuf> {
 }
 
 impl Failed {
-    /// What failed by a report.
+    /// What failed by a report, or was not run.
     pub(super) fn of_report(path: &Path, strict: bool) -> Result<Failed, Failure> {
-        let from = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::file(format!("--failed: could not read {from}: {error}"), &error))?;
-        let wrong = |why: String| Failure::usage(format!("--failed: {from} is no report of this program: {why}"));
-        let report: Report = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        if report.schema != SCHEMA {
-            return Err(wrong(format!("its schema is `{}`, and `{SCHEMA}` is read", harmless(&report.schema))));
-        }
-        let failed = report.cases.iter().filter(|case| fails(case, strict));
-        Ok(Failed { failed: failed.map(|case| (case.name.clone(), file_of(case))).collect(), from })
+        let report =
+            read(path).map_err(|error| Failure { sentence: format!("--failed: {}", error.sentence), ..error })?;
+        let failed =
+            report.cases.iter().filter(|case| fails(case, strict)).map(|case| (case.name.clone(), file_of(case)));
+        // Of what was selected and never ran nobody knows that it passes.
+        let not_run = report.not_run.iter().map(|name| (name.clone(), None));
+        Ok(Failed { failed: failed.chain(not_run).collect(), from: path.display().to_string() })
     }
 
     /// The files of sequences that are still there.

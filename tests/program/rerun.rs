@@ -134,7 +134,7 @@ fn what_failed_by_a_report_runs_again_even_where_that_report_is_written_anew() {
 fn a_report_that_is_none_is_1_and_is_not_left_as_this_runs() {
     let server = Mended::new("good");
     for (text, sentence) in
-        [("", "is no report of this program"), ("{}", "missing field"), ("[1, 2", "is no report of this program")]
+        [("", "report.json is empty"), ("{}", "it names no `schema`"), ("[1, 2", "it is no JSON object")]
     {
         let report = server.bench.write("report.json", text);
         let (command, cases) = (server.command.as_str(), server.bench.word("cases"));
@@ -157,7 +157,21 @@ fn a_report_of_another_schema_is_1() {
     report["schema"] = json!("99\u{1b}[31m");
     let other = server.bench.write("other.json", &report.to_string());
     let ended = server.bench.program(&["run", &format!("--failed={other}")]);
-    ended.has_code(1).says("its schema is `99\\u{1b}[31m`, and `1` is read");
+    ended
+        .has_code(1)
+        .says("--failed: ")
+        .says("is a report of schema \"99\\u001b[31m\", and this program reads schema \"1\"");
+}
+
+#[test]
+fn what_never_ran_by_a_report_runs() {
+    let server = Mended::new("wrong-id");
+    server.run(&["--fail-fast", "--jobs", "1"]).has_code(2);
+    server.becomes("good");
+    let report = server.bench.write("before.json", &fs::read_to_string(server.bench.path("report.json")).unwrap());
+    let again = server.run(&[&format!("--failed={report}")]);
+    again.has_code(0);
+    assert_eq!(again.names(), ["reset.refused", "reset.too"]);
 }
 
 #[test]
