@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use signal_hook::iterator::Signals;
+
 use super::Failure;
 use crate::Profile;
 use crate::report::ExitCode;
 use crate::requirement::Register;
 use crate::run::{Library, LibraryError, Plan, Planned};
 use crate::session::Interrupt;
-use crate::target::ProbeError;
+use crate::target::{ProbeError, abandon, ending_signals};
 
 /// The register that is compiled in.
 pub(super) fn register() -> Result<Register, Failure> {
@@ -88,30 +90,29 @@ pub(super) fn say_json(document: &impl serde::Serialize) -> Result<ExitCode, Fai
     Ok(ExitCode::Conforming)
 }
 
-/// An interrupt that Ctrl-C and SIGTERM raise; a second one ends the program at once.
+/// An interrupt that Ctrl-C, SIGTERM, or the end of the terminal raises; a second one ends the program at once.
 pub(super) fn interrupt() -> Result<Interrupt, Failure> {
-    static HANDLED: OnceLock<()> = OnceLock::new();
+    static HANDLED: OnceLock<Interrupt> = OnceLock::new();
+    if let Some(interrupt) = HANDLED.get() {
+        return Ok(interrupt.clone());
+    }
     let interrupt = Interrupt::new().map_err(|error| Failure::ours(format!("no eventfd: {error}")))?;
     let raised = interrupt.clone();
-    if HANDLED.set(()).is_ok() {
-        let ours = |error: std::io::Error| Failure::ours(format!("signals cannot be handled: {error}"));
-        let mut signals =
-            signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])
-                .map_err(ours)?;
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || {
-                for (times, _) in signals.forever().enumerate() {
-                    if times > 0 {
-                        crate::target::abandon();
-                        std::process::exit(i32::from(ExitCode::Interrupted.number()));
-                    }
-                    raised.raise();
+    let ours = |error: std::io::Error| Failure::ours(format!("signals cannot be handled: {error}"));
+    let mut signals = Signals::new(ending_signals()).map_err(ours)?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for (times, _) in signals.forever().enumerate() {
+                if times > 0 {
+                    abandon();
+                    std::process::exit(i32::from(ExitCode::Interrupted.number()));
                 }
-            })
-            .map_err(ours)?;
-    }
-    Ok(interrupt)
+                raised.raise();
+            }
+        })
+        .map_err(ours)?;
+    Ok(HANDLED.get_or_init(|| interrupt).clone())
 }
 
 /// The failure that a probe's error is.

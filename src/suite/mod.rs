@@ -47,7 +47,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Conclusion};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -55,7 +54,7 @@ use self::stage::Stage;
 use crate::Profile;
 use crate::run::Timeouts;
 pub use crate::target::Served;
-use crate::target::{ServerFunction, Target, abandon, raise_descriptor_limit};
+use crate::target::{ServerFunction, Target, abandon, ending_signals, raise_descriptor_limit};
 
 /// How libtest ends where tests fail.
 const FAILED: u8 = 101;
@@ -183,11 +182,11 @@ impl Suite {
 
 /// Ctrl-C, or the end of somebody's patience, ends the program as it ends others, and its servers and temporary files with it.
 fn leave_nothing_at_a_signal() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(ending_signals())?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             abandon();
-            // It does not return: both signals end a program.
+            // It does not return: each of these signals ends a program.
             let _ = emulate_default_handler(signal);
         }
     })?;

@@ -1,5 +1,6 @@
 //! What is gone at an orderly end, and must go as well where the program ends at once.
 
+use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -38,6 +39,22 @@ impl Drop for Known {
             leftovers.swap_remove(at);
         }
     }
+}
+
+/// The signals by which people, and what people left, end this program: at each of them servers and folders must go. One that was
+/// to be ignored before it began, as nohup(1) has SIGHUP ignored, is none of them.
+pub fn ending_signals() -> Vec<i32> {
+    let is_ignored = |signal: Signal| {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: it asks for the action alone, which all zeroes is a value of, and the address is that of a live local.
+        let action = unsafe {
+            libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr());
+            action.assume_init()
+        };
+        action.sa_sigaction == libc::SIG_IGN
+    };
+    let left = [Signal::SIGHUP, Signal::SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal));
+    [Signal::SIGINT, Signal::SIGTERM].into_iter().chain(left).map(|signal| signal as i32).collect()
 }
 
 /// Kills every server that was started and removes every temporary folder, without waiting for anybody: the program

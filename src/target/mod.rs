@@ -19,7 +19,7 @@ pub use direct::{DirectServer, DirectTarget};
 pub use discovered::{Discovered, Has, IoFds, Irq, Region, Unanswered};
 pub use function::{Served, ServerFunction};
 pub use instance::{Instance, Launcher, StartError, Target};
-pub use leftover::abandon;
+pub use leftover::{abandon, ending_signals};
 pub use output::{crash_report, excerpt, sanitizer_report};
 pub use probe::{NO_DEVICE_FILE, ProbeError, Spoken, probe, spoken};
 pub use process::{Process, Reaper, inherited_descriptor_limits, open_descriptors, raise_descriptor_limit};

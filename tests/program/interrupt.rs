@@ -1,10 +1,10 @@
-//! Ctrl-C and SIGTERM: exit code 130, nothing left behind (which `support` looks at after every run), a report that says
+//! Ctrl-C, SIGTERM and SIGHUP: exit code 130, nothing left behind (which `support` looks at after every run), a report that says
 //! that it is incomplete.
 
 use std::process::{Command, Stdio};
 
 use crate::support::{Bench, Ended, Moment, PASSES, RESETS, Standing, server};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use serde_json::json;
 
@@ -43,6 +43,28 @@ fn in_the_middle_of_a_case() {
 fn by_sigterm() {
     let bench = Bench::new(&[("a.case", RESETS)]);
     is_interrupted(&interrupted(&bench, "silent", Signal::SIGTERM, &[]));
+}
+
+#[test]
+fn by_the_end_of_the_terminal() {
+    // SAFETY: it sets no handler. What the tests were started by may have had the signal ignored, and the program would inherit that.
+    unsafe { signal(Signal::SIGHUP, SigHandler::SigDfl) }.unwrap();
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    is_interrupted(&interrupted(&bench, "silent-stubborn", Signal::SIGHUP, &[]));
+}
+
+#[test]
+fn under_nohup_the_end_of_the_terminal_is_none_of_a_run() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    let (announce, cases) = (bench.word("announce.sock"), bench.word("cases"));
+    let moment = Moment::at(&announce);
+    let command = server(&format!("silent --announce {announce}"));
+    let program = ["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_vfio-user-conformance")];
+    let run = ["run", "--cases", &cases, "--spawn", &command, "--timeout", "500ms"];
+    let running = bench.start_other("sh", &[&program[..], &run[..]].concat());
+    moment.wait();
+    running.signal(Signal::SIGHUP);
+    running.end().has_code(2);
 }
 
 #[test]
