@@ -117,12 +117,7 @@ impl Certify {
         run.verbose = self.verbose;
         run.keep = bundle.generated();
         let Judged { report, code } = run.judge()?;
-        if file.as_deref().map(self::program).transpose()? != program {
-            return Err(Failure::ours(
-                "the program was another one when the run had ended than when it began: what was judged is not known, \
-                 and no bundle was written",
-            ));
-        }
+        still(file.as_deref(), program.as_ref())?;
         let manifest = Manifest::of(&report, Server { program, ..named }, settings, now());
         let register = setup::register()?;
         let written = bundle
@@ -237,12 +232,24 @@ pub(super) fn heed_nothing_else(command: &str) {
     }
 }
 
-fn program(path: &Path) -> Result<Program, Failure> {
+/// What a program's file is known by.
+pub(super) fn program(path: &Path) -> Result<Program, Failure> {
     let sha256 = sha256_of_file(path).map_err(|error| {
         Failure::file(format!("could not read the program {}: {error}", harmless(&path.display().to_string())), &error)
     })?;
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Program { file: harmless(&file), sha256 })
+}
+
+/// The program is the one that it was when the run began.
+pub(super) fn still(file: Option<&Path>, before: Option<&Program>) -> Result<(), Failure> {
+    if file.map(program).transpose()?.as_ref() == before {
+        return Ok(());
+    }
+    Err(Failure::ours(
+        "the program was another one when the run had ended than when it began: what was judged is not known, and \
+         nothing is made of it",
+    ))
 }
 
 fn now() -> String {

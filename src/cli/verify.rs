@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::certify::{heed_nothing_else, tell_coverage};
+use super::certify::{heed_nothing_else, program, still, tell_coverage};
 use super::options::Reached;
 use super::run::{Judged, Run};
 use super::{Failure, setup};
 use crate::Profile;
-use crate::certificate::{Checked, DEVICE, MANIFEST, SEED, SEQUENCES, Server, Verdict, check, differences, sha256};
-use crate::report::{ExitCode, harmless};
+use crate::certificate::{
+    Checked, DEVICE, MANIFEST, Manifest, Program, SEED, SEQUENCES, Server, Verdict, check, differences, sha256,
+};
+use crate::report::{ExitCode, Report, harmless};
 use crate::run::Timeouts;
 
 /// So many differences are told.
@@ -23,7 +25,8 @@ const DIFFERENCES: usize = 50;
 /// forge it, and --again alone shows whether it is true.
 ///
 /// Exit codes: 0, it certifies; 3, another version of this program judged, which can check it; 1, it is no bundle, or does not
-/// agree with itself; that of its run, where the server was refused; 6, --again came to something else.
+/// agree with itself; that of its run, where the server was refused; 6, --again came to something else, or was of another program or device
+/// file.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// The folder of the bundle.
@@ -35,6 +38,10 @@ pub(super) struct Verify {
     again: bool,
     #[command(flatten)]
     server: Reached,
+    /// The file of the server, where --spawn starts something else that starts it, as `certify` takes it. It is to be the one that
+    /// the bundle has the SHA-256 of.
+    #[arg(long, value_name = "FILE", requires = "again")]
+    program: Option<PathBuf>,
     /// How many servers at once.
     #[arg(long, value_name = "N", requires = "again", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -83,8 +90,14 @@ impl Verify {
             return Err(other_version("number of sequences", &settings.sequences.to_string()));
         }
         let target = self.server.with(profile, timeout);
+        let file = match &self.program {
+            Some(file) => Some(file.clone()),
+            None => target.program()?,
+        };
+        let program = file.as_deref().map(program).transpose()?;
         let device = target.device_text()?.map(|(_, text)| sha256(text.as_bytes()));
-        let of_device = manifest.files.get(DEVICE).map(|digest| digest.sha256.clone());
+        let others = [another_program(manifest, program.as_ref()), another_device(manifest, device.as_deref())];
+        let others: Vec<String> = others.into_iter().flatten().collect();
         let folder = self.folder.display();
         say!("\nAgain, with the settings of {folder}:\n");
         let mut run = Run::certifying(target, settings);
@@ -96,26 +109,60 @@ impl Verify {
             say!("Not compared: this run did not come to its end");
             return Ok(code);
         }
-        if device != of_device {
-            say!("This run had another device file than that of the bundle ({DEVICE})");
+        still(file.as_deref(), program.as_ref())?;
+        if program.is_none() || manifest.server.program.is_none() {
+            say!("Whether this was the program that the bundle is of is not known");
+        }
+        for other in &others {
+            say!("NOT WHAT THE BUNDLE IS OF: {other}");
         }
         for unchecked in &checked.unchecked {
             say!("{unchecked}");
         }
-        let differences = differences(&checked.report, &report);
-        if differences.is_empty() {
-            say!("The same: each of {} cases came out as in the bundle", report.cases.len());
-            return Ok(of_bundle);
-        }
-        say!("Not the same: {} cases came out otherwise than in the bundle", differences.len());
-        for difference in differences.iter().take(DIFFERENCES) {
-            say!("  {}", harmless(difference));
-        }
-        if differences.len() > DIFFERENCES {
-            say!("  and {} more", differences.len() - DIFFERENCES);
-        }
-        Ok(ExitCode::Drift)
+        let same = told_by_case(&checked.report, &report, others.is_empty())?;
+        Ok(if same && others.is_empty() { of_bundle } else { ExitCode::Drift })
     }
+}
+
+/// Says how this run differs from the bundle, case by case; whether it came to the same. A run of something else shows nothing by that.
+fn told_by_case(before: &Report, after: &Report, same_server: bool) -> Result<bool, Failure> {
+    let differences = differences(before, after);
+    if differences.is_empty() {
+        let all = after.cases.len();
+        match same_server {
+            true => say!("The same: each of {all} cases came out as in the bundle"),
+            false => say!("Each of {all} cases came out as in the bundle; what that is of was not run again"),
+        }
+        return Ok(true);
+    }
+    say!("Not the same: {} cases came out otherwise than in the bundle", differences.len());
+    for difference in differences.iter().take(DIFFERENCES) {
+        say!("  {}", harmless(difference));
+    }
+    if differences.len() > DIFFERENCES {
+        say!("  and {} more", differences.len() - DIFFERENCES);
+    }
+    Ok(false)
+}
+
+/// That this run was of another program than the bundle, where both are known.
+fn another_program(manifest: &Manifest, now: Option<&Program>) -> Option<String> {
+    let (then, now) = (manifest.server.program.as_ref()?, now?);
+    let told = |program: &Program| format!("{} with SHA-256 {}", harmless(&program.file), harmless(&program.sha256));
+    (then.sha256 != now.sha256).then(|| {
+        format!(
+            "this run was of another program: {}, and that of the bundle is {}; where --spawn starts something else \
+             that starts the server, name its file (--program)",
+            told(now),
+            told(then)
+        )
+    })
+}
+
+/// That this run had another device file than the bundle; none is one, too.
+fn another_device(manifest: &Manifest, now: Option<&str>) -> Option<String> {
+    let then = manifest.files.get(DEVICE).map(|digest| digest.sha256.as_str());
+    (then != now).then(|| format!("this run had another device file than that of the bundle ({DEVICE})"))
 }
 
 fn other_version(what: &str, found: &str) -> Failure {

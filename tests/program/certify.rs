@@ -464,7 +464,11 @@ fn a_bundle_is_run_again_against_the_server_that_is_given_and_the_command_in_it_
     let good = server("good");
     let (code, told) = whole(&["verify", "--again", folder, "--spawn", &good]);
     assert_eq!(code, 6, "{told}");
-    for words in ["cases came out otherwise than in the bundle", "another device file than that of the bundle"] {
+    for words in [
+        "cases came out otherwise than in the bundle",
+        "another device file than that of the bundle",
+        "NOT WHAT THE BUNDLE IS OF: this run was of another program: misbehaving-server with SHA-256 ",
+    ] {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert!(!copy.bench.path("started").exists());
@@ -474,4 +478,31 @@ fn a_bundle_is_run_again_against_the_server_that_is_given_and_the_command_in_it_
     let (code, told) = whole(&["verify", "--again", folder, "--spawn", &spawn, "--device", device]);
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("The same: each of ") && told.contains("cases came out as in the bundle"), "{told}");
+}
+
+#[test]
+fn another_program_or_device_file_is_not_what_the_bundle_is_of_even_where_it_comes_to_the_same() {
+    let copy = Copy::new();
+    let folder = copy.folder.to_str().unwrap();
+    let device = copy.folder.join("device.toml");
+    let reference = format!("{} reference-server --profile 0.9.2", env!("CARGO_BIN_EXE_vfio-user-conformance"));
+    // A script starts the same server, and is another file.
+    let script = copy.bench.write("server.sh", &format!("#!/bin/sh\nexec {reference} \"$@\"\n"));
+    let spawn = format!("sh {script}");
+    let words = ["verify", "--again", folder, "--spawn", &spawn, "--device", device.to_str().unwrap()];
+    let (code, told) = whole(&words);
+    assert_eq!(code, 6, "{told}");
+    let why = "NOT WHAT THE BUNDLE IS OF: this run was of another program: sh with SHA-256 ";
+    for words in [why, "cases came out as in the bundle; what that is of was not run again"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    // By the file of the server it is the one that was certified; what the device file says is the same, and is not that file.
+    let text = fs::read_to_string(&device).unwrap();
+    let commented = copy.bench.write("commented.toml", &format!("# another one\n{text}"));
+    let program = ["--program", env!("CARGO_BIN_EXE_vfio-user-conformance")];
+    let (code, told) = whole(&[&words[..6], &[&commented], &program[..]].concat());
+    assert_eq!(code, 6, "{told}");
+    assert!(told.contains("NOT WHAT THE BUNDLE IS OF: this run had another device file than"), "{told}");
+    assert!(!told.contains("another program"), "{told}");
+    copy.bench.program(&["verify", folder, "--program", "x"]).has_code(1).says("--again");
 }
