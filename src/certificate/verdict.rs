@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_is_incomplete_or_not_the_whole_is_refused() {
-        let shard = crate::report::Shard { index: 1, count: 2, selected: 1 };
+        let shard = crate::report::Shard { index: 1, count: 2, selected: 1, selected_sha256: None };
         assert_eq!(refused(|report| report.complete = false), ["the run did not come to its end"]);
         assert_eq!(refused(|report| report.faults.push("interrupted".to_owned())), ["interrupted"]);
         let one = refused(|report| {

@@ -224,7 +224,8 @@ impl Run {
         if let Some(again) = &again {
             admitted = again.among(admitted);
         }
-        let part = self.shard.map(|(index, count)| Shard { index, count, selected: admitted.len() });
+        let part =
+            self.shard.map(|(index, count)| Shard::of(index, count, admitted.iter().map(|case| case.name.as_str())));
         let selected: Vec<Planned> =
             admitted.into_iter().filter(|case| part.is_none_or(|part| part.has(&case.name))).collect();
         let mut sequences: Vec<Planned> = kept.into_iter().filter(|case| selection.admits(case)).collect();
@@ -503,10 +504,10 @@ impl Run {
     /// Why there is nothing to run, though each filter selects something.
     fn nothing_selected(&self, part: Option<Shard>) -> String {
         match part {
-            Some(Shard { index, count, selected: 1 }) => {
+            Some(Shard { index, count, selected: 1, .. }) => {
                 format!("part {index} of {count} has no case: the one that was selected is in another part")
             }
-            Some(Shard { index, count, selected }) if selected > 0 => {
+            Some(Shard { index, count, selected, .. }) if selected > 0 => {
                 format!("part {index} of {count} has no case: the {selected} that were selected are in other parts")
             }
             _ if !self.files.is_empty() => "the files have no case".to_owned(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Selection;
 use crate::run::{Generated, shard_of};
 use crate::target::Discovered;
 use crate::verdict::{
@@ -117,9 +118,19 @@ pub struct Shard {
     /// How many cases were selected, those of all parts together.
     #[serde(default)]
     pub selected: usize,
+    /// Which ones, those of all parts together; `None` where it was written before that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_sha256: Option<Selection>,
 }
 
 impl Shard {
+    /// This part, from 1, of so many of the cases of these names.
+    pub fn of<'n>(index: usize, count: usize, names: impl IntoIterator<Item = &'n str>) -> Shard {
+        let names: Vec<&str> = names.into_iter().collect();
+        let selected_sha256 = Some(Selection::of(names.iter().copied()));
+        Shard { index, count, selected: names.len(), selected_sha256 }
+    }
+
     /// A case of this name belongs to this part.
     pub fn has(&self, name: &str) -> bool {
         shard_of(name, self.count) == self.index

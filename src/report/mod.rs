@@ -19,6 +19,7 @@ mod markdown;
 mod matrix;
 mod merge;
 mod read;
+mod selection;
 mod terminal;
 mod text;
 mod wireshark;
@@ -46,6 +47,7 @@ pub use merge::{MergeError, Merged, Share, merge};
 #[cfg(feature = "cli")]
 pub(crate) use read::MOST;
 pub use read::ReadError;
+pub use selection::Selection;
 pub use terminal::{Terminal, case_text};
 #[cfg(feature = "cli")]
 pub(crate) use text::count;

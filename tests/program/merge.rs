@@ -298,6 +298,26 @@ fn parts_of_another_number_are_refused() {
 }
 
 #[test]
+fn parts_of_other_filters_are_refused_though_they_are_as_many() {
+    let bench = five();
+    let names = |shard: &str| -> Vec<String> {
+        part(&bench, "good", shard, &[]).has_code(0);
+        let report = read(&bench.path(&format!("{}.json", &shard[..1])));
+        report.cases.into_iter().map(|case| case.name).collect()
+    };
+    let (ones, twos) = (names("1/2"), names("2/2"));
+    // Each part has a case of its own of two.
+    part(&bench, "good", "1/2", &[&ones[0], &twos[0]]).has_code(0);
+    part(&bench, "good", "2/2", &[&ones[1], &twos[1]]).has_code(0);
+    merge(&bench, &["1.json", "2.json"], &[])
+        .has_code(1)
+        .says("1.json and ")
+        .says("they differ in the cases that were selected in all (the digest of their names; give each part the same filters)");
+    part(&bench, "good", "2/2", &[&ones[0], &twos[0]]).has_code(0);
+    merge(&bench, &["1.json", "2.json"], &[]).has_code(0);
+}
+
+#[test]
 fn no_report_takes_the_place_of_one_that_is_merged() {
     let bench = five();
     part(&bench, "good", "1/1", &[]).has_code(0);

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::support::{Bench, Ended, PASSES, RESETS, example, server};
 use serde_json::json;
+use vfio_user_conformance::report::Selection;
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];
@@ -83,9 +84,10 @@ fn shards_of_what_failed_are_those_of_the_whole_run() {
             ended.names().into_iter().filter(|name| name.starts_with("reset")).map(str::to_owned).collect()
         })
         .collect();
+    let selected = Selection::of(whole.iter().flatten().map(String::as_str)).to_string();
     for (index, names) in (1..=2).zip(whole) {
         let ended = server.run(&["--failed", "--shard", &format!("{index}/2")]);
-        let shard = json!({ "index": index, "count": 2, "selected": 2 });
+        let shard = json!({ "index": index, "count": 2, "selected": 2, "selected_sha256": selected });
         assert_eq!(ended.has_code(2).report.as_ref().unwrap()["shard"], shard);
         assert_eq!(ended.names(), names);
     }

@@ -230,7 +230,7 @@ fn a_run_that_is_incomplete_says_so_at_once() {
     let names = sample::names(&sample::cases());
     let mut cut_short =
         report(vec![sample::crash("header.surplus/DMA_MAP")], interrupted, |context| context.selected = names);
-    cut_short.shard = Some(crate::report::Shard { index: 2, count: 3, selected: 30 });
+    cut_short.shard = Some(crate::report::Shard { index: 2, count: 3, selected: 30, selected_sha256: None });
     let page = shown(&cut_short);
     let head = words(between(&page, "<header>", "</header>"));
     assert!(head.contains("This run is incomplete. 9 of 10 selected cases have no result"), "{head}");

@@ -423,12 +423,9 @@ fn cases_that_only_another_report_of_the_version_has_are_remarked() {
 fn a_report_that_tells_of_no_whole_run_says_why() {
     let why = |change: fn(&mut Report)| source(None, change).incomplete();
     assert_eq!(why(|_| ()), None);
-    assert_eq!(
-        why(|report| report.shard = Some(Shard { index: 1, count: 3, selected: 10 })),
-        Some("it is part 1 of 3 of a run".to_owned())
-    );
+    assert_eq!(why(|report| report.shard = Some(Shard::of(1, 3, []))), Some("it is part 1 of 3 of a run".to_owned()));
     // One part of one is the whole.
-    assert_eq!(why(|report| report.shard = Some(Shard { index: 1, count: 1, selected: 10 })), None);
+    assert_eq!(why(|report| report.shard = Some(Shard::of(1, 1, []))), None);
     assert_eq!(why(|report| report.totals.selected += 1), Some("it does not account for every case".to_owned()));
     let early = "the run did not come to its end (it does not say why)".to_owned();
     assert_eq!(why(|report| report.complete = false), Some(early));

@@ -34,6 +34,18 @@ pub enum MergeError {
         /// This one.
         ours: String,
     },
+    /// It is of a time when parts did not say of which cases they are.
+    #[error(
+        "{file} does not say which cases were selected for all parts (`shard.selected_sha256`): run it again (`--shard {index}/{count}`)"
+    )]
+    Unsaid {
+        /// The file.
+        file: String,
+        /// Which part it is.
+        index: usize,
+        /// Of how many.
+        count: usize,
+    },
     /// It has results too many or too few.
     #[error("{file} does not account for every case of its part: run it again (`--shard {index}/{count}`)")]
     Unaccounted {
@@ -125,6 +137,12 @@ pub enum MergeError {
         have: usize,
         /// How many there are to be.
         selected: usize,
+    },
+    /// All parts together are of other cases.
+    #[error("the parts {files} have other cases than those that were selected: a report is not as it was written")]
+    Others {
+        /// The files.
+        files: String,
     },
     /// One part drew too many sequences, or too few.
     #[error(

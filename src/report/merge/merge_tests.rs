@@ -33,7 +33,7 @@ impl Run {
     /// The report of one part, or of all.
     fn report(&self, part: Option<usize>) -> Report {
         let all: Vec<String> = self.cases.iter().map(|case| case.name.clone()).collect();
-        let shard = part.map(|index| Shard { index, count: self.count, selected: all.len() });
+        let shard = part.map(|index| Shard::of(index, self.count, all.iter().map(String::as_str)));
         let mut cases = self.cases.clone();
         cases.retain(|case| shard.is_none_or(|shard| shard.has(&case.name)));
         let selected = sample::names(&cases);
@@ -137,6 +137,28 @@ fn parts_that_waited_for_other_times_are_no_run() {
     let run = Run::of(sample::cases(), 2);
     let told = run.refused(|shares| shares[1].report.timeout = "9s".to_owned());
     assert!(told.contains("(give each part the same --timeout): 2s and 9s"), "{told}");
+}
+
+#[test]
+fn parts_of_other_cases_are_no_run_though_they_are_as_many() {
+    let named = |part: usize| {
+        let names = (0..).map(|n| format!("part.n{n}")).filter(move |name| shard_of(name, 2) == part);
+        names.map(|name| sample::case(&name, CaseResult::Pass, None)).take(2).collect::<Vec<_>>()
+    };
+    let [one, two] = [0, 1].map(|n| Run::of(vec![named(1)[n].clone(), named(2)[n].clone()], 2));
+    let other = two.shares().remove(1);
+    let told = one.refused(|shares| shares[1] = other);
+    let why = "1.json and 2.json are no parts of one run: they differ in the cases that were selected in all (the digest of their names";
+    assert!(told.starts_with(why), "{told}");
+    // What does not say it may be of any.
+    let unsaid = one.refused(|shares| shares[1].report.shard.as_mut().unwrap().selected_sha256 = None);
+    assert!(unsaid.starts_with("2.json does not say which cases were selected for all parts"), "{unsaid}");
+    let forged = one.refused(|shares| {
+        for share in shares {
+            share.report.shard.as_mut().unwrap().selected_sha256 = Some(Selection::of(["part.other"]));
+        }
+    });
+    assert!(forged.starts_with("the parts 1.json, 2.json have other cases than those that were selected"), "{forged}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub use error::MergeError;
 use super::account::Account;
 use super::collector::{in_order, judged_by};
 use super::document::{Part, Profile, Target};
-use super::{ExitCode, Harness, Report, Shard, Totals};
+use super::{ExitCode, Harness, Report, Selection, Shard, Totals};
 use crate::generate::{GENERATED, differential, found};
 use crate::requirement::Register;
 use crate::run::{End, Generated, shard_of};
@@ -111,7 +111,8 @@ impl Share {
     /// It is a part that this program made, and accounts for each of its cases.
     fn is_a_part(&self, register: &Register) -> Result<(), MergeError> {
         let file = self.file.clone();
-        let Some(Shard { index, count, .. }) = self.report.shard else { return Err(MergeError::Whole { file }) };
+        let Some(shard) = self.report.shard else { return Err(MergeError::Whole { file }) };
+        let Shard { index, count, .. } = shard;
         if index == 0 || index > count {
             return Err(MergeError::NoPart { file, index, count });
         }
@@ -129,6 +130,9 @@ impl Share {
             };
             return Err(MergeError::OtherHarness { file, theirs: told(&self.report.harness), ours: told(&ours) });
         }
+        if shard.selected_sha256.is_none() {
+            return Err(MergeError::Unsaid { file, index, count });
+        }
         if !self.report.accounts() {
             return Err(MergeError::Unaccounted { file, index, count });
         }
@@ -136,7 +140,7 @@ impl Share {
     }
 
     fn shard(&self) -> Shard {
-        self.report.shard.unwrap_or(Shard { index: 1, count: 1, selected: 0 })
+        self.report.shard.unwrap_or_else(|| Shard::of(1, 1, []))
     }
 
     /// Its target was spoken to.
@@ -204,6 +208,7 @@ fn alike(first: &Share, other: &Share) -> Result<(), MergeError> {
     let (one, two) = (&first.report, &other.report);
     let seed = |report: &Report| report.seed.map_or("none".to_owned(), |seed| seed.to_string());
     let selected = |share: &Share| share.shard().selected.to_string();
+    let names = |share: &Share| share.shard().selected_sha256.map_or_else(String::new, |names| names.to_string());
     let strict = |report: &Report| if report.strict { "--strict" } else { "none" }.to_owned();
     let pairs = [
         (
@@ -212,6 +217,11 @@ fn alike(first: &Share, other: &Share) -> Result<(), MergeError> {
             two.harness.cases_sha256.clone(),
         ),
         ("the number of cases that were selected in all", selected(first), selected(other)),
+        (
+            "the cases that were selected in all (the digest of their names; give each part the same filters)",
+            names(first),
+            names(other),
+        ),
         ("the seed (give each part the same --seed)", seed(one), seed(two)),
         ("whether notes count", strict(one), strict(two)),
         ("the deadline for a reply (give each part the same --timeout)", one.timeout.clone(), two.timeout.clone()),
@@ -302,6 +312,10 @@ fn all_cases(shares: &[Share]) -> Result<(Vec<String>, Vec<CaseRecord>), MergeEr
     let of_all = shares.first().map_or(0, |share| share.shard().selected);
     if selected.len() != of_all {
         return Err(MergeError::Fewer { files: files(shares), have: selected.len(), selected: of_all });
+    }
+    let names = Selection::of(selected.iter().map(String::as_str));
+    if shares.iter().any(|share| share.shard().selected_sha256 != Some(names)) {
+        return Err(MergeError::Others { files: files(shares) });
     }
     let drawn = shares.iter().flat_map(|share| share.report.cases.iter().filter(|case| share.generated(case)));
     cases.extend(found(drawn, &stand.keys().copied().collect()));
