@@ -7,7 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::merge::{not_an_input, read};
 use super::{Failure, setup, write_out};
-use crate::report::{ExitCode, Matrix, Source, harmless, write_whole};
+use crate::report::{ExitCode, Matrix, Source, count, harmless, write_whole};
+
+/// So many cases are named that a run lacks.
+const NAMED: usize = 5;
 
 /// Compare reports of several servers, or of several versions of one, requirement by requirement.
 #[derive(Debug, Args)]
@@ -25,10 +28,12 @@ pub(super) struct Compare {
     /// Tell of every requirement, and not only of those that differ; a page of HTML has all of them.
     #[arg(long)]
     all: bool,
-    /// Compare runs, too, that did not come to their end, or are parts of one; it is told which.
+    /// Compare runs, too, that did not come to their end, or are parts of one; it is told which. With --fail-on-worse, a second run, too,
+    /// that lacks cases which the first one played.
     #[arg(long)]
     incomplete: bool,
-    /// End with exit code 2 where something became worse from the first report to the second.
+    /// End with exit code 2 where something became worse from the first report to the second, and with 5 where they have nothing
+    /// in common.
     #[arg(long)]
     fail_on_worse: bool,
 }
@@ -81,10 +86,8 @@ impl Compare {
             whole(&sources)?;
         }
         let matrix = Matrix::new(sources, &register);
-        if self.fail_on_worse && matrix.changes.is_none() {
-            return Err(Failure::usage(
-                "--fail-on-worse needs two reports of one version of the protocol: only of these it is known what became worse",
-            ));
+        if self.fail_on_worse {
+            self.can_be_worse(&matrix)?;
         }
         let text = match self.format {
             Format::Terminal => matrix.terminal(self.all),
@@ -102,6 +105,32 @@ impl Compare {
         }
         let worse = matrix.changes.as_ref().is_some_and(|changes| changes.has_worse());
         Ok(if self.fail_on_worse && worse { ExitCode::Violations } else { ExitCode::Conforming })
+    }
+
+    /// That nothing became worse can be said: the second run looked at what the first one did.
+    fn can_be_worse(&self, matrix: &Matrix) -> Result<(), Failure> {
+        let Some(changes) = &matrix.changes else {
+            return Err(Failure::usage(
+                "--fail-on-worse needs two reports of one version of the protocol: only of these it is known what became worse",
+            ));
+        };
+        if changes.is_of_nothing() {
+            let sentence = "nothing was compared: the reports have no case in common that was played, and what became \
+                            worse is not known (--fail-on-worse)";
+            return Err(Failure { code: ExitCode::NothingRan, sentence: sentence.to_owned() });
+        }
+        let Some(after) = matrix.sources.last().filter(|_| !self.incomplete && !changes.lost.is_empty()) else {
+            return Ok(());
+        };
+        let named: Vec<&str> = changes.lost.iter().take(NAMED).map(String::as_str).collect();
+        let more = if changes.lost.len() > NAMED { ", .." } else { "" };
+        Err(Failure::usage(harmless(&format!(
+            "{} is incomplete: it lacks {} that the first report played ({}{more}), and whether they became worse is not \
+             known; run them again, or compare it all the same (--incomplete)",
+            after.file,
+            count(changes.lost.len(), "case"),
+            named.join(", ")
+        ))))
     }
 }
 

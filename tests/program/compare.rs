@@ -57,6 +57,26 @@ fn what_became_worse_is_told_and_is_2_where_that_is_asked() {
 }
 
 #[test]
+fn nothing_that_was_not_compared_is_no_worse() {
+    let bench = bench();
+    run(&bench, "good", "first.json", &["good.info"]).has_code(0);
+    run(&bench, "good", "second.json", &["reset.refused"]).has_code(0);
+    for more in [&["--fail-on-worse"][..], &["--fail-on-worse", "--incomplete"]] {
+        let ended = compare(&bench, &["first.json", "second.json"], more);
+        ended.has_code(5).says("nothing was compared: the reports have no case in common that was played");
+        assert_eq!(ended.stdout, "");
+    }
+    compare(&bench, &["first.json", "second.json"], &[]).has_code(0);
+    // The case that would show it was left out.
+    let ended = compare(&bench, &["good.json", "first.json"], &["--fail-on-worse"]);
+    ended.has_code(1).says("first.json is incomplete: it lacks 1 case that the first report played (reset.refused)");
+    compare(&bench, &["good.json", "first.json"], &["--fail-on-worse", "--incomplete"]).has_code(0);
+    compare(&bench, &["good.json", "first.json"], &[]).has_code(0);
+    // One that looks at more is no worse for it.
+    compare(&bench, &["first.json", "good.json"], &["--fail-on-worse"]).has_code(0);
+}
+
+#[test]
 fn only_rows_that_differ_are_told_and_all_where_that_is_asked() {
     let bench = bench();
     let lines = |more: &[&str]| {

@@ -54,8 +54,14 @@ pub struct Changes {
     pub requirements: Vec<Change>,
     /// Of cases, by name.
     pub cases: Vec<CaseChange>,
+    /// How many cases both reports have, skipped in both aside.
+    pub compared: usize,
+    /// Both drew the same sequences.
+    pub drawn_alike: bool,
     /// How many cases only the first report has.
     pub gone: usize,
+    /// The cases that only the first report has, and that were played there.
+    pub lost: Vec<String>,
     /// How many cases only the second report has.
     pub new: usize,
 }
@@ -118,16 +124,24 @@ impl Changes {
             let direction = direction(id, (&before, from.status), (&after, to.status));
             Change { id: id.clone(), from: from.status, to: to.status, why: why(from, to, direction), direction }
         });
-        let mut changes = Changes { requirements: requirements.collect(), ..Changes::default() };
+        let drawn_alike = before.drew_as(&after);
+        let mut changes = Changes { requirements: requirements.collect(), drawn_alike, ..Changes::default() };
         for name in before.by_name.keys().chain(after.by_name.keys()).collect::<BTreeSet<_>>() {
             let result = |cases: &Cases<'_>| cases.by_name.get(name).map(|case| case.result);
             let (from, to) = (result(&before), result(&after));
+            let skipped = |result| result == Some(CaseResult::Skip);
+            if from.is_some() && to.is_some() && !(skipped(from) && skipped(to)) {
+                changes.compared += 1;
+            }
             match (from, to) {
                 _ if from == to => {}
-                (Some(_), None) if !name.starts_with(GENERATED) => changes.gone += 1,
+                (Some(_), None) if !name.starts_with(GENERATED) => {
+                    changes.gone += 1;
+                    changes.lost.extend((!skipped(from)).then(|| (*name).to_owned()));
+                }
                 (None, Some(_)) if !name.starts_with(GENERATED) => changes.new += 1,
                 _ => {
-                    let direction = of_results(from, to, before.drew_as(&after));
+                    let direction = of_results(from, to, drawn_alike);
                     changes.cases.push(CaseChange { name: (*name).to_owned(), from, to, direction });
                 }
             }
@@ -139,6 +153,11 @@ impl Changes {
     pub fn has_worse(&self) -> bool {
         self.requirements.iter().any(|change| change.direction == Direction::Worse)
             || self.cases.iter().any(|change| change.direction == Direction::Worse)
+    }
+
+    /// Nothing that one report says can be held against the other.
+    pub fn is_of_nothing(&self) -> bool {
+        self.compared == 0 && !self.drawn_alike
     }
 
     /// The requirements that went this way.
