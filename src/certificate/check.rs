@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::bundle::{self, BADGE, MANIFEST, MOST_MANIFEST, MOST_SMALL, PAGE, REPORT};
+use super::bundle::{self, BADGE, DEVICE, MANIFEST, MOST_MANIFEST, MOST_SMALL, PAGE, REPORT};
 use super::manifest::{Digest, Manifest, SCHEMA};
 use super::{Badge, sha256, sound};
 use crate::Profile;
@@ -39,7 +39,7 @@ pub(crate) fn check(folder: &Path, register: &Register, library: &Library) -> Re
     let report = report(folder).map_err(|wrong| harmless_all(vec![wrong]))?;
     wrong.extend(sound::with_itself(&manifest, &report));
     wrong.extend(badge(folder, &manifest).err());
-    let (of_program, unchecked) = with_program(&manifest, &report, register, library);
+    let (of_program, unchecked) = with_program(folder, &manifest, &report, register, library);
     wrong.extend(of_program);
     match wrong.is_empty() {
         true => Ok(Checked { manifest, sha256: digest, report, unchecked: harmless_all(unchecked) }),
@@ -131,8 +131,19 @@ fn badge(folder: &Path, manifest: &Manifest) -> Result<(), String> {
     }
 }
 
+/// The device file, where the bundle has one.
+fn device(folder: &Path, manifest: &Manifest) -> Result<Option<String>, String> {
+    if !manifest.files.contains_key(DEVICE) {
+        return Ok(None);
+    }
+    let bytes =
+        bundle::read(&folder.join(DEVICE), MOST_SMALL).map_err(|error| format!("could not read {DEVICE}: {error}"))?;
+    String::from_utf8(bytes).map(Some).map_err(|_| format!("{DEVICE} is no text"))
+}
+
 /// What this program says otherwise, and what it cannot say since another version judged.
 fn with_program(
+    folder: &Path,
     manifest: &Manifest,
     report: &Report,
     register: &Register,
@@ -175,6 +186,10 @@ fn with_program(
         Err(error) => return (vec![error], Vec::new()),
     };
     let mut wrong = sound::with_harness(&manifest.settings, report, &plan, profile, register);
+    match device(folder, manifest) {
+        Ok(text) => wrong.extend(sound::device(text.as_deref(), report)),
+        Err(why) => wrong.push(why),
+    }
     let due = sha256(page(report, register).as_bytes());
     if manifest.files.get(PAGE).is_some_and(|digest| digest.sha256 != due) {
         wrong.push(format!("{PAGE} is not the page of {REPORT}"));

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Coverage, Verdict};
-use crate::report::{Harness, Report};
+use crate::report::{Harness, Report, harmless};
 
 /// The version of the manifest's shape. It changes where a reader of the last one would read wrongly.
 pub(crate) const SCHEMA: &str = "1";
+/// So many characters a name may have.
+const LONGEST: usize = 200;
 
 /// What is certified, and the files that show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +90,26 @@ pub(crate) struct Digest {
     pub(crate) sha256: String,
 }
 
+impl Server {
+    /// What `certify` would not have taken for its name, its version or its place.
+    pub(super) fn wrong(&self) -> Vec<String> {
+        let as_taken = |taken: Result<String, String>, text: &str| match taken {
+            Ok(taken) if taken == text => None,
+            Ok(_) => Some("there are spaces around it".to_owned()),
+            Err(why) => Some(why),
+        };
+        let url = self.url.as_deref().and_then(|url| as_taken(server_url(url), url));
+        let each = [
+            ("name", as_taken(server_name(&self.name), &self.name)),
+            ("version", as_taken(server_name(&self.version), &self.version)),
+            ("URL", url),
+        ];
+        let told =
+            each.into_iter().filter_map(|(what, why)| Some(format!("the {what} of the server is none: {}", why?)));
+        told.collect()
+    }
+}
+
 impl Manifest {
     /// What a report comes to; the files are not yet in it.
     pub(crate) fn of(report: &Report, server: Server, settings: Settings, when: String) -> Manifest {
@@ -104,6 +126,37 @@ impl Manifest {
             coverage: Coverage::of(report),
             files: BTreeMap::new(),
         }
+    }
+}
+
+/// A name for people, on one line.
+///
+/// # Errors
+/// Why the text is none.
+pub(crate) fn server_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("there is nothing in it".to_owned());
+    }
+    if harmless(text) != text {
+        return Err("it has characters that would steer a terminal".to_owned());
+    }
+    match text.chars().count() {
+        0..=LONGEST => Ok(text.to_owned()),
+        _ => Err(format!("it has more than {LONGEST} characters")),
+    }
+}
+
+/// Where a server comes from.
+///
+/// # Errors
+/// Why the text says no such place.
+pub(crate) fn server_url(text: &str) -> Result<String, String> {
+    let text = server_name(text)?;
+    let rest = ["https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
+    match rest {
+        Some(rest) if !rest.is_empty() && !text.contains(char::is_whitespace) => Ok(text),
+        _ => Err("a URL begins with https:// or http://, and has no spaces".to_owned()),
     }
 }
 
@@ -130,6 +183,18 @@ mod tests {
         assert!(is_moment("2026-11-23T01:03:03Z"));
         for other in ["", "2026-11-23", "2026-11-23T01:03:03+00:00", "2026-13-23T01:03:03Z", "1900-01-01T00:00:00Z"] {
             assert!(!is_moment(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_line_that_steers_no_terminal() {
+        assert_eq!(server_name(" my-server "), Ok("my-server".to_owned()));
+        for wrong in ["", "  ", "a\nb", "a\u{1b}[2J", "\u{202e}a", &"x".repeat(201)] {
+            assert!(server_name(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(server_url("https://example.org/x"), Ok("https://example.org/x".to_owned()));
+        for wrong in ["https://", "example.org", "javascript:alert(1)", "https://a b"] {
+            assert!(server_url(wrong).is_err(), "{wrong}");
         }
     }
 

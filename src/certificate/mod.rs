@@ -20,7 +20,7 @@ use badge::Badge;
 pub(crate) use bundle::{Bundle, DEVICE, MANIFEST, Written, sha256, sha256_of_file};
 pub(crate) use check::{Checked, check};
 use coverage::Coverage;
-pub(crate) use manifest::{Manifest, Program, Server, Settings, moment};
+pub(crate) use manifest::{Manifest, Program, Server, Settings, moment, server_name, server_url};
 use verdict::Level;
 pub(crate) use verdict::Verdict;
 

@@ -1,15 +1,24 @@
 //! Whether a report agrees with itself, with its manifest, and with the cases and the register that it is by.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
+use nix::sys::signal::Signal;
+
+use super::bundle::{self, DEVICE};
 use super::manifest::{self, Manifest};
 use super::{Coverage, SEED, SEQUENCES, Settings, Verdict};
 use crate::Profile;
+use crate::case::StepKind;
 use crate::generate::GENERATED;
 use crate::report::{ExitCode, Report, Totals};
 use crate::requirement::Register;
 use crate::run::{End, Planned, Timeouts};
-use crate::verdict::{CaseRecord, CaseResult, Check, Class, Finding, Said, Status, causes, statuses};
+use crate::target::{DeviceFile, Has, NO_DEVICE_FILE};
+use crate::verdict::{CaseRecord, CaseResult, Check, Class, Exit, Finding, Outcome, Said, Status, causes, statuses};
+
+/// What no server has without a device file.
+const OF_DEVICE_FILE: &str = "scratch";
 
 /// What is wrong with a report, and with what a manifest says of it, whoever judged: sentences.
 pub(super) fn with_itself(manifest: &Manifest, report: &Report) -> Vec<String> {
@@ -40,6 +49,8 @@ pub(super) fn with_itself(manifest: &Manifest, report: &Report) -> Vec<String> {
         wrong.push(format!("the report has exit code {}, and its cases come to {}", report.exit_code, code.number()));
     }
     wrong.extend(drawn(report));
+    wrong.extend(stray(manifest, report));
+    wrong.extend(manifest.server.wrong());
     wrong.extend(differences(manifest, report));
     wrong
 }
@@ -52,6 +63,19 @@ fn drawn(report: &Report) -> Option<String> {
     }
     let failed = report.generated.map_or(0, |generated| generated.failed);
     (failed > 0 && told.next().is_none()).then(|| format!("{failed} sequences failed, and none of them is told"))
+}
+
+/// The files of sequences that no record names. A search that broke off may have left some.
+fn stray(manifest: &Manifest, report: &Report) -> Vec<String> {
+    if !report.complete {
+        return Vec::new();
+    }
+    let of_case = |case: &CaseRecord| Path::new(&case.file).file_name().map(|name| name.to_string_lossy().into_owned());
+    let told = report.cases.iter().filter(|case| case.name.starts_with(GENERATED));
+    let told: BTreeSet<String> = told.filter_map(of_case).collect();
+    let files = manifest.files.keys().filter_map(|name| Some((name, name.strip_prefix(bundle::GENERATED)?)));
+    let stray = files.filter(|(_, name)| !told.contains(name.trim_start_matches('/')));
+    stray.map(|(name, _)| format!("`{name}` is of no case of the report")).collect()
 }
 
 /// What the manifest says and the report does not.
@@ -114,6 +138,10 @@ fn contradiction(case: &CaseRecord) -> Option<String> {
         }
         CaseResult::Pass if violation => "passed, and has a violation",
         CaseResult::Pass if case.attempts.is_empty() => "passed, and was never played",
+        // A crash is a violation, in whatever attempt it was seen.
+        CaseResult::Pass if case.attempts.iter().any(|attempt| attempt.outcome == Outcome::Crashed) => {
+            "passed, and the server crashed in it"
+        }
         CaseResult::Skip if violation => "was skipped, and has a violation",
         CaseResult::Fail if !violation => "failed, and has no violation",
         CaseResult::Skip | CaseResult::Inconclusive | CaseResult::Error if case.reason.is_none() => {
@@ -166,6 +194,9 @@ pub(super) fn with_harness(
 /// Where a record is not of the case as it was written, or of a server that offers what this one does.
 fn otherwise_planned(case: &CaseRecord, planned: &Planned, report: &Report) -> Option<String> {
     let name = &case.name;
+    if let Some(signal) = unsent(case, planned) {
+        return Some(format!("{name} passed, and the server ended by {signal}, which the case does not send"));
+    }
     if case.requirements != planned.requirements() || case.parameters != planned.parameters || case.line != planned.line
     {
         return Some(format!("{name} is not the case of that name"));
@@ -180,6 +211,39 @@ fn otherwise_planned(case: &CaseRecord, planned: &Planned, report: &Report) -> O
             Some(format!("{name} applies to what the server offers, and was skipped without having been played"))
         }
         (None, _) => None,
+    }
+}
+
+/// The signal by which the server ended in a case that passed, where that is none of the case's own.
+fn unsent(case: &CaseRecord, planned: &Planned) -> Option<Exit> {
+    let sends = |signal: i32| {
+        planned.case.steps.iter().any(|step| match &step.kind {
+            StepKind::Signal(name) => {
+                format!("SIG{}", name.value).parse().is_ok_and(|sent: Signal| sent as i32 == signal)
+            }
+            _ => false,
+        })
+    };
+    let exits = case.attempts.iter().filter_map(|attempt| attempt.exit);
+    let mut unsent = exits.filter(|exit| matches!(exit, Exit::Signal(signal) if !sends(*signal)));
+    unsent.next().filter(|_| case.result == CaseResult::Pass)
+}
+
+/// What is wrong with the device file of a bundle, or with there being none, by a report of this harness.
+pub(super) fn device(text: Option<&str>, report: &Report) -> Option<String> {
+    let asked = report.command.iter().any(|word| word == "--device" || word.starts_with("--device="));
+    let used = match report.target.discovered.has.get(OF_DEVICE_FILE) {
+        Some(has) => Some(*has != Has::No(NO_DEVICE_FILE.to_owned())),
+        // Of a server that was never spoken to nothing was found; the bundled one has a device file that nobody asks for.
+        None => asked.then_some(true),
+    };
+    if let Some(Err(error)) = text.map(|text| DeviceFile::parse(DEVICE, text)) {
+        return Some(error.to_string());
+    }
+    match (text, used) {
+        (Some(_), Some(false)) => Some(format!("there is `{DEVICE}`, and by the report the run had no device file")),
+        (None, Some(true)) => Some(format!("by the report the run had a device file, and there is no `{DEVICE}`")),
+        _ => None,
     }
 }
 

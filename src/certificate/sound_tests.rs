@@ -40,6 +40,9 @@ fn a_result_that_its_own_case_does_not_have_is_told() {
     assert_eq!(told(without).unwrap(), "version.plain has a note of which it does not say what it is");
     let unplayed = CaseRecord { attempts: Vec::new(), ..sample::passes() };
     assert_eq!(told(unplayed).unwrap(), "version.plain passed, and was never played");
+    let mut crashed = sample::passes();
+    crashed.attempts[0].outcome = Outcome::Crashed;
+    assert_eq!(told(crashed).unwrap(), "version.plain passed, and the server crashed in it");
     let hidden = CaseRecord { result: CaseResult::Skip, ..wrong_errno() };
     assert_eq!(told(hidden).unwrap(), "dma-map.overlap was skipped, and has a violation");
     let accused = CaseRecord { result: CaseResult::Fail, ..sample::passes() };
@@ -90,6 +93,63 @@ fn a_manifest_that_says_more_than_the_report_is_told() {
     assert_eq!(claimed(|manifest| manifest.when = "today".to_owned()), ["`today` is no moment"]);
     assert!(claimed(|manifest| manifest.profile = "v8".to_owned()).contains(&other("version of the protocol")[0]));
     assert!(claimed(|manifest| manifest.settings.seed = 2).contains(&other("seed")[0]));
+}
+
+#[test]
+fn what_certify_would_not_take_for_a_name_is_none() {
+    let none = |what: &str, why: &str| vec![format!("the {what} of the server is none: {why}")];
+    assert_eq!(claimed(|manifest| manifest.server.name = String::new()), none("name", "there is nothing in it"));
+    let version = claimed(|manifest| manifest.server.version = " 1".to_owned());
+    assert_eq!(version, none("version", "there are spaces around it"));
+    let url = claimed(|manifest| manifest.server.url = Some("javascript:alert(1)".to_owned()));
+    assert_eq!(url, none("URL", "a URL begins with https:// or http://, and has no spaces"));
+}
+
+#[test]
+fn a_file_of_no_case_is_told_where_the_search_came_to_its_end() {
+    let with = |report: &Report| {
+        let mut manifest = Manifest { coverage: Coverage::of(report), ..sample::manifest() };
+        let digest = manifest::Digest { bytes: 1, sha256: "0".repeat(64) };
+        manifest.files.insert("generated/generated.hdr-19.case".to_owned(), digest);
+        let stray = "`generated/generated.hdr-19.case` is of no case of the report".to_owned();
+        with_itself(&manifest, report).contains(&stray)
+    };
+    assert!(with(&sample::report()));
+    let early = Report { complete: false, ..sample::report() };
+    assert!(!with(&early), "a search that broke off");
+    let mut drawn = crate::report::sample::crash("generated.hdr-19");
+    drawn.file = "elsewhere/generated/generated.hdr-19.case".to_owned();
+    let mut report = sample::report();
+    report.cases.push(drawn);
+    assert!(!with(&report));
+}
+
+#[test]
+fn the_device_file_is_that_of_the_run() {
+    let with = |has: Option<Has>, command: &[&str], text: Option<&str>| {
+        let mut report = sample::report();
+        report.command = command.iter().map(|word| (*word).to_owned()).collect();
+        report.target.discovered.has.remove(OF_DEVICE_FILE);
+        report.target.discovered.has.extend(has.map(|has| (OF_DEVICE_FILE.to_owned(), has)));
+        device(text, &report)
+    };
+    let text = include_str!("../../fixtures/devices/conformance.toml");
+    let (yes, no) = (Has::Yes(BTreeMap::new()), Has::No(NO_DEVICE_FILE.to_owned()));
+    let without = Has::No("the device file names no scratch range in a region that can be read and written".to_owned());
+    for has in [&yes, &without] {
+        assert_eq!(with(Some(has.clone()), &[], Some(text)), None);
+        let told = with(Some(has.clone()), &[], None).unwrap();
+        assert_eq!(told, "by the report the run had a device file, and there is no `device.toml`");
+    }
+    assert_eq!(with(Some(no.clone()), &[], None), None);
+    let told = with(Some(no), &[], Some(text)).unwrap();
+    assert_eq!(told, "there is `device.toml`, and by the report the run had no device file");
+    // Of a server that was never spoken to, the command alone says it.
+    assert_eq!(with(None, &[], Some(text)), None);
+    assert_eq!(with(None, &[], None), None);
+    assert!(with(None, &["certify", "--device", "x.toml"], None).is_some());
+    assert!(with(None, &["certify", "--device=x.toml"], None).is_some());
+    assert!(with(Some(yes), &[], Some("scratch = [")).unwrap().contains("device.toml"));
 }
 
 #[test]

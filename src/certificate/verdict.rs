@@ -76,6 +76,10 @@ fn of_another_run(report: &Report, settings: &Settings) -> Vec<String> {
         let told = drawn.map_or("none".to_owned(), |(count, seed)| format!("{count} of seed {seed}"));
         reasons.push(format!("{due} were to be played, and {told} were"));
     }
+    if let Some(drawn) = report.generated.filter(|drawn| report.complete && drawn.sequences > 0 && drawn.answered == 0)
+    {
+        reasons.push(format!("no message of the {} sequences was answered", drawn.sequences));
+    }
     reasons
 }
 

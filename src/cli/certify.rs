@@ -10,15 +10,14 @@ use super::run::{Judged, Run};
 use super::{Failure, complain, setup};
 use crate::Profile;
 use crate::certificate::{
-    Bundle, MANIFEST, Manifest, Program, SEED, SEQUENCES, Server, Settings, Verdict, Written, moment, sha256_of_file,
+    Bundle, MANIFEST, Manifest, Program, SEED, SEQUENCES, Server, Settings, Verdict, Written, moment, server_name,
+    server_url, sha256_of_file,
 };
 use crate::report::{ExitCode, harmless};
 use crate::run::Timeouts;
 
 /// What all variables begin with that stand for options of `run`.
 const PREFIX: &str = "VFIO_USER_CONFORMANCE_";
-/// So many characters a name may have.
-const LONGEST: usize = 200;
 /// So many reasons for skips are told; the manifest has them all.
 const REASONS: usize = 5;
 
@@ -40,13 +39,13 @@ pub(super) struct Certify {
     #[arg(long, value_name = "FOLDER")]
     bundle: PathBuf,
     /// What the server is called.
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME", value_parser = server_name)]
     name: Option<String>,
     /// Which version of it this is: a release, or a commit.
-    #[arg(long, value_name = "VERSION", value_parser = name)]
+    #[arg(long, value_name = "VERSION", value_parser = server_name)]
     server_version: Option<String>,
     /// Where it comes from.
-    #[arg(long, value_name = "URL", value_parser = url)]
+    #[arg(long, value_name = "URL", value_parser = server_url)]
     url: Option<String>,
     /// The file of the server, where --spawn starts something else that starts it. Its SHA-256 is written into the certificate;
     /// where this is left out, that of the program that --spawn names.
@@ -64,30 +63,6 @@ pub(super) struct Certify {
     /// Leave nothing out for brevity.
     #[arg(long, short)]
     verbose: bool,
-}
-
-/// A name for people, on one line.
-fn name(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("there is nothing in it".to_owned());
-    }
-    if harmless(text) != text {
-        return Err("it has characters that would steer a terminal".to_owned());
-    }
-    match text.chars().count() {
-        0..=LONGEST => Ok(text.to_owned()),
-        _ => Err(format!("it has more than {LONGEST} characters")),
-    }
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let text = name(text)?;
-    let rest = ["https://", "http://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
-    match rest {
-        Some(rest) if !rest.is_empty() && !text.contains(char::is_whitespace) => Ok(text),
-        _ => Err("a URL begins with https:// or http://, and has no spaces".to_owned()),
-    }
 }
 
 impl Certify {
@@ -254,21 +229,4 @@ pub(super) fn still(file: Option<&Path>, before: Option<&Program>) -> Result<(),
 
 fn now() -> String {
     moment(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_line_that_steers_no_terminal() {
-        assert_eq!(name(" my-server "), Ok("my-server".to_owned()));
-        for wrong in ["", "  ", "a\nb", "a\u{1b}[2J", "\u{202e}a", &"x".repeat(201)] {
-            assert!(name(wrong).is_err(), "{wrong:?}");
-        }
-        assert_eq!(url("https://example.org/x"), Ok("https://example.org/x".to_owned()));
-        for wrong in ["https://", "example.org", "javascript:alert(1)", "https://a b"] {
-            assert!(url(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -271,6 +271,13 @@ fn a_report_that_was_edited_with_its_digest_is_told_by_what_it_says() {
         }
     })
     .is_refused(&format!("{passes} is missing"));
+    // A crash is a violation, whatever the result says of it.
+    cunning(&|report| case(report, &passes)["attempts"][0]["outcome"] = json!("crashed"))
+        .is_refused(&format!("{passes} passed, and the server crashed in it"));
+    cunning(&|report| case(report, &passes)["attempts"][0]["exit"] = json!({"signal": 11}))
+        .is_refused(&format!("{passes} passed, and the server ended by signal SIGSEGV, which the case does not send"));
+    cunning(&|report| report["generated"]["answered"] = json!(0))
+        .is_refused("the report comes to refused (no message of the 200 sequences was answered)");
     cunning(&|report| report["totals"]["skip"] = json!(0))
         .is_refused("the totals of the report are not those of its cases");
     // What a server does not offer is said to have been played.
@@ -317,6 +324,12 @@ fn a_manifest_or_badge_that_claims_something_else_is_told() {
         ("/settings/one_at_a_time", json!(true), "another `one_at_a_time` than the report"),
         ("/command", json!(["rm"]), "another command than the report"),
         ("/harness/version", json!("0.0.9"), "another harness than the report"),
+        ("/server/name", json!(""), "the name of the server is none: there is nothing in it"),
+        (
+            "/server/version",
+            json!("1\u{1b}[2J"),
+            "the version of the server is none: it has characters that would steer",
+        ),
     ];
     for (place, value, why) in claims {
         let copy = Copy::new();
@@ -332,6 +345,29 @@ fn a_manifest_or_badge_that_claims_something_else_is_told() {
         drop(manifest["files"].as_object_mut().unwrap().remove("badge.json"))
     });
     copy.is_refused("the manifest does not name badge.json");
+}
+
+#[test]
+fn files_that_the_run_did_not_leave_are_told_whatever_their_digests() {
+    let copy = Copy::new();
+    fs::create_dir(copy.folder.join("generated")).unwrap();
+    fs::write(copy.folder.join("generated/x.case"), "case x\n").unwrap();
+    copy.digest("generated/x.case");
+    copy.is_refused("`generated/x.case` is of no case of the report");
+    let copy = Copy::new();
+    fs::write(copy.folder.join("device.toml"), "scratch = [").unwrap();
+    copy.digest("device.toml");
+    copy.is_refused("device.toml");
+    let copy = Copy::new();
+    fs::remove_file(copy.folder.join("device.toml")).unwrap();
+    copy.alter("manifest.json", false, |manifest| {
+        drop(manifest["files"].as_object_mut().unwrap().remove("device.toml"))
+    });
+    copy.is_refused("by the report the run had a device file, and there is no `device.toml`");
+    let copy = Copy::new();
+    let url = json!("javascript:alert(1)");
+    copy.alter("manifest.json", false, |manifest| manifest["server"]["url"] = url);
+    copy.is_refused("the URL of the server is none: a URL begins with https:// or http://");
 }
 
 #[test]
