@@ -440,13 +440,16 @@ impl Player<'_> {
 
     /// What is no message on a twin socket, where no line needs to ask for anything.
     fn take_twins(&mut self) {
+        let told = self.findings.iter().any(|finding| finding.evidence == Evidence::Exited);
         for end in 0..self.talk.ends.len() {
             let twin = self.talk.ends.get(end).is_some_and(|end| end.twin_of.is_some() && !end.unfinished && !end.torn);
-            if let (true, Some(Ending::Garbage(what))) = (twin, self.ending(end)) {
-                let found =
-                    Found::new("messages on the twin socket", Ending::Garbage(what).to_string(), Evidence::Received);
-                self.find("HDR-05", Class::Violation, (0, 0), found);
-            }
+            let Some(ending) = twin.then(|| self.ending(end)).flatten() else { continue };
+            let (requirement, expected, evidence) = match ending {
+                Ending::Garbage(_) => ("HDR-05", "messages on the twin socket", Evidence::Received),
+                Ending::Crashed(..) if !told => ("SEC-01", "a server that outlives its client", Evidence::Exited),
+                _ => continue,
+            };
+            self.find(requirement, Class::Violation, (0, 0), Found::new(expected, ending.to_string(), evidence));
         }
     }
 
