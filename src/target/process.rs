@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -58,6 +56,8 @@ pub struct Process {
     output: Arc<Mutex<Printing>>,
     /// Says that the output's end was seen.
     finished: mpsc::Receiver<()>,
+    /// The thread that reads the output, and the pipe whose end tells it that nobody listens any more.
+    reader: Option<(JoinHandle<()>, io::PipeWriter)>,
     exit: Option<Exit>,
     /// Until when it may end by itself.
     grace: Option<Deadline>,
@@ -78,7 +78,7 @@ impl Process {
         let pidfd = pidfd(pid).inspect_err(|_| {
             // A process that cannot be watched must not be left behind.
             let _ = kill(pid, Signal::SIGKILL);
-            let _ = reap(pid, 0);
+            let _ = ending(pid, 0);
         })?;
         let group = Leftover::Group(pid.as_raw()).known();
         fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -93,12 +93,15 @@ impl Process {
         let kept = Arc::clone(&output);
         let (finish, finished) = mpsc::channel();
         // From here on it is ended when it is dropped, whatever else cannot be had.
-        let process = Process { pid, pidfd, output, finished, exit: None, grace: None, _group: group };
-        std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
-            keep(&watched, &kept);
+        let mut process =
+            Process { pid, pidfd, output, finished, reader: None, exit: None, grace: None, _group: group };
+        let (dropped, listening) = io::pipe()?;
+        let reader = std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
+            keep(&watched, &dropped, &kept);
             // Nobody listens where the process was dropped.
             let _ = finish.send(());
         })?;
+        process.reader = Some((reader, listening));
         Ok(process)
     }
 
@@ -107,10 +110,10 @@ impl Process {
         self.pid.as_raw()
     }
 
-    /// How it ended, if it has, without waiting.
+    /// How it ended, if it has, without waiting. Its number, which is that of its group, is not given back before all of that is gone.
     pub fn ended(&mut self) -> Option<Exit> {
         if self.exit.is_none() {
-            self.exit = reap(self.pid, libc::WNOHANG).ok().flatten();
+            self.exit = ending(self.pid, libc::WNOHANG | libc::WNOWAIT).ok().flatten();
         }
         self.exit
     }
@@ -149,7 +152,7 @@ impl Process {
     /// Sends a signal to it.
     ///
     /// # Errors
-    /// ESRCH where it has ended.
+    /// Those of kill(2).
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         kill(self.pid, signal).map_err(Into::into)
     }
@@ -175,19 +178,18 @@ impl Process {
         }
         // Whatever it left behind in its group goes as well.
         let _ = killpg(self.pid, Signal::SIGKILL);
-        while self.exit.is_none() {
-            match reap(self.pid, 0) {
-                Ok(exit) => self.exit = exit,
-                Err(Errno::EINTR) => {}
-                Err(_) => break,
-            }
-        }
+        while ending(self.pid, 0) == Err(Errno::EINTR) {}
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.finish();
+        // What left the group may still hold the other end of the output.
+        if let Some((reader, listening)) = self.reader.take() {
+            drop(listening);
+            let _ = reader.join();
+        }
     }
 }
 
@@ -275,26 +277,32 @@ impl Printing {
     }
 }
 
-/// Reads what is printed until its end, so that no server waits for a reader.
-fn keep(watched: &io::PipeReader, output: &Mutex<Printing>) {
+/// Reads what is printed until its end, so that no server waits for a reader, or until `dropped` ends.
+fn keep(watched: &io::PipeReader, dropped: &io::PipeReader, output: &Mutex<Printing>) {
     loop {
-        let mut polled = [PollFd::new(watched.as_fd(), PollFlags::POLLIN)];
-        let polled = poll(&mut polled, PollTimeout::NONE);
+        let mut fds = [watched, dropped].map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+        let polled = poll(&mut fds, PollTimeout::NONE);
+        let [_, dropped] = &fds;
+        let over = dropped.any() == Some(true);
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
         output.take_in();
-        if output.ended || polled.is_err_and(|error| error != Errno::EINTR) {
+        if output.ended || over || polled.is_err_and(|error| error != Errno::EINTR) {
             return;
         }
     }
 }
 
-/// How a process ended, if it has: waitpid(2), for any signal, those of real time, too.
-fn reap(pid: Pid, options: i32) -> nix::Result<Option<Exit>> {
-    let mut status = 0;
+/// How a process ended, if it has: waitid(2), for any signal, those of real time, too.
+fn ending(pid: Pid, options: i32) -> nix::Result<Option<Exit>> {
+    // SAFETY: all zeroes is a siginfo_t, the one that waitid(2) leaves where nothing has ended.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // SAFETY: the address is that of a live local.
-    let ended = Errno::result(unsafe { libc::waitpid(pid.as_raw(), &mut status, options) })?;
-    let status = ExitStatus::from_raw(status);
-    let exit = status.signal().map_or_else(|| exited(status.code().unwrap_or(-1)), Exit::Signal);
+    Errno::result(unsafe {
+        libc::waitid(libc::P_PID, pid.as_raw() as libc::id_t, &mut info, libc::WEXITED | options)
+    })?;
+    // SAFETY: waitid(2) fills in these fields.
+    let (ended, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let exit = if info.si_code == libc::CLD_EXITED { exited(status) } else { Exit::Signal(status) };
     Ok((ended != 0).then_some(exit))
 }
 
@@ -325,6 +333,7 @@ pub fn open_descriptors(pid: i32) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -342,6 +351,22 @@ mod tests {
         assert!(kept.starts_with("first\n") && kept.ends_with("last\n"));
         assert!(kept.len() < 2 * KEPT_OUTPUT + 100, "{} bytes", kept.len());
         assert!(kept.contains(&format!("\n.. {} bytes left out\n", KEPT_OUTPUT + "first\nlast\n".len())));
+    }
+
+    #[test]
+    fn what_leaves_the_group_holds_no_thread_of_ours() {
+        let (until, over) = io::pipe().unwrap();
+        let input = until.as_raw_fd();
+        let leave = format!("setsid cat <&{input} & exit 3");
+        let mut process = Process::start(&["sh", "-c", &leave].map(str::to_owned), Some(until.as_fd())).unwrap();
+        let interrupt = Interrupt::new().unwrap();
+        for _ in 0..2 {
+            assert_eq!(process.wait(Deadline::after(Duration::from_secs(60)), &interrupt), Some(Exit::Status(3)));
+        }
+        let output = Arc::downgrade(&process.output);
+        drop(process);
+        assert!(output.upgrade().is_none());
+        drop(over);
     }
 
     #[test]
