@@ -102,7 +102,7 @@ pub const NEEDS: &[Need] = &[
     ),
     need(
         "irq-multi-trigger",
-        "interrupt type of at least 3 that the client can trigger",
+        "interrupt type with at least 3 interrupts that can be assigned one by one and that the client can trigger",
         "NONE|TRIGGER fires",
         &["multi.index", "multi.count"],
     ),

@@ -73,7 +73,7 @@ pub enum StartError {
         output: String,
     },
     /// It did not accept a connection in time.
-    #[error("no connection to {} within {seconds} s: {error}; does the server listen there? (with --spawn, `{{socket}}` in the command is the path that it must listen on)", .socket.display())]
+    #[error("no connection to {} within {seconds} s: {error}; does the server listen there? (with --spawn, `{{socket}}` in the command is the path that it must listen on; a longer --timeout gives it more time)", .socket.display())]
     Deadline {
         /// Where it should have listened.
         socket: PathBuf,

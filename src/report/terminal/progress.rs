@@ -10,6 +10,8 @@ use crate::verdict::{CaseRecord, CaseResult};
 
 /// How long nothing is told where there is no bar.
 const QUIET: Duration = Duration::from_secs(30);
+/// How often a bar is drawn anew.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Tells how far a run is, on standard error.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ impl Progress {
                 let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {elapsed}  {wide_msg}")
                     .map_err(io::Error::other)?;
                 *bar = ProgressBar::new(cases).with_style(style.progress_chars("=> "));
+                // The time goes on while a slow case runs.
+                bar.enable_steady_tick(TICK);
             }
             Kind::Lines(lines) => lines.of = cases,
         }

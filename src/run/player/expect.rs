@@ -349,9 +349,10 @@ impl Player<'_> {
                 "it is for servers whose {name} gives {}; here it gives {}",
                 miss.expected, miss.actual
             ))),
-            Actual::Ok | Actual::Error(_) => {
-                Err(Stop::Skip(format!("set-up refused: {name} was answered with {}", miss.actual)))
+            Actual::Ok => {
+                Err(Stop::Skip(format!("set-up: expected {}, but {name} got {}", miss.expected, miss.actual)))
             }
+            Actual::Error(_) => Err(Stop::Skip(format!("set-up refused: {name} was answered with {}", miss.actual))),
             _ => self.set_up_failed(index, line.step, line.number),
         }
     }
