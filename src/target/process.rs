@@ -357,7 +357,11 @@ mod tests {
     fn what_leaves_the_group_holds_no_thread_of_ours() {
         let (until, over) = io::pipe().unwrap();
         let input = until.as_raw_fd();
-        let leave = format!("setsid cat <&{input} & exit 3");
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("left");
+        let left = left.display();
+        let leave =
+            format!("mkfifo {left}; setsid sh -c 'echo > {left}; exec cat <&{input}' & read word < {left}; exit 3");
         let mut process = Process::start(&["sh", "-c", &leave].map(str::to_owned), Some(until.as_fd())).unwrap();
         let interrupt = Interrupt::new().unwrap();
         for _ in 0..2 {
