@@ -14,9 +14,9 @@ use xdg::BaseDirectories;
 
 use super::Failure;
 use super::merge::read;
-use super::options::{TargetOptions, quoted};
+use super::options::TargetOptions;
 use crate::report::{self, SCHEMA, harmless};
-use crate::run::Planned;
+use crate::run::{Planned, quoted};
 use crate::verdict::{CaseRecord, CaseResult, Class};
 
 /// So many names are told.

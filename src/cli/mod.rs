@@ -11,6 +11,7 @@ mod against;
 mod asked;
 mod certify;
 mod check;
+mod chosen;
 mod compare;
 mod completions;
 mod dissector;

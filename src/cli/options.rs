@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::{Failure, setup};
-use crate::run::Timeouts;
+use crate::run::{Timeouts, quoted};
 use crate::session::Interrupt;
 use crate::target::{DeviceFile, Launcher, Spoken, Target, spoken};
 use crate::{Profile, UnknownProfile};
@@ -255,8 +255,4 @@ impl TargetOptions {
         }
         words.iter().map(|word| format!(" {word}")).collect()
     }
-}
-
-pub(super) fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
 }

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::against::{Comparing, SEQUENCES};
+use super::chosen::Choice;
 use super::failed::{self, Failed, Memory};
 use super::merge::not_an_input;
-use super::options::{TargetOptions, quoted};
+use super::options::TargetOptions;
 use super::reports::{Reports, unwritten};
 use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::certificate::Settings;
 use crate::generate::{Found, Offer, Progress, Search};
 use crate::report::{self, Collector, ExitCode, Report, Reporter, Shard, Terminal};
-use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start};
+use crate::run::{Context, End, Event, Generated, Library, Planned, Runner, Selection, Start, quoted};
 use crate::target::{Discovered, Launcher, Spoken, probe};
 use crate::verdict::{Draft, Expectations, Scope};
 
@@ -197,55 +198,29 @@ impl Run {
             // The report says what could not be run.
             Err(failure) => (Spoken { profile: Profile::V0_9_2, why: "nothing is known".to_owned() }, Some(failure)),
         };
-        let plan = setup::plan(&library, spoken.profile, &register)?;
-        let kept = setup::plan(&kept, spoken.profile, &register)?.cases;
-        let all: Vec<String> = plan.cases.iter().map(|case| case.name.clone()).collect();
-        let gone = again.as_ref().map_or_else(Vec::new, |again| again.gone(&all, &kept));
-        let mut idle = selection.unmatched(plan.cases.iter().chain(&kept));
-        idle.retain(|filter| self.generate.is_none() || *filter != "generated");
-        let others = match idle.is_empty() && expectations.is_none() {
-            true => Vec::new(),
-            false => setup::plans_but(spoken.profile, &library, &register)?,
-        };
-        let of_others = selection.unmatched(others.iter().map(|(case, _)| case));
-        if unreachable.is_some() {
-            // Which version the server speaks was never known.
-            idle.retain(|filter| of_others.contains(filter));
+        let chosen = Choice {
+            register: &register,
+            profile: unreachable.is_none().then_some(spoken.profile),
+            library: &library,
+            kept: &kept,
+            selection: &selection,
+            again: again.as_ref(),
+            shard: self.shard,
+            draws: self.generate.is_some(),
+            compares: self.against.is_some(),
+            pinned: expectations.is_some(),
         }
-        let idle = (!idle.is_empty()).then(|| {
-            let hint = match idle.iter().any(|filter| !of_others.contains(filter)) {
-                true => " (another version of the protocol has such cases: see --profile)",
-                false => "",
-            };
-            format!("{}{hint}", setup::nothing_selected(&idle, &all, None))
-        });
-        let admitted = plan.cases.into_iter().filter(|case| self.against.is_none() && selection.admits(case));
-        let mut admitted: Vec<Planned> = admitted.collect();
-        if let Some(again) = &again {
-            admitted = again.among(admitted);
-        }
-        let part =
-            self.shard.map(|(index, count)| Shard::of(index, count, admitted.iter().map(|case| case.name.as_str())));
-        let selected: Vec<Planned> =
-            admitted.into_iter().filter(|case| part.is_none_or(|part| part.has(&case.name))).collect();
-        let mut sequences: Vec<Planned> = kept.into_iter().filter(|case| selection.admits(case)).collect();
-        if again.is_some() {
-            let left = if self.shard.is_some() { std::mem::take(&mut sequences) } else { Vec::new() };
-            let left: Vec<PathBuf> = left.iter().map(|case| PathBuf::from(&case.source.name)).collect();
-            let said = [failed::said_of_gone(&gone), failed::said_of_files(&left, &self.target)];
-            said.iter().flatten().for_each(|said| super::complain(&format!("--failed: {said}")));
-        }
+        .chosen()?;
+        chosen.left_out(&self.target).for_each(|said| super::complain(&format!("--failed: {said}")));
         let seed = self.sequences().map(|_| self.seed.unwrap_or_else(any_seed));
         let only_generated = self.against.is_some() || self.generate.is_some() && self.filters == ["generated"];
-        let names: Vec<String> = selected.iter().chain(&sequences).map(|case| case.name.clone()).collect();
-        let elsewhere: Vec<(String, Profile)> =
-            others.iter().map(|(case, profile)| (case.name.clone(), *profile)).collect();
+        let names = chosen.names();
         let scope = Scope {
             register: &register,
             profile: spoken.profile,
-            all: &all,
+            all: &chosen.all,
             selected: &names,
-            elsewhere: &elsewhere,
+            elsewhere: &chosen.elsewhere,
             generates: self.generate.is_some_and(|count| count > 0),
             sharded: self.shard.is_some_and(|(_, count)| count > 1),
         };
@@ -261,7 +236,7 @@ impl Run {
             cases_sha256: &library.sha256,
             expectations: expectations.as_ref(),
             seed,
-            shard: part,
+            shard: chosen.part,
             strict: self.strict,
             timeout: &timeout,
             one_at_a_time: self.jobs() == 1,
@@ -270,11 +245,12 @@ impl Run {
             profile: &asked,
         };
         // A part without a case may still have sequences.
-        let has_sequences = part.is_some_and(|part| part.selected > 0) && self.generate.is_some_and(|count| count > 0);
+        let has_sequences =
+            chosen.part.is_some_and(|part| part.selected > 0) && self.generate.is_some_and(|count| count > 0);
         let nothing = names.is_empty() && !only_generated && !has_sequences;
-        if let Some(sentence) = idle.or(nothing.then(|| match &again {
-            Some(again) => again.nothing(&gone),
-            None => self.nothing_selected(part),
+        if let Some(sentence) = chosen.idle.clone().or(nothing.then(|| match &again {
+            Some(again) => again.nothing(&chosen.gone),
+            None => self.nothing_selected(chosen.part),
         })) {
             return Err(self.not_begun(report::Context { selected: &[], ..context }, sentence));
         }
@@ -312,7 +288,7 @@ impl Run {
                     timeouts: self.target.timeouts(),
                     interrupt: &interrupt,
                 };
-                self.play(context, &name, [&selected, &sequences], expectations.as_ref(), seed, &mut tell)?
+                self.play(context, &name, [&chosen.cases, &chosen.sequences], expectations.as_ref(), seed, &mut tell)?
             }
             Err(failure) if failure.code == ExitCode::Internal => return Err(failure),
             Err(failure) => {
@@ -324,20 +300,24 @@ impl Run {
         // Every process has ended, and every socket and folder is gone, before the program is.
         drop(launcher);
         let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
-        // What `replay` plays is no case of a run; of a sequence that was drawn it is remembered what became of it.
-        let known = report.cases.iter().filter(|case| self.files.is_empty() || failed::file_of(case).is_some());
-        memory.update(known, &gone, self.strict);
-        if let Some(path) = &self.expect_write {
-            let (cases, known) = (report.cases.as_slice(), report.expectations.as_ref());
-            let offers: Vec<&str> = report.target.discovered.offers().collect();
-            let draft = Draft { cases, offers: &offers, strict: self.strict, known, incomplete: !report.complete };
-            report::write_whole(path, draft.text().as_bytes())
-                .map_err(|error| Failure::ours(format!("could not write the draft: {error}")))?;
-        }
+        self.remember(&memory, &report, &chosen.gone)?;
         // A report that could not be written takes neither the memory nor the draft along.
         told?;
         let code = ExitCode::of(&report, &end, self.strict);
         Ok(Judged { report, code })
+    }
+
+    /// Remembers what failed, and writes the draft of what is to be pinned.
+    fn remember(&self, memory: &Memory, report: &Report, gone: &[String]) -> Result<(), Failure> {
+        // What `replay` plays is no case of a run; of a sequence that was drawn it is remembered what became of it.
+        let known = report.cases.iter().filter(|case| self.files.is_empty() || failed::file_of(case).is_some());
+        memory.update(known, gone, self.strict);
+        let Some(path) = &self.expect_write else { return Ok(()) };
+        let (cases, known) = (report.cases.as_slice(), report.expectations.as_ref());
+        let offers: Vec<&str> = report.target.discovered.offers().collect();
+        let draft = Draft { cases, offers: &offers, strict: self.strict, known, incomplete: !report.complete };
+        report::write_whole(path, draft.text().as_bytes())
+            .map_err(|error| Failure::ours(format!("could not write the draft: {error}")))
     }
 
     /// Makes way for what is written; nothing of it takes the place of what is read.

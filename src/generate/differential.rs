@@ -11,7 +11,7 @@ use super::parting::{Cause, Compared, Parting, compare, named, sends};
 use super::shrink::{Trial, shrink};
 use super::{Offer, Progress, SearchError, draw};
 use crate::case::{Case, print};
-use crate::run::{Context, Planned, Play, Timeouts, play};
+use crate::run::{Context, Planned, Play, Timeouts, play, quoted};
 use crate::verdict::{CaseResult, Class, Differential, Divergence};
 
 /// So many plays shrink one divergence, at the most.
@@ -235,7 +235,7 @@ impl Against<'_> {
             Case { name: word(&name(&divergence, found)), comments: self.comments(&divergence, shown.number), ..small };
         let path = self.write(&written)?;
         let file = path.display().to_string();
-        let quoted = shlex::try_quote(&file).map_or_else(|_| file.clone(), Into::into);
+        let quoted = quoted(&file);
         let [replay_a, replay_b] = self.replay;
         divergence.a.replay = replay_a.replace("{file}", &quoted);
         divergence.b.replay = replay_b.replace("{file}", &quoted);

@@ -10,7 +10,7 @@ use super::plain::plain;
 use super::shrink::{Trial, shrink};
 use super::{Offer, draw};
 use crate::case::{Case, Source, StepKind, errno, print};
-use crate::run::{Event, Planned, Play, Runner, Timeouts, play};
+use crate::run::{Event, Planned, Play, Runner, Timeouts, play, quoted};
 use crate::session::Way;
 use crate::verdict::{CaseRecord, CaseResult, Class, Evidence, Finding};
 
@@ -314,7 +314,7 @@ impl Search<'_> {
         }
         let path = self.write(&written)?;
         let shown = path.display().to_string();
-        let file = shlex::try_quote(&shown).map_or_else(|_| shown.clone(), Into::into);
+        let file = quoted(&shown);
         let replay = self.replay.replace("{file}", &file);
         let mut planned = Planned::of(&written).map_err(SearchError::Fault)?;
         planned.source = Arc::new(Source { name: shown.clone(), text: planned.source.text.clone() });

@@ -1,5 +1,6 @@
 //! Which cases run, against how many servers at once, and what happens in each.
 
+mod command_line;
 mod coverage;
 mod event;
 mod library;
@@ -11,6 +12,7 @@ mod selection;
 mod shard;
 mod timeouts;
 
+pub(crate) use command_line::{joined, quoted};
 pub use coverage::Coverage;
 pub use event::{End, Event, Generated, Start};
 pub use library::{File, Library, LibraryError, check};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
+use super::command_line::{filled, quoted};
 use super::player::{Context, Play, play};
 use super::{End, Event, Planned};
 use crate::procedure::{Bench, negotiates};
@@ -316,31 +317,6 @@ impl Runner<'_> {
     }
 }
 
-/// A word as a shell takes it back.
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
-}
-
-/// The words that run a case again. A name that has braces itself is left as it is.
-fn filled(replay: &str, file: &str, case: &str) -> String {
-    let mut out = String::new();
-    let mut rest = replay;
-    while let Some(at) = rest.find('{') {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        let (word, after) = if let Some(after) = from.strip_prefix("{file}") {
-            (file, after)
-        } else if let Some(after) = from.strip_prefix("{case}") {
-            (case, after)
-        } else {
-            from.split_at(1)
-        };
-        out.push_str(word);
-        rest = after;
-    }
-    out + rest
-}
-
 /// What a panic said.
 fn said(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -373,17 +349,4 @@ enum Message {
     Finished(Box<CaseRecord>),
     Lost(String),
     Interrupted,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_with_braces_are_left_as_they_are() {
-        let replay = "replay {file} --spawn 'x {socket}' {case}";
-        assert_eq!(filled(replay, "a.case", "a.b"), "replay a.case --spawn 'x {socket}' a.b");
-        assert_eq!(filled(replay, "'{case}.case'", "{file}"), "replay '{case}.case' --spawn 'x {socket}' {file}");
-        assert_eq!(filled("{{case}} {", "", "a.b"), "{a.b} {");
-    }
 }

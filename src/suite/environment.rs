@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Suite;
 use crate::Profile;
+use crate::run::quoted;
 use crate::target::Target;
 
 /// What the names of all of them begin with.
@@ -103,10 +104,6 @@ fn yes(text: &str) -> Option<bool> {
         "n" | "no" | "f" | "false" | "off" | "0" => Some(false),
         _ => None,
     }
-}
-
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::report::frame::{command, foreign, foreign_lines, sign, tally};
 use crate::report::terminal::requirements::STATUSES;
 use crate::report::text::count;
 use crate::report::{ExitCode, Report};
+use crate::run::joined;
 
 /// Sentence and exit code, and loudly what is missing.
 pub(super) fn verdict(report: &Report) -> Markup {
@@ -72,7 +73,7 @@ pub(super) fn run(report: &Report) -> Markup {
                 } }
                 @if let Some(seed) = report.seed { div { dt { "seed" } dd { (seed) } } }
                 @if !report.command.is_empty() {
-                    div { dt { "command" } dd { (command(&typed(&report.command))) } }
+                    div { dt { "command" } dd { (command(&joined(&report.command))) } }
                 }
                 div { dt { "digests" } dd {
                     "cases " code.digest { (foreign(&report.harness.cases_sha256)) } br;
@@ -82,12 +83,6 @@ pub(super) fn run(report: &Report) -> Markup {
             (target(&report.target.discovered))
         }
     }
-}
-
-/// A command line as a shell takes it.
-fn typed(words: &[String]) -> String {
-    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |word| word.into_owned());
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Cases by their results, requirements by their status.

@@ -10,6 +10,7 @@ use crate::report::terminal::requirements::STATUSES;
 use crate::report::text::{count, cut, harmless, wrap};
 use crate::report::{ExitCode, Report};
 use crate::requirement::Register;
+use crate::run::joined;
 use crate::verdict::{CaseRecord, CaseResult, Cause, Class, Finding, Met, Observed};
 
 /// Bytes of a summary: a comment on GitHub may have 65,536, and the summary of one of its steps a MiB.
@@ -259,16 +260,12 @@ impl Page<'_> {
     /// What was tested, and how to do it again: there is always room for that.
     fn run(&mut self) {
         let report = self.report;
-        let typed = |words: &[String]| {
-            let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |word| word.into_owned());
-            words.iter().map(quoted).collect::<Vec<_>>().join(" ")
-        };
         // That of a part is that of the whole, but for the part.
         let commands = match report.parts.first() {
             Some(part) => {
-                html! { li { "command of each part, here of part " (part.index) ": " (code(&typed(&part.command))) } }
+                html! { li { "command of each part, here of part " (part.index) ": " (code(&joined(&part.command))) } }
             }
-            None => html! { li { "command: " (code(&typed(&report.command))) } },
+            None => html! { li { "command: " (code(&joined(&report.command))) } },
         };
         let facts = html! {
             ul {
