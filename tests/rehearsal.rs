@@ -57,7 +57,7 @@ fn the_targets_on_paper_are_the_conformance_device() {
         let found = probe(profile, &launcher, Some(&paper.device), timeouts, &interrupt).unwrap();
         assert!(
             found == paper.discovered,
-            "fixtures/targets is not what a probe finds (`probe --profile {profile} --json` prints it): {}",
+            "fixtures/targets is not what a probe finds (`probe --profile {profile} --format json` prints it as `discovered`): {}",
             serde_json::to_string_pretty(&found).unwrap()
         );
         assert_eq!(spoken(&launcher, timeouts, &interrupt).unwrap().profile, profile, "as --profile auto finds it");

@@ -70,7 +70,13 @@ pub const NEEDS: &[Need] = &[
         "scratch",
         "scratch range",
         "device file (at least 64 bytes)",
-        &["scratch.region", "scratch.offset", "scratch.length"],
+        &["scratch.region", "scratch.offset", "scratch.length", "scratch.most"],
+    ),
+    need(
+        "scratch-second",
+        "second scratch range",
+        "device file (at least 64 bytes)",
+        &["other.region", "other.offset", "other.length", "other.most"],
     ),
     need(
         "scratch-large",

@@ -18,6 +18,7 @@ pub fn remedy(need: &str, found: &Discovered) -> Option<String> {
         "scratch" if any(&takes_scratch) => {
             format!("[[scratch]]: {SCRATCH} bytes in a region that can be read and written")
         }
+        "scratch-second" if any(&takes_scratch) => format!("[[scratch]]: a second range, of {SCRATCH} bytes"),
         "scratch-large" => {
             let most = found.limits().max_data_xfer_size;
             let fits = |region: &Region| takes_scratch(region) && region.size >= most;

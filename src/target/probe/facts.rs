@@ -7,6 +7,8 @@ use crate::target::{
     Action, Counter, DeviceFile, DeviceRegister, Discovered, Doorbell, Irq, Launcher, Mirror, Parameter, Region, Step,
 };
 
+/// So many bytes at once a device may be asked for that has no reason to give fewer.
+const AT_ONCE: u64 = 4096;
 /// Bytes that a scratch range must have to be of use.
 pub(in crate::target) const SCRATCH: u64 = 64;
 /// The largest transfer that a case makes, in bytes: a case may keep nine of them.
@@ -32,6 +34,7 @@ pub(super) fn conclude(launcher: &Launcher, device: Option<&DeviceFile>, found: 
     } else {
         for need in [
             "scratch",
+            "scratch-second",
             "scratch-large",
             "mmap-scratch",
             "mmap-scratch-last",
@@ -157,7 +160,9 @@ fn scratch(device: &DeviceFile, found: &mut Discovered) {
         .cloned()
         .collect();
     if usable.is_empty() {
-        found.no("scratch", "the device file names no scratch range in a region that can be read and written");
+        for need in ["scratch", "scratch-second"] {
+            found.no(need, "the device file names no scratch range in a region that can be read and written");
+        }
     }
     let names = |prefix: &str, region: u32, offset: u64, length: u64| {
         [
@@ -166,15 +171,23 @@ fn scratch(device: &DeviceFile, found: &mut Discovered) {
             (format!("{prefix}.length"), length),
         ]
     };
-    let mut yes = |need: &str, prefix: &str, region: u32, offset: u64, length: u64| {
-        let names = names(prefix, region, offset, length);
-        let names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        found.yes(need, &names);
-    };
-    if let Some(range) = usable.iter().find(|range| range.length >= SCRATCH) {
-        yes("scratch", "scratch", range.region, range.offset, range.length);
-    }
     let most = found.limits().max_data_xfer_size;
+    let mut large_enough = usable.iter().filter(|range| range.length >= SCRATCH);
+    if let Some(first) = large_enough.next() {
+        let others: Vec<_> = large_enough.collect();
+        let second = others.iter().find(|range| range.region != first.region).or(others.first());
+        for (need, prefix, range) in [("scratch", "scratch", Some(&first)), ("scratch-second", "other", second)] {
+            let Some(range) = range else {
+                found.no(need, "the device file names one scratch range");
+                continue;
+            };
+            let names = names(prefix, range.region, range.offset, range.length);
+            let mut names: Vec<(&str, u64)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            let at_once = format!("{prefix}.most");
+            names.push((&at_once, range.length.min(most).min(AT_ONCE)));
+            found.yes(need, &names);
+        }
+    }
     match usable.iter().find(|range| range.length >= most && most <= MOST_DATA) {
         Some(range) => {
             let names = names("large", range.region, range.offset, range.length);

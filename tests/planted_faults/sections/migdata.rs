@@ -274,7 +274,9 @@ fn stream() -> Vec<Fault> {
 fn carried() -> Vec<Fault> {
     vec![
         fault("MIGDATA-14", "scratch-bytes-are-left-out", || keeps(0, 0x1000, 0x2000)),
+        fault("MIGDATA-14", "the-last-scratch-bytes-are-left-out", || keeps(0, 0x2800, 0x800)),
         fault("MIGDATA-14", "what-is-mapped-is-left-out", || keeps(1, 0, 0x10000)),
+        fault("MIGDATA-14", "the-last-of-what-is-mapped-in-part-is-left-out", || keeps(1, 0xf000, 0x1000)),
         fault("MIGDATA-14", "the-counter-is-left-out", || {
             around(|step| {
                 let restored = wanted(&step.frame) == Some(RUNNING);
