@@ -8,6 +8,7 @@ use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 use vfio_user_conformance::report::Report;
 use vfio_user_conformance::run::Generated;
+use vfio_user_conformance::verdict::CaseResult;
 
 /// For servers that answer: none of these tests waits for it.
 const PATIENT: [&str; 2] = ["--timeout", "5s"];
@@ -64,6 +65,11 @@ fn comparable(mut report: Report) -> Report {
         case.transcript = Vec::new();
         case.stderr = String::new();
         case.attempts.iter_mut().for_each(|attempt| attempt.seconds = 0.0);
+        // A case ends with the line that is broken: whether what was sent behind it has got its reply by then is a matter of
+        // moments.
+        if case.result == CaseResult::Fail {
+            case.checks.retain(|check| check.line > 0);
+        }
         // Which answer comes first may depend on how messages cross.
         case.checks.sort_by_key(|check| (check.line, check.requirement.clone(), check.said as u8));
     }
