@@ -28,7 +28,7 @@ pub(super) struct TargetOptions {
     /// The version of the protocol to judge by: 0.9.2, 0.9.1, v8c, v8; auto finds out what the server speaks.
     #[arg(long, value_name = "P", default_value = "auto", env = "VFIO_USER_CONFORMANCE_PROFILE")]
     profile: AskedProfile,
-    /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines follow it: five times as long for what may
+    /// How long a server may take for a reply: `2`, `500ms`, `1.5s`. All other deadlines of a case follow it: five times as long for what may
     /// take long (a start, the reading of the first message on a connection, DEVICE_RESET, DMA_MAP and DMA_UNMAP, DEVICE_FEATURE, migration
     /// data, DIRTY_PAGES, what is done when a client has left), an eighth for what need not come.
     #[arg(long, value_name = "D", default_value = "2s", env = "VFIO_USER_CONFORMANCE_TIMEOUT")]
@@ -148,16 +148,15 @@ impl TargetOptions {
     pub(super) fn program(&self) -> Result<Option<PathBuf>, Failure> {
         let Target::Spawn { command, .. } = self.target()?.0 else { return Ok(None) };
         let Some(word) = command.first() else { return Ok(None) };
-        if word.contains('/') {
-            return Ok(Some(word.into()));
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path)
-            .map(|folder| folder.join(word))
-            .find(|file| file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok());
-        found
-            .map(Some)
-            .ok_or_else(|| Failure::unreachable(format!("--spawn: `{word}` is no program in the folders of PATH")))
+        let starts =
+            |file: &PathBuf| file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok();
+        let (found, place) = if word.contains('/') {
+            (Some(word.into()).filter(starts), "")
+        } else {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            (std::env::split_paths(&path).map(|folder| folder.join(word)).find(starts), " in the folders of PATH")
+        };
+        found.map(Some).ok_or_else(|| Failure::unreachable(format!("--spawn: `{word}` is no program{place}")))
     }
 
     /// The version of the protocol that was asked for.

@@ -17,7 +17,7 @@ pub(super) struct ReferenceServer {
     /// Descriptor of a socket that was inherited, connected or listening.
     #[arg(long, value_name = "N")]
     fd: Option<i32>,
-    /// The protocol that it speaks: 0.9.2, 0.9.1 or v8.
+    /// The protocol that it speaks: 0.9.2, 0.9.1, v8c or v8.
     #[arg(long, value_name = "NAME", default_value = "0.9.2")]
     profile: Profile,
     /// What the server shall lack, between commas; an unknown word brings up the list of them.

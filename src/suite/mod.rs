@@ -123,7 +123,7 @@ impl Suite {
         self
     }
 
-    /// How long the server may take for a reply, in place of 2 s; every other deadline follows it.
+    /// How long the server may take for a reply, in place of 2 s; every other deadline of a case follows it.
     pub fn timeout(mut self, reply: Duration) -> Suite {
         self.timeouts = Timeouts::from_reply(reply);
         self

@@ -258,4 +258,10 @@ impl Discovered {
     pub fn no(&mut self, need: &str, why: &str) {
         self.has.insert(need.to_owned(), Has::No(why.to_owned()));
     }
+
+    /// Neither that it has them nor that it lacks them: this version of the protocol does not have the command.
+    pub fn not_in_profile(&mut self, needs: &[&str], command: &str) {
+        let why = format!("profile {} has no {command}", self.profile);
+        needs.iter().for_each(|need| self.no(need, &why));
+    }
 }

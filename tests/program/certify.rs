@@ -476,6 +476,8 @@ fn wrong_usage_is_1_and_takes_nothing_away() {
     certify(&[&named[..], &["--program", "/nonexistent"]].concat()).has_code(1).says("could not read the program");
     let other = ["--profile", "0.9.2", "--spawn", "no-such-program-anywhere", "--name", "a", "--server-version", "1"];
     certify(&other).has_code(4).says("`no-such-program-anywhere` is no program in the folders of PATH");
+    let other = ["--profile", "0.9.2", "--spawn", "/nonexistent", "--name", "a", "--server-version", "1"];
+    certify(&other).has_code(4).says("`/nonexistent` is no program");
     fs::create_dir(bench.path("bundle")).unwrap();
     fs::write(bench.path("bundle/thesis.tex"), "").unwrap();
     certify(&named).has_code(1).says("has other things in it than a bundle (thesis.tex)");

@@ -83,9 +83,14 @@ pub fn probe(
     if asker.has(&DEVICE_FEATURE) {
         asker.group("MIGRATION", &mut found, features::ask_migration)?;
         asker.group("DMA_LOGGING_START", &mut found, features::ask_logging)?;
+    } else {
+        let words = ["migration", "no-migration", "pre-copy", "no-pre-copy", "dma-logging", "no-dma-logging"];
+        found.not_in_profile(&words, DEVICE_FEATURE.name);
     }
     if asker.has(&DIRTY_PAGES) {
         asker.group("DIRTY_PAGES", &mut found, legacy::ask_dirty_pages)?;
+    } else {
+        found.not_in_profile(&["dirty-pages", "no-dirty-pages"], DIRTY_PAGES.name);
     }
     legacy::conclude(profile, device, &mut found);
     twin_socket(&asker, &mut found)?;
@@ -118,9 +123,15 @@ fn version(asker: &Asker<'_>, found: &mut Discovered) -> Result<(), ProbeError> 
         match VersionData::parse(data) {
             Ok(data) => {
                 let stated = data.number("max_dma_maps").is_some();
-                found.yes(if stated { "map-limit" } else { "no-map-limit" }, &[]);
                 let multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
-                found.yes(if multiple { "write-multi" } else { "no-write-multi" }, &[]);
+                for (has, word, opposite, name) in [
+                    (stated, "map-limit", "no-map-limit", "max_dma_maps"),
+                    (multiple, "write-multi", "no-write-multi", "write_multiple"),
+                ] {
+                    let (yes, no, with) = if has { (word, opposite, "with") } else { (opposite, word, "without") };
+                    found.yes(yes, &[]);
+                    found.no(no, &format!("VERSION is answered {with} {name}"));
+                }
                 found.capabilities = Value::Object(data.object);
             }
             Err(error) => found.troubles.push(format!("VERSION: {error}")),
