@@ -312,9 +312,9 @@ fn what_a_server_said_that_it_does_not_take_exceeds_it() {
 #[test]
 fn what_a_server_takes_is_what_it_told_this_client() {
     let of = |max_msg_fds| Limits { max_msg_fds, ..Limits::default() };
-    let most = |stated| {
+    let most = |proposed: &[u8], stated| {
         let mut session = Session::new(&V0_9_2, Arc::new(Offer { limits: of(8), ..offer() }));
-        let version = command("VERSION", &[0; 4], &[]);
+        let version = command("VERSION", proposed, &[]);
         samples::exchange(&mut session, 0, version, Ok(stated));
         let exceeds = |count: &u64| {
             let fds = (0..*count).map(|id| PassedFd { id, kind: FdKind::Other }).collect::<Vec<_>>();
@@ -325,10 +325,14 @@ fn what_a_server_takes_is_what_it_told_this_client() {
         (1..20).find(exceeds).unwrap() - 1
     };
     for (stated, taken) in [(8, 8), (4, 4), (16, 8)] {
-        assert_eq!(most(samples::states(of(stated))), taken, "{stated}");
+        assert_eq!(most(&[0; 4], samples::states(of(stated))), taken, "{stated}");
     }
     // The default, where nothing is said.
-    assert_eq!(most(vec![0; 4]), 1);
+    assert_eq!(most(&[0; 4], vec![0; 4]), 1);
+    // Less than it said to others it may take of a client that takes no more itself.
+    for (proposed, stated, taken) in [(4, 4, 4), (2, 4, 4), (16, 4, 8), (8, 4, 8), (16, 8, 8)] {
+        assert_eq!(most(&samples::states(of(proposed)), samples::states(of(stated))), taken, "{proposed} {stated}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vfio_user_wire::device_state::{STOP, STOP_COPY};
 use vfio_user_wire::message::VERSION;
 use vfio_user_wire::tables::{Table, VM_INTERRUPT};
-use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND};
+use vfio_user_wire::{Dialect, HEADER_SIZE, Limits, NO_REPLY, TYPE_COMMAND, VersionData};
 
 use super::carried::Carried;
 use super::dirty_log::DirtyLog;
@@ -482,13 +482,18 @@ impl State {
         Edition::of(self.dialect)
     }
 
-    /// A server need state its limits to no client that did not state its own: to another one it may have said more.
-    pub(super) fn heed(&mut self, stated: Limits) {
+    /// A server need state its limits to no client that did not state its own, and may go down to what that one stated: to another
+    /// one it may have said more. What is less than both is the limit of somebody else (DISC-06).
+    pub(super) fn heed(&mut self, proposed: &VersionData, stated: Limits) {
         let known = self.offer.limits;
+        let least = |name, known: u64, stated: u64| match proposed.number(name) {
+            Some(own) if stated < own => known,
+            _ => known.min(stated),
+        };
         let limits = Limits {
-            max_msg_fds: known.max_msg_fds.min(stated.max_msg_fds),
-            max_data_xfer_size: known.max_data_xfer_size.min(stated.max_data_xfer_size),
-            max_dma_maps: known.max_dma_maps.min(stated.max_dma_maps),
+            max_msg_fds: least("max_msg_fds", known.max_msg_fds, stated.max_msg_fds),
+            max_data_xfer_size: least("max_data_xfer_size", known.max_data_xfer_size, stated.max_data_xfer_size),
+            max_dma_maps: least("max_dma_maps", known.max_dma_maps, stated.max_dma_maps),
             pgsizes: known.pgsizes,
         };
         if limits != known {

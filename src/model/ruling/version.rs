@@ -135,7 +135,8 @@ pub(super) fn apply(state: &mut State, command: &Command, given: Given<'_>) {
         let data = VersionData::parse(payload.get(Version::LAYOUT.size..).unwrap_or_default()).unwrap_or_default();
         state.write_multiple = data.capability("write_multiple") == Some(&Value::Bool(true));
         if let Edition::Current | Edition::Legacy = state.edition() {
-            state.heed(data.limits());
+            let proposed = command.payload.get(Version::LAYOUT.size..).unwrap_or_default();
+            state.heed(&VersionData::parse(proposed).unwrap_or_default(), data.limits());
         }
         if state.edition() != Edition::Current {
             state.migrating = legacy::agreed(state.edition(), &negotiated(&command.payload, payload));

@@ -177,6 +177,32 @@ fn negotiations() -> Vec<Fault> {
             };
             Visits { receive, ..Visits::new(u64::MAX) }.machine()
         }),
+        fault("DISC-06", "the-smallest-transfer-of-all-is-stated", || {
+            let receive: fn(&mut u64, Step<'_>) = |smallest, step| {
+                let version = is(&step.frame, "VERSION");
+                if version {
+                    let stated = capabilities(&step.frame).get("max_data_xfer_size").and_then(Value::as_u64);
+                    *smallest = (*smallest).min(stated.unwrap_or(1 << 20));
+                }
+                if is(&step.frame, "REGION_READ") && get(&step.frame, "count") > *smallest {
+                    return step.answer(Answer::Error(Errno::EINVAL));
+                }
+                let smallest = *smallest;
+                step.pass_and(|effects| {
+                    for effect in effects {
+                        if let Effect::Send { frame, .. } = effect
+                            && version
+                            && !frame.header.is_error()
+                        {
+                            let mut stated = capabilities(frame);
+                            stated.insert("max_data_xfer_size".to_owned(), smallest.into());
+                            set_capabilities(frame, stated);
+                        }
+                    }
+                });
+            };
+            Visits { receive, ..Visits::new(1 << 20) }.machine()
+        }),
         // Who is connected may speak: the first client has negotiated.
         fault("DISC-06", "negotiated-once-is-enough", || {
             let receive: fn(&mut (bool, Option<Frame>), Step<'_>) = |(begun, version), step| {
