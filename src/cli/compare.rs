@@ -115,7 +115,7 @@ impl Compare {
             ));
         };
         if changes.is_of_nothing() {
-            let sentence = "nothing was compared: the reports have no case in common that was played, and what became \
+            let sentence = "nothing was compared: there is no case on which both reports have a verdict, and what became \
                             worse is not known (--fail-on-worse)";
             return Err(Failure { code: ExitCode::NothingRan, sentence: sentence.to_owned() });
         }
@@ -125,7 +125,7 @@ impl Compare {
         let named: Vec<&str> = changes.lost.iter().take(NAMED).map(String::as_str).collect();
         let more = if changes.lost.len() > NAMED { ", .." } else { "" };
         Err(Failure::usage(harmless(&format!(
-            "{} is incomplete: it lacks {} that the first report played ({}{more}), and whether they became worse is not \
+            "{} is incomplete: it has no verdict on {} that the first report played ({}{more}), and whether they became worse is not \
              known; run them again, or compare it all the same (--incomplete)",
             after.file,
             count(changes.lost.len(), "case"),

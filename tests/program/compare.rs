@@ -63,13 +63,15 @@ fn nothing_that_was_not_compared_is_no_worse() {
     run(&bench, "good", "second.json", &["reset.refused"]).has_code(0);
     for more in [&["--fail-on-worse"][..], &["--fail-on-worse", "--incomplete"]] {
         let ended = compare(&bench, &["first.json", "second.json"], more);
-        ended.has_code(5).says("nothing was compared: the reports have no case in common that was played");
+        ended.has_code(5).says("nothing was compared: there is no case on which both reports have a verdict");
         assert_eq!(ended.stdout, "");
     }
     compare(&bench, &["first.json", "second.json"], &[]).has_code(0);
     // The case that would show it was left out.
     let ended = compare(&bench, &["good.json", "first.json"], &["--fail-on-worse"]);
-    ended.has_code(1).says("first.json is incomplete: it lacks 1 case that the first report played (reset.refused)");
+    ended
+        .has_code(1)
+        .says("first.json is incomplete: it has no verdict on 1 case that the first report played (reset.refused)");
     compare(&bench, &["good.json", "first.json"], &["--fail-on-worse", "--incomplete"]).has_code(0);
     compare(&bench, &["good.json", "first.json"], &[]).has_code(0);
     // One that looks at more is no worse for it.

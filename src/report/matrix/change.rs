@@ -130,8 +130,13 @@ impl Changes {
             let result = |cases: &Cases<'_>| cases.by_name.get(name).map(|case| case.result);
             let (from, to) = (result(&before), result(&after));
             let skipped = |result| result == Some(CaseResult::Skip);
-            if from.is_some() && to.is_some() && !(skipped(from) && skipped(to)) {
+            let looked = |result| matches!(result, Some(CaseResult::Pass | CaseResult::Fail | CaseResult::Skip));
+            // What is skipped where it was played before is a feature that is lost.
+            if looked(from) && looked(to) && [from, to] != [Some(CaseResult::Skip); 2] {
                 changes.compared += 1;
+            }
+            if matches!(from, Some(CaseResult::Pass | CaseResult::Fail)) && to == Some(CaseResult::Error) {
+                changes.lost.push((*name).to_owned());
             }
             match (from, to) {
                 _ if from == to => {}

@@ -348,6 +348,26 @@ fn better_and_worse_are_told_of_two_reports_of_one_version_alone() {
 }
 
 #[test]
+fn a_case_without_a_verdict_is_not_compared() {
+    let all = |result| {
+        let mut source = one(Status::Verified);
+        source.report.cases.iter_mut().for_each(|case| case.result = result);
+        source
+    };
+    let changes = |before, after| matrix(vec![before, after]).changes.unwrap();
+    let played = changes(all(CaseResult::Pass), all(CaseResult::Pass));
+    assert!(!played.is_of_nothing() && played.lost.is_empty());
+    for result in [CaseResult::Error, CaseResult::Inconclusive] {
+        assert!(changes(all(CaseResult::Pass), all(result)).is_of_nothing(), "{result:?}");
+        assert!(changes(all(result), all(result)).is_of_nothing(), "{result:?}");
+    }
+    let one_in_error = but(all(CaseResult::Pass), |case| case.result = CaseResult::Error);
+    let changes = changes(all(CaseResult::Fail), one_in_error);
+    assert!(!changes.is_of_nothing());
+    assert_eq!(changes.lost, ["check.HDR-19"]);
+}
+
+#[test]
 fn what_must_be_known_before_reports_are_compared_is_remarked() {
     assert_eq!(matrix(vec![source(Some("a"), |_| ()), source(Some("b"), |_| ())]).remarks, [""; 0]);
     let odd = source(Some("b"), |report| {
