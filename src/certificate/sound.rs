@@ -9,7 +9,7 @@ use super::bundle::{self, DEVICE};
 use super::manifest::{self, Manifest};
 use super::{Coverage, SEED, SEQUENCES, Settings, Verdict};
 use crate::Profile;
-use crate::case::StepKind;
+use crate::case::{Step, StepKind};
 use crate::generate::GENERATED;
 use crate::report::{ExitCode, Report, Totals};
 use crate::requirement::Register;
@@ -216,16 +216,17 @@ fn otherwise_planned(case: &CaseRecord, planned: &Planned, report: &Report) -> O
 
 /// The signal by which the server ended in a case that passed, where that is none of the case's own.
 fn unsent(case: &CaseRecord, planned: &Planned) -> Option<Exit> {
-    let sends = |signal: i32| {
-        planned.case.steps.iter().any(|step| match &step.kind {
+    fn sends(steps: &[Step], signal: i32) -> bool {
+        steps.iter().any(|step| match &step.kind {
             StepKind::Signal(name) => {
                 format!("SIG{}", name.value).parse().is_ok_and(|sent: Signal| sent as i32 == signal)
             }
+            StepKind::If(_, then) => sends(then, signal),
             _ => false,
         })
-    };
+    }
     let exits = case.attempts.iter().filter_map(|attempt| attempt.exit);
-    let mut unsent = exits.filter(|exit| matches!(exit, Exit::Signal(signal) if !sends(*signal)));
+    let mut unsent = exits.filter(|exit| matches!(exit, Exit::Signal(signal) if !sends(&planned.case.steps, *signal)));
     unsent.next().filter(|_| case.result == CaseResult::Pass)
 }
 

@@ -4,9 +4,10 @@
 //! by are the options that name it and the folder of the run: two checkouts have a memory each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,6 +22,10 @@ use crate::verdict::{CaseRecord, CaseResult, Class};
 
 /// So many names are told.
 const NAMES: usize = 10;
+/// What the names of sequences that were drawn begin with.
+const GENERATED: &str = "generated.";
+/// How long another run may have the memory: it reads and writes a small file.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where it is remembered what failed of a target.
 #[derive(Debug)]
@@ -90,7 +95,7 @@ impl Memory {
         if !path.exists() && !cases.iter().any(|(_, fails)| *fails) {
             return;
         }
-        // Another run may be at the same, a part of --shard beside this one. Where nothing can be locked, nothing can be written.
+        // Another run may be at the same, a part of --shard beside this one.
         let _lock = locked(path);
         let before = self.read().unwrap_or_default();
         let mut failed = before.failed.clone();
@@ -113,12 +118,18 @@ impl Memory {
     }
 }
 
-/// The folder of the file, which one run holds at a time.
+/// The folder of the file, which one run holds at a time. One that holds it for long was stopped, and is not waited for.
 fn locked(path: &Path) -> io::Result<File> {
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
     std::fs::create_dir_all(folder)?;
     let folder = File::open(folder)?;
-    folder.lock()?;
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = folder.try_lock() {
+        match error {
+            TryLockError::WouldBlock if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            error => return Err(error.into()),
+        }
+    }
     Ok(folder)
 }
 
@@ -138,7 +149,7 @@ fn fails(case: &CaseRecord, strict: bool) -> bool {
 
 /// The file of a sequence that was drawn.
 pub(super) fn file_of(case: &CaseRecord) -> Option<PathBuf> {
-    case.name.starts_with("generated.").then(|| PathBuf::from(&case.file))
+    case.name.starts_with(GENERATED).then(|| PathBuf::from(&case.file))
 }
 
 impl Failed {
@@ -148,8 +159,9 @@ impl Failed {
             read(path).map_err(|error| Failure { sentence: format!("--failed: {}", error.sentence), ..error })?;
         let failed =
             report.cases.iter().filter(|case| fails(case, strict)).map(|case| (case.name.clone(), file_of(case)));
-        // Of what was selected and never ran nobody knows that it passes.
-        let not_run = report.not_run.iter().map(|name| (name.clone(), None));
+        // Of what was selected and never ran nobody knows that it passes; where a sequence was kept, the report does not say.
+        let not_run = report.not_run.iter().filter(|name| !name.starts_with(GENERATED));
+        let not_run = not_run.map(|name| (name.clone(), None));
         Ok(Failed { failed: failed.chain(not_run).collect(), from: path.display().to_string() })
     }
 
@@ -192,7 +204,7 @@ impl Failed {
 pub(super) fn said_of_gone(gone: &[String]) -> Option<String> {
     let names: Vec<String> = gone.iter().take(NAMES).map(|name| harmless(name)).collect();
     let more = if gone.len() > NAMES { ", .." } else { "" };
-    let of = if gone.len() == 1 { "1 case that failed is" } else { &format!("{} cases that failed are", gone.len()) };
+    let of = if gone.len() == 1 { "1 case is" } else { &format!("{} cases are", gone.len()) };
     (!gone.is_empty())
         .then(|| format!("{of} gone from the cases of this version, or from the disk: {}{more}", names.join(", ")))
 }

@@ -40,6 +40,17 @@ fn names(memory: &Memory) -> Vec<String> {
 }
 
 #[test]
+fn of_a_report_what_never_ran_is_known_but_for_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    let mut report = report::sample::report(vec![record("a.fail", CaseResult::Fail)], report::sample::ended());
+    report.not_run = ["b.case", "generated.x"].map(str::to_owned).to_vec();
+    std::fs::write(&path, serde_json::to_vec(&report).unwrap()).unwrap();
+    let failed = Failed::of_report(&path, false).unwrap();
+    assert_eq!(failed.failed.into_keys().collect::<Vec<_>>(), ["a.fail", "b.case"]);
+}
+
+#[test]
 fn what_did_not_pass_is_remembered_until_it_does() {
     let folder = tempfile::tempdir().unwrap();
     let memory = memory(&folder);

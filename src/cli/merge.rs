@@ -26,7 +26,7 @@ impl Merge {
         for path in self.reports.paths() {
             not_an_input(path, &self.shards)?;
         }
-        self.reports.make_way()?;
+        self.reports.make_way(None)?;
         let register = setup::register()?;
         let read = |path: &PathBuf| -> Result<Share, Failure> {
             Ok(Share { file: path.display().to_string(), report: read(path)? })

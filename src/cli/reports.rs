@@ -79,11 +79,12 @@ impl ReportFile {
 
 impl Reports {
     /// Takes away what stands there: whatever becomes of this run, nobody is to read an earlier one's report as this one's. That
-    /// one cannot be written is found out now, and not when the run is over.
-    pub(super) fn make_way(&self) -> Result<(), Failure> {
+    /// one cannot be written is found out now, and not when the run is over. `draft` is written besides.
+    pub(super) fn make_way(&self, draft: Option<&Path>) -> Result<(), Failure> {
         let mut files = BTreeSet::new();
-        if let Some(twice) = self.paths().find(|path| report::is_replaced(path) && !files.insert(whole(path))) {
-            return Err(Failure::usage(format!("{} is to be two reports: name another file for one", twice.display())));
+        let mut written = self.paths().chain(draft);
+        if let Some(twice) = written.find(|path| report::is_replaced(path) && !files.insert(whole(path))) {
+            return Err(Failure::usage(format!("{} is to be two files: name another one", twice.display())));
         }
         self.paths().try_for_each(report::make_way).map_err(|error| unwritten(&error))
     }
@@ -104,7 +105,7 @@ impl Reports {
 }
 
 /// The file's path from the root on, by which it is known however it is named.
-fn whole(path: &Path) -> PathBuf {
+pub(super) fn whole(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))

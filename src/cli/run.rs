@@ -1,6 +1,6 @@
 //! `run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use super::chosen::Choice;
 use super::failed::{self, Failed, Memory};
 use super::merge::not_an_input;
 use super::options::TargetOptions;
-use super::reports::{Reports, unwritten};
+use super::reports::{Reports, unwritten, whole};
 use super::{Failure, limits, setup};
 use crate::Profile;
 use crate::certificate::Settings;
@@ -37,7 +37,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "N", env = "VFIO_USER_CONFORMANCE_JOBS", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) jobs: Option<u16>,
     /// Run again what failed, was inconclusive or in error when it last ran against this target, as --spawn, --socket, --device,
-    /// --profile and --cases name it, from this folder; or what was by a JSON report. With --strict, also what was noted. Each
+    /// --profile and --cases name it, from this folder; or what was, or never ran, by a JSON report. With --strict, also what was noted. Each
     /// FILTER, and the part of --shard, takes its share of that; sequences that were drawn run again from the files that they
     /// were written to. Where nothing failed, nothing runs (exit code 5).
     #[arg(long, value_name = "REPORT", num_args = 0..=1, require_equals = true, conflicts_with_all = ["against", "generate"])]
@@ -46,7 +46,7 @@ pub(super) struct Run {
     /// all parts.
     #[arg(long, value_name = "I/N", value_parser = shard, env = "VFIO_USER_CONFORMANCE_SHARD")]
     shard: Option<(usize, usize)>,
-    /// Stop after the first failure that is not pinned; sequences are drawn only where no case failed.
+    /// Stop after the first failure that is not pinned; no sequences are drawn then.
     #[arg(long)]
     fail_fast: bool,
     /// Notes fail the run, too.
@@ -301,9 +301,11 @@ impl Run {
         drop(launcher);
         let report = judged.ok_or_else(|| Failure::ours("the run ended without a report"))?;
         self.remember(&memory, &report, &chosen.gone)?;
-        // A report that could not be written takes neither the memory nor the draft along.
-        told?;
         let code = ExitCode::of(&report, &end, self.strict);
+        // A report that could not be written takes neither the memory nor the draft along; of an interrupted run nobody expects one.
+        if code != ExitCode::Interrupted {
+            told?;
+        }
         Ok(Judged { report, code })
     }
 
@@ -322,10 +324,21 @@ impl Run {
 
     /// Makes way for what is written; nothing of it takes the place of what is read.
     fn outputs(&self) -> Result<(), Failure> {
-        let inputs =
-            || self.files.iter().chain(&self.expect).chain(self.target.device_path()).chain(&self.expect_write);
-        self.reports.paths().try_for_each(|path| not_an_input(path, inputs()))?;
-        self.reports.make_way()
+        let inputs = || self.files.iter().chain(self.target.device_path());
+        self.reports.paths().try_for_each(|path| not_an_input(path, inputs().chain(&self.expect)))?;
+        // A draft may take the place of what was pinned before.
+        self.expect_write.iter().try_for_each(|path| not_an_input(path, inputs()))?;
+        let cases = self.cases.as_ref().and_then(|folder| folder.canonicalize().ok());
+        let is_case = |path: &Path| {
+            path.extension().is_some_and(|extension| extension == "case")
+                && cases.as_ref().is_some_and(|folder| whole(path).starts_with(folder))
+        };
+        let mut written = self.reports.paths().chain(self.expect_write.as_deref());
+        if let Some(path) = written.find(|path| is_case(path)) {
+            let path = path.display();
+            return Err(Failure::usage(format!("{path} would be a case of --cases: write to another file")));
+        }
+        self.reports.make_way(self.expect_write.as_deref())
     }
 
     /// How many sequences are drawn.

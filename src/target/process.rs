@@ -61,7 +61,8 @@ pub struct Process {
     exit: Option<Exit>,
     /// Until when it may end by itself.
     grace: Option<Deadline>,
-    _group: Known,
+    /// It is to go with the program until its number is given back.
+    group: Option<Known>,
 }
 
 impl Process {
@@ -94,7 +95,7 @@ impl Process {
         let (finish, finished) = mpsc::channel();
         // From here on it is ended when it is dropped, whatever else cannot be had.
         let mut process =
-            Process { pid, pidfd, output, finished, reader: None, exit: None, grace: None, _group: group };
+            Process { pid, pidfd, output, finished, reader: None, exit: None, grace: None, group: Some(group) };
         let (dropped, listening) = io::pipe()?;
         let reader = std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
             keep(&watched, &dropped, &kept);
@@ -178,6 +179,8 @@ impl Process {
         }
         // Whatever it left behind in its group goes as well.
         let _ = killpg(self.pid, Signal::SIGKILL);
+        while ending(self.pid, libc::WNOWAIT) == Err(Errno::EINTR) {}
+        self.group = None;
         while ending(self.pid, 0) == Err(Errno::EINTR) {}
     }
 }

@@ -395,9 +395,22 @@ fn no_report_takes_the_place_of_what_is_read_or_of_another() {
         ended.has_code(1).says("would take the place of").says("input.toml");
         assert!(bench.path("input.toml").exists());
     }
+    // A draft neither.
+    let input = bench.write("input.toml", "");
+    bench.against("good", &["--device", &input, "--expect-write", &input]).has_code(1).says("would take the place of");
+    bench
+        .against(
+            "good",
+            &["--report", &format!("json={}", bench.word("draft")), "--expect-write", &bench.word("draft")],
+        )
+        .has_code(1)
+        .says("is to be two files");
+    let case = bench.word("cases/a.case");
+    bench.against("good", &["--report", &format!("json={case}")]).has_code(1).says("would be a case of --cases");
+    assert!(bench.path("cases/a.case").exists());
     let [one, same] = ["json", "html"].map(|format| format!("{format}={}", bench.word("twice")));
     let ended = bench.against("good", &["--report", &one, "--report", &same]);
-    ended.has_code(1).says("is to be two reports");
+    ended.has_code(1).says("is to be two files");
 }
 
 #[test]

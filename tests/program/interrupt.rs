@@ -159,6 +159,12 @@ fn stands_over_errors_violations_and_drift() {
 }
 
 #[test]
+fn stands_over_a_report_that_is_lost() {
+    let bench = Bench::new(&[("a.case", RESETS)]);
+    interrupted(&bench, "silent", Signal::SIGINT, &["--report", "json=/dev/full"]).has_code(130);
+}
+
+#[test]
 fn a_junit_report_is_whole() {
     let bench = Bench::new(&[("a.case", PASSES), ("b.case", RESETS)]);
     let junit = format!("junit={}", bench.word("junit.xml"));

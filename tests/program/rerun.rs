@@ -113,7 +113,7 @@ fn cases_that_are_gone_are_told_and_forgotten() {
     server.run(&[]).has_code(2);
     fs::remove_file(server.bench.path("cases/c.case")).unwrap();
     let ended = server.run(&["--failed"]);
-    ended.has_code(2).says("1 case that failed is gone from the cases of this version, or from the disk: reset.too");
+    ended.has_code(2).says("1 case is gone from the cases of this version, or from the disk: reset.too");
     assert_eq!(ended.names(), ["reset.refused"]);
     assert!(!server.run(&["--failed"]).stderr.contains("gone"));
     fs::remove_file(server.bench.path("cases/b.case")).unwrap();

@@ -180,6 +180,12 @@ struct Player<'a> {
     at_rest: bool,
 }
 
+/// A signal by which a server is told to end, or to stop.
+fn owes_nothing(signal: Signal) -> bool {
+    use Signal::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP};
+    matches!(signal, SIGABRT | SIGHUP | SIGINT | SIGKILL | SIGQUIT | SIGSTOP | SIGTERM | SIGTSTP)
+}
+
 /// Plays `case` against a server of its own.
 pub fn play(context: Context<'_>, case: &Planned, instance: Instance) -> Play {
     let started = Instant::now();
@@ -357,7 +363,7 @@ impl Player<'_> {
     /// After the last step, a session that is still open and in step must answer DEVICE_GET_INFO. Where all of them do, the server
     /// has nothing left to do for any client.
     fn still_in_step(&mut self) -> Result<bool, Stop> {
-        if self.signalled.is_some() {
+        if self.signalled.is_some_and(owes_nothing) {
             // A server that was told to end answers nothing more, and its last message may lack a part.
             return Ok(false);
         }
@@ -438,15 +444,18 @@ impl Player<'_> {
         self.take_twins();
     }
 
-    /// What is no message on a twin socket, where no line needs to ask for anything.
+    /// What is no message on a twin socket, or a crash that its end alone shows, where no line needs to ask for anything.
     fn take_twins(&mut self) {
-        let told = self.findings.iter().any(|finding| finding.evidence == Evidence::Exited);
+        let mut told = self.findings.iter().any(|finding| finding.evidence == Evidence::Exited);
         for end in 0..self.talk.ends.len() {
             let twin = self.talk.ends.get(end).is_some_and(|end| end.twin_of.is_some() && !end.unfinished && !end.torn);
             let Some(ending) = twin.then(|| self.ending(end)).flatten() else { continue };
             let (requirement, expected, evidence) = match ending {
                 Ending::Garbage(_) => ("HDR-05", "messages on the twin socket", Evidence::Received),
-                Ending::Crashed(..) if !told => ("SEC-01", "a server that outlives its client", Evidence::Exited),
+                Ending::Crashed(..) if !told => {
+                    told = true;
+                    ("SEC-01", "a server that goes on", Evidence::Exited)
+                }
                 _ => continue,
             };
             self.find(requirement, Class::Violation, (0, 0), Found::new(expected, ending.to_string(), evidence));
