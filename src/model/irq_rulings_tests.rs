@@ -311,6 +311,22 @@ fn a_mask_is_of_the_sub_indexes_that_it_names() {
     assert_eq!(counts(&session, 3), [(0, 0), (1, 1), (0, 1)]);
 }
 
+/// The special case of 1255-1257 is told by its data, start and count: which action it needs is not said there.
+#[test]
+fn no_data_from_0_on_of_no_interrupt_may_disable_whatever_the_action() {
+    let raised = |action, start| {
+        let assign = set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 1, &[], &eventfds(1));
+        let mut session = after(offer(), &[assign, set(DATA_NONE | action, 1, start, 0, &[], &[])]);
+        session.raised(1, 0);
+        counts(&session, 1)
+    };
+    assert_eq!(
+        [ACTION_TRIGGER, ACTION_MASK, ACTION_UNMASK].map(|action| raised(action, 0)),
+        [[(0, 0)], [(0, 1)], [(0, 1)]]
+    );
+    assert_eq!([ACTION_MASK, ACTION_UNMASK].map(|action| raised(action, 1)), [[(1, 1)], [(1, 1)]]);
+}
+
 #[test]
 fn a_mask_lasts_until_something_may_have_undone_it() {
     let assign = || set(DATA_EVENTFD | ACTION_TRIGGER, 4, 0, 1, &[], &eventfds(1));

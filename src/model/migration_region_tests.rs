@@ -11,6 +11,7 @@ use vfio_user_wire::region_info_flags::{CAPS, MMAP, READ, WRITE};
 use vfio_user_wire::{Limits, NO_REPLY, SparseArea, V0_9_1, V8, V8C, sparse_mmap_bytes, type_bytes};
 
 use super::legacy_tests::{Client, NOTHING, version};
+use super::rulings_tests::succeeds;
 use super::samples::{Said, command, exchange, judged};
 use super::{FdKind, Offer, OfferedIrq, OfferedMigrationRegion, OfferedRegion, PassedFd, ScratchRange, Session};
 use crate::verdict::Class::{self, Note, Violation};
@@ -390,6 +391,9 @@ fn a_client_that_offers_no_migration_need_not_be_shown_the_region() {
     };
     assert_eq!(said(r#"{"capabilities":{"migration":{"pgsize":4096}}}"#), [false; 2]);
     assert_eq!(said("{}"), [true; 2]);
+    let other = RegionInfo { argsz: 32, ..RegionInfo::default() }.bytes().to_vec();
+    let shown = Client::with_versions(offer(false), "{}", "{}").breaks("DEVICE_GET_REGION_INFO", other);
+    assert_eq!(shown, succeeds("INFO-05", Violation));
 }
 
 #[test]
