@@ -313,7 +313,7 @@ fn a_mask_is_of_the_sub_indexes_that_it_names() {
 
 /// The special case of 1255-1257 is told by its data, start and count: which action it needs is not said there.
 #[test]
-fn no_data_from_0_on_of_no_interrupt_may_disable_whatever_the_action() {
+fn the_special_case_that_disables_may_hold_for_any_action() {
     let raised = |action, start| {
         let assign = set(DATA_EVENTFD | ACTION_TRIGGER, 1, 0, 1, &[], &eventfds(1));
         let mut session = after(offer(), &[assign, set(DATA_NONE | action, 1, start, 0, &[], &[])]);
