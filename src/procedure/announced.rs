@@ -1,7 +1,6 @@
 //! Lengths that are announced, with nothing behind them.
 
 use std::fs;
-use std::io;
 
 use vfio_user_wire::irq_set_flags;
 use vfio_user_wire::message::{
@@ -21,12 +20,8 @@ const TOLERATED: u64 = 128 << 20;
 
 /// The server's memory does not grow by what a message announces. (Memory that is set aside and never touched does not
 /// count.) `region` is one that can be read, of `size` bytes.
-pub(super) fn announced_lengths(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
-    let connection = match instance.connect(bench.interrupt) {
-        Ok(connection) => connection,
-        Err(StartError::Ours(error)) => return Err(error),
-        Err(error) => return Ok(Outcome::Skip(error.to_string())),
-    };
+pub(super) fn announced_lengths(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
+    let connection = instance.connect(bench.interrupt)?;
     let started = instance.process.as_ref().map(|process| process.pid());
     let Some(pid) = connection.server_pid().or(started) else {
         return Ok(Outcome::Skip("the server's process is not known".to_owned()));

@@ -16,7 +16,7 @@ use crate::target::{Instance, StartError};
 use crate::verdict::Evidence;
 
 /// `--fd=N`: the server must serve a client on that socket, be it connected or listening (policy A-26).
-pub(super) fn start_with_fd(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn start_with_fd(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
     let Some((words, path)) = bench.launcher.plain_command() else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
@@ -33,19 +33,18 @@ pub(super) fn start_with_fd(bench: &Bench<'_>, instance: &mut Instance) -> io::R
         evidence: Evidence::Exited,
     };
 
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let (ours, theirs) = connected()?;
     let command = with_fd(theirs.as_fd());
     match bench.launcher.start_words(&command, path.clone(), Some(theirs)) {
         Ok(mut instance) => {
             instance.let_go();
-            fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             let served = negotiates_on(bench, Connection::over(ours))?;
             bench.launcher.end(instance);
             if served.is_ok() {
                 return Ok(Outcome::Held);
             }
         }
-        Err(StartError::Ours(error)) => return Err(error),
+        Err(error @ (StartError::Ours(_) | StartError::Interrupted)) => return Err(error),
         Err(error) => return Ok(not_started(error)),
     }
 
@@ -54,8 +53,15 @@ pub(super) fn start_with_fd(bench: &Bench<'_>, instance: &mut Instance) -> io::R
     serves(bench, &command, path, Some(listener), expected)
 }
 
+/// Two sockets, connected; the first one does not wait.
+fn connected() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((ours, theirs))
+}
+
 /// `--socket-path=PATH`, whatever PATH is: here it holds what separates options elsewhere.
-pub(super) fn start_with_socket_path(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn start_with_socket_path(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
     let Some((mut words, path)) = bench.launcher.plain_command() else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
@@ -74,10 +80,10 @@ fn serves(
     path: PathBuf,
     listener: Option<OwnedFd>,
     expected: String,
-) -> io::Result<Outcome> {
+) -> Result<Outcome, StartError> {
     let mut instance = match bench.launcher.start_words(words, path, listener) {
         Ok(instance) => instance,
-        Err(StartError::Ours(error)) => return Err(error),
+        Err(error @ (StartError::Ours(_) | StartError::Interrupted)) => return Err(error),
         Err(error) => {
             return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited });
         }
@@ -96,7 +102,7 @@ fn serves(
 }
 
 /// `--fd=N` and `--socket-path=PATH` together: incompatible.
-pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
     let Some((mut words, path)) = bench.launcher.plain_command() else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
@@ -106,10 +112,7 @@ pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> io:
     words.push(format!("--fd={}", listener.as_raw_fd()));
     words.push(format!("--socket-path={}", other.display()));
     let expected = "a non-zero exit: --fd is incompatible with --socket-path".to_owned();
-    let mut instance = match bench.launcher.start_words(&words, path, Some(listener)) {
-        Ok(instance) => instance,
-        Err(error) => return Err(io::Error::other(error.to_string())),
-    };
+    let mut instance = bench.launcher.start_words(&words, path, Some(listener))?;
     let exit = instance
         .process
         .as_mut()
@@ -126,16 +129,12 @@ pub(super) fn start_with_both(bench: &Bench<'_>, instance: &mut Instance) -> io:
 }
 
 /// The process that was started is the one at the other end of the socket, and stays while it serves.
-pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
     let Some(started) = instance.process.as_ref().map(|process| process.pid()) else {
         return Ok(Outcome::Skip("the harness did not start the server".to_owned()));
     };
+    let connection = instance.connect(bench.interrupt)?;
     let expected = "the process that was started serves the socket".to_owned();
-    let connection = match instance.connect(bench.interrupt) {
-        Ok(connection) => connection,
-        Err(StartError::Ours(error)) => return Err(error),
-        Err(error) => return Ok(Outcome::Broken { expected, actual: error.to_string(), evidence: Evidence::Exited }),
-    };
     let Some(serving) = connection.peer_pid() else {
         return Ok(Outcome::Skip("SO_PEERCRED gives no process".to_owned()));
     };
@@ -173,12 +172,8 @@ pub(super) fn stays_in_foreground(bench: &Bench<'_>, instance: &mut Instance) ->
 }
 
 /// Descriptors 0, 1 and 2 are in a session what they were at the start: /dev/null, and a pipe.
-pub(super) fn keeps_standard_descriptors(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
-    let connection = match instance.connect(bench.interrupt) {
-        Ok(connection) => connection,
-        Err(StartError::Ours(error)) => return Err(error),
-        Err(error) => return Ok(Outcome::Skip(error.to_string())),
-    };
+pub(super) fn keeps_standard_descriptors(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
+    let connection = instance.connect(bench.interrupt)?;
     let started = instance.process.as_ref().map(|process| process.pid());
     // A wrapper may have redirected those of the server.
     let Some(pid) = started.filter(|started| connection.server_pid().is_none_or(|serving| serving == *started)) else {
@@ -208,13 +203,12 @@ pub(super) fn keeps_standard_descriptors(bench: &Bench<'_>, instance: &mut Insta
 }
 
 /// A VERSION exchange on a connection of its own.
-pub(crate) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Result<(), String>> {
-    let connection = match instance.connect(bench.interrupt) {
-        Ok(connection) => connection,
-        Err(StartError::Ours(error)) => return Err(error),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    negotiates_on(bench, connection)
+pub(crate) fn negotiates(bench: &Bench<'_>, instance: &mut Instance) -> Result<Result<(), String>, StartError> {
+    match instance.connect(bench.interrupt) {
+        Ok(connection) => Ok(negotiates_on(bench, connection)?),
+        Err(error @ (StartError::Ours(_) | StartError::Interrupted)) => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
+    }
 }
 
 fn negotiates_on(bench: &Bench<'_>, connection: Connection) -> io::Result<Result<(), String>> {

@@ -5,14 +5,12 @@ mod conventions;
 mod questions;
 mod storm;
 
-use std::io;
-
 pub(crate) use conventions::negotiates;
 use vfio_user_wire::Dialect;
 
 use crate::run::Timeouts;
 use crate::session::Interrupt;
-use crate::target::{Instance, Launcher, Unanswered};
+use crate::target::{Instance, Launcher, StartError, Unanswered};
 use crate::verdict::Evidence;
 
 /// What a procedure works with.
@@ -73,8 +71,8 @@ pub enum Outcome {
 pub struct Procedure {
     /// Its name, as `do` takes it.
     pub name: &'static str,
-    /// What it does; errors are the harness's own.
-    pub run: fn(&Bench<'_>, &mut Instance) -> io::Result<Outcome>,
+    /// What it does. Errors are the harness's own, or say that the case's server cannot be reached, which no clause is about.
+    pub run: fn(&Bench<'_>, &mut Instance) -> Result<Outcome, StartError>,
 }
 
 /// All of them.

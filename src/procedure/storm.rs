@@ -1,6 +1,5 @@
 //! Connections without end.
 
-use std::io;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -8,13 +7,13 @@ use nix::errno::Errno;
 use super::{Bench, Outcome, conventions};
 use crate::run::Timeouts;
 use crate::session::{Deadline, is_want, wait};
-use crate::target::{Instance, crash_report};
+use crate::target::{Instance, StartError, crash_report};
 use crate::verdict::{Evidence, Exit};
 
 /// `count` connections that are closed at once; the server must serve the next client.
-pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io::Result<Outcome> {
+pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> Result<Outcome, StartError> {
     // The first connection waits for the server to be ready.
-    if let Err(why) = conventions::negotiates(bench, instance)? {
+    if let Err(why) = conventions::negotiated(bench, instance.connect(bench.interrupt)?)? {
         return Ok(Outcome::Skip(why));
     }
     // Whether it stays when one client leaves like this is its own choice (289-291), with whatever exit status.
@@ -36,7 +35,7 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
                 Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) && !deadline.passed() => {
                     wait(&[], Deadline::after(std::time::Duration::from_millis(1)), bench.interrupt)?;
                 }
-                Err(error) if is_want(error.raw_os_error()) => return Err(error),
+                Err(error) if is_want(error.raw_os_error()) => return Err(error.into()),
                 Err(_) => break,
             }
         }
@@ -52,7 +51,7 @@ pub(super) fn connection_storm(bench: &Bench<'_>, instance: &mut Instance) -> io
 }
 
 /// Whether the next client is served; `orderly` says of an exit status that the server may end so.
-fn outcome(bench: &Bench<'_>, instance: &mut Instance, orderly: fn(i32) -> bool) -> io::Result<Outcome> {
+fn outcome(bench: &Bench<'_>, instance: &mut Instance, orderly: fn(i32) -> bool) -> Result<Outcome, StartError> {
     let Err(actual) = conventions::negotiates(bench, instance)? else { return Ok(Outcome::Held) };
     let expected = "the next client is served after those that left at once".to_owned();
     let ended =

@@ -432,6 +432,24 @@ fn a_server_that_requires_a_capability_is_looked_at_all_the_same() {
 }
 
 #[test]
+fn a_server_that_starts_no_more_breaks_no_clause_of_what_it_does_when_it_runs() {
+    let procedures = [
+        ("stays-in-foreground", "BACKEND-01"),
+        ("keeps-standard-descriptors", "BACKEND-03"),
+        ("connection-storm count=20", "SEC-07"),
+        ("announced-lengths", "SEC-03"),
+    ];
+    for (procedure, requirement) in procedures {
+        let text = format!("case start.again\ngiven nothing\ndo {procedure} [{requirement}]\n");
+        let bench = Bench::new(&[("a.case", RESETS), ("b.case", &text)]);
+        let mode = format!("last-one --marker {}", bench.word("marker"));
+        let ended = bench.against(&mode, &[&PATIENT[..], &["--jobs", "1"]].concat());
+        ended.has_code(4).says("the disk is on fire");
+        assert_eq!(ended.report()["cases"].as_array().unwrap().len(), 1, "{procedure}");
+    }
+}
+
+#[test]
 fn a_server_that_crashes_of_a_question_is_not_one_that_lacks_what_it_was_asked_for() {
     let text = "case a.b\nneeds spawned\ngiven nothing\ndo survives-questions [SEC-01]\n";
     let bench = Bench::new(&[("a.case", text)]);

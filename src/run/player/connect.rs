@@ -15,14 +15,10 @@ use crate::verdict::Evidence;
 const LONGEST: usize = (4 << 20) + (64 << 10);
 
 impl Player<'_> {
-    /// Connects the first client. Without it nothing can be judged.
+    /// Connects the first client.
     pub(super) fn connect(&mut self) -> Result<usize, Stop> {
-        match self.instance.connect(self.context.interrupt) {
-            Ok(connection) => Ok(self.add(0, FIRST, Some(connection))),
-            Err(StartError::Interrupted) => Err(Stop::Interrupted),
-            Err(StartError::Ours(error)) => Err(Stop::Fault(error.into())),
-            Err(other) => Err(Stop::Lost(other.to_string())),
-        }
+        let connection = self.instance.connect(self.context.interrupt)?;
+        Ok(self.add(0, FIRST, Some(connection)))
     }
 
     /// Connects a further client. Where the server does not take it, the lines that ask for its answers say so.
@@ -41,8 +37,7 @@ impl Player<'_> {
                     Actual::Silent => Ending::Unserved(Evidence::Deadline),
                 }
             }
-            Err(StartError::Interrupted) => return Err(Stop::Interrupted),
-            Err(StartError::Ours(error)) => return Err(Stop::Fault(error.into())),
+            Err(error @ (StartError::Interrupted | StartError::Ours(_))) => return Err(error.into()),
             Err(error) => {
                 self.add(0, name, None);
                 match self.closed_or_crashed(0) {

@@ -43,7 +43,7 @@ use crate::session::{
     Conversation, Deadline, Effect, End, Interrupt, Origin, Passed, TWIN_PROPOSAL, Transcript, Waited, usual_proposal,
     wait,
 };
-use crate::target::{DeviceFile, Discovered, Instance, Launcher, sanitizer_report};
+use crate::target::{DeviceFile, Discovered, Instance, Launcher, StartError, sanitizer_report};
 use crate::verdict::{CaseResult, Check, Class, Evidence, Exit, Finding, Outcome};
 
 /// What a play needs besides its case.
@@ -148,6 +148,17 @@ impl From<Fault> for Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Stop {
         Stop::Fault(error.into())
+    }
+}
+
+/// Without the server of the case nothing can be judged.
+impl From<StartError> for Stop {
+    fn from(error: StartError) -> Stop {
+        match error {
+            StartError::Interrupted => Stop::Interrupted,
+            StartError::Ours(error) => error.into(),
+            other => Stop::Lost(other.to_string()),
+        }
     }
 }
 

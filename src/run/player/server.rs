@@ -10,10 +10,9 @@ use super::{Player, Stop};
 impl Player<'_> {
     /// Starts a further server and negotiates with it. That there can be a second one is no requirement.
     pub(super) fn start_further(&mut self, name: &str) -> Result<(), Stop> {
-        let refused = |error| match error {
-            StartError::Interrupted => Stop::Interrupted,
-            StartError::Ours(error) => Stop::Fault(error.into()),
-            other => Stop::Skip(format!("there is no further server: {other}")),
+        let refused = |error: StartError| match error.into() {
+            Stop::Lost(why) => Stop::Skip(format!("there is no further server: {why}")),
+            other => other,
         };
         let mut instance = self.context.launcher.start().map_err(refused)?;
         let connection = instance.connect(self.context.interrupt).map_err(refused);
