@@ -78,7 +78,8 @@ fn what_another_client_unmaps_may_be_gone() {
         assert_eq!(breaks(&session, unmap(BASE, PAGE)), EITHER);
         assert_eq!(breaks(&session, map(BASE, PAGE)), EITHER);
     }
-    for other in [unmap(AFAR, PAGE), command("DMA_UNMAP", &[], &[])] {
+    let looks_alike = command("REGION_WRITE", &unmap(BASE, PAGE).payload, &[]);
+    for other in [unmap(AFAR, PAGE), command("DMA_UNMAP", &[], &[]), looks_alike] {
         assert_eq!(breaks(&after_unmap(other), unmap(BASE, PAGE)), succeeds("DUNMAP-13", Violation));
     }
 }
@@ -100,6 +101,20 @@ fn unmaps_of_what_is_mapped() {
     // Of a server that does no DMA, or keeps no table of its maps.
     assert_eq!(breaks(&session(Offer { dma: false, ..offer() }), unmap(BASE, PAGE)), EITHER);
     assert_eq!(breaks(&session(Offer { dma_table: false, ..offer() }), unmap(BASE, PAGE)), EITHER);
+}
+
+/// Flag, address and size together make it (policy A-04).
+#[test]
+fn only_an_unmap_of_everything_leaves_every_map_in_doubt() {
+    let then = |flags, address, size| {
+        let odd = DmaUnmap { argsz: 24, flags, address, size };
+        let session = after(offer(), &[map(BASE, PAGE), command("DMA_UNMAP", odd.bytes(), &[])]);
+        breaks(&session, unmap(BASE, PAGE))
+    };
+    assert_eq!(then(ALL, 0, 0), EITHER);
+    for (flags, address, size) in [(0, 0, 0), (0, AFAR, 0), (ALL, AFAR, 0), (ALL, 0, PAGE), (ALL, AFAR, PAGE)] {
+        assert_eq!(then(flags, address, size), succeeds("DUNMAP-13", Violation), "{flags} {address:#x} {size:#x}");
+    }
 }
 
 #[test]
