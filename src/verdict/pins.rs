@@ -213,6 +213,35 @@ reason = "renamed"
     }
 
     #[test]
+    fn a_note_that_is_not_pinned_drifts_where_the_parts_are_strict() {
+        let cases = [case("other.c", CaseResult::Pass, vec![found("HDR-19", Class::Note, Evidence::Received)])];
+        let drift = |strict| {
+            let whole = Comparison::of_parts(&[&part(&cases)], &cases, &[], strict, false).unwrap();
+            whole.drift.into_iter().any(|drift| matches!(drift, Drift::Unexpected { .. }))
+        };
+        assert_eq!([false, true].map(drift), [false, true]);
+    }
+
+    #[test]
+    fn what_is_pinned_for_drawn_sequences_may_still_be_seen_where_a_part_was_cut_short() {
+        let cases = [passes("part.a")];
+        let mut one = part(&cases);
+        let pin = &mut one.pins.as_mut().unwrap().entries[0];
+        (pin.case, pin.cases) = ("generated.hdr-19".to_owned(), 0);
+        let drift = |cut_short| {
+            let whole = Comparison::of_parts(&[&one], &cases, &[], false, cut_short).unwrap();
+            whole.drift.iter().any(|drift| drift.to_string().starts_with("generated.hdr-19"))
+        };
+        assert_eq!([false, true].map(drift), [true, false]);
+    }
+
+    #[test]
+    fn entries_are_counted_from_1() {
+        let pins = Expectations::parse("pins.toml", PINS).unwrap().pins();
+        assert_eq!(pins.entries.iter().map(|pin| pin.number).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
     fn an_entry_that_is_no_glob_is_told() {
         let mut broken = part(&[passes("part.a")]);
         broken.pins.as_mut().unwrap().entries[0].case = "part.[".to_owned();
